@@ -1,0 +1,173 @@
+package indelible_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+	"testing"
+)
+
+// floors is the plan of the house: a package imports only packages on lower
+// floors. Children listed on their own are rooms of their own.
+var floors = map[string]int{
+	"internal/record": 0,
+
+	"internal/disk":             1,
+	"internal/store":            1,
+	"internal/disk/disktest":    2,
+	"internal/disk/osdisk":      2,
+	"internal/disk/faultdisk":   2,
+	"internal/disk/crashdisk":   2,
+	"internal/store/storetest":  2,
+	"internal/store/dir":        3,
+	"internal/store/s3":         2,
+	"internal/store/faultproxy": 2,
+
+	"internal/layout": 3,
+
+	"internal/spool": 4,
+	"internal/proof": 4,
+
+	"internal/upload": 5,
+	"internal/query":  5,
+
+	"internal/ingest":         6,
+	"internal/ingest/sigv4":   6,
+	"internal/ingest/s3api":   7,
+	"internal/ingest/jsonapi": 7,
+	"internal/web":            7,
+
+	"":                8,
+	"internal/daemon": 9,
+	"cmd/indelible":   10,
+}
+
+// walls are the imports that one room alone may have, each with the reason.
+var walls = []struct {
+	prefix string
+	rooms  []string
+	why    string
+}{
+	{"github.com/aws/", []string{"internal/store/s3"}, "the library and the spool must not carry an SDK"},
+	{"github.com/cockroachdb/", []string{"internal/disk/crashdisk"}, "the crash disk is for tests"},
+	{"github.com/prometheus/", []string{"internal/daemon"}, "core packages emit snapshots; only the daemon knows Prometheus"},
+	{"go.yaml.in/", []string{"internal/daemon"}, "configuration is the daemon's"},
+	{"github.com/spf13/", []string{"cmd/indelible"}, "the command line is its own room"},
+}
+
+// standardOnly are the rooms that import nothing but the standard library and the floors below.
+var standardOnly = []string{"internal/record", "internal/disk", "internal/disk/osdisk", "internal/store", "internal/store/dir", "internal/spool", "internal/layout"}
+
+const maxLines = 600
+
+func TestFloors(t *testing.T) {
+	for dir, files := range goFiles(t) {
+		if strings.HasPrefix(dir, "test/") {
+			continue // modules and programs of the tests
+		}
+		floor, ok := floors[dir]
+		if !ok {
+			t.Errorf("%s stands on no floor: give it one in floors_test.go", dir)
+			continue
+		}
+		for _, file := range files {
+			f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, imp := range f.Imports {
+				checkImport(t, dir, floor, file, strings.Trim(imp.Path.Value, `"`))
+			}
+		}
+	}
+}
+
+func checkImport(t *testing.T, dir string, floor int, file, imp string) {
+	t.Helper()
+	if imp == "indelible" || strings.HasPrefix(imp, "indelible/") {
+		target := strings.TrimPrefix(strings.TrimPrefix(imp, "indelible"), "/")
+		if other, ok := floors[target]; !ok || other >= floor {
+			t.Errorf("%s (floor %d) imports %s (floor %d): imports go downward only", file, floor, imp, other)
+		}
+		return
+	}
+	for _, w := range walls {
+		if strings.HasPrefix(imp, w.prefix) && !contains(w.rooms, dir) {
+			t.Errorf("%s imports %s: only %v may, because %s", file, imp, w.rooms, w.why)
+		}
+	}
+	if contains(standardOnly, dir) && strings.Contains(strings.SplitN(imp, "/", 2)[0], ".") {
+		t.Errorf("%s imports %s: %s keeps to the standard library", file, imp, dir)
+	}
+}
+
+func TestPackageComments(t *testing.T) {
+	for dir, files := range goFiles(t) {
+		found := false
+		for _, file := range files {
+			f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.PackageClauseOnly|parser.ParseComments)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found = found || f.Doc != nil && strings.TrimSpace(f.Doc.Text()) != ""
+		}
+		if !found {
+			t.Errorf("%q has no package comment: say its duty", dir)
+		}
+	}
+}
+
+func TestFileSizes(t *testing.T) {
+	for _, files := range goFiles(t) {
+		for _, file := range files {
+			b, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := strings.Count(string(b), "\n"); n > maxLines {
+				t.Errorf("%s has %d lines, more than %d: it holds more than one thing", file, n, maxLines)
+			}
+		}
+	}
+}
+
+// goFiles is every directory of this module with its non-test Go files.
+func goFiles(t *testing.T) map[string][]string {
+	t.Helper()
+	dirs := map[string][]string{}
+	err := fs.WalkDir(os.DirFS("."), ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if name != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" || d.Name() == "node_modules") {
+				return fs.SkipDir
+			}
+			if _, err := os.Stat(path.Join(name, "go.mod")); err == nil && name != "." {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") {
+			dir := strings.TrimSuffix(strings.TrimPrefix(path.Dir(name), "."), "/")
+			dirs[dir] = append(dirs[dir], name)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dirs
+}
+
+func contains(list []string, s string) bool {
+	for _, l := range list {
+		if l == s {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,2 @@
+// Package indelible keeps an audit log of LLM traffic that never loses a record.
+package indelible

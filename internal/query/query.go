@@ -1,0 +1,3 @@
+// Package query reads records wherever they are: in the store, or still on
+// their way to it.
+package query

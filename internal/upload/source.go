@@ -1,0 +1,43 @@
+package upload
+
+import (
+	"context"
+	"iter"
+
+	"indelible/internal/record"
+)
+
+// Source is where the records to deliver come from. *spool.Spool is one.
+type Source interface {
+	// Entries yields the durable records from seq on, in seq order, without
+	// loading them, up to the newest at the time of the call. Records confirmed or set
+	// aside before (Settle) are skipped. A range that damage made unreadable is yielded as a
+	// *record.GapError in its place; any other error ends the iteration.
+	Entries(ctx context.Context, from record.Seq) iter.Seq2[record.Entry, error]
+	// Wait returns once a record with a seq greater than after is durable.
+	Wait(ctx context.Context, after record.Seq) error
+	// Settle notes what became of records. Stored outcomes survive a kill of the process, and need
+	// no fsync: after a power loss such a record is merely delivered again. A
+	// Deferred or Quarantined record is durably set aside before Settle returns: Release no
+	// longer waits for it, and Aside yields it until it is settled as Stored.
+	Settle(ctx context.Context, outcomes ...record.Outcome) error
+	// Aside yields the records that were set aside and not stored since, with their state and reason.
+	Aside(ctx context.Context) iter.Seq2[record.Aside, error]
+	// Release frees everything up to and including upto: every record in it is settled and
+	// proven. It never frees what was set aside.
+	Release(ctx context.Context, upto record.Seq) error
+	// Released is the upto of the last Release.
+	Released() record.Seq
+}
+
+// Ledger proves what was stored, before it is released. It is the place of the
+// transparency log between "stored" and "released".
+type Ledger interface {
+	// Add takes outcomes in seq order, each seq once, gaps included: State
+	// Stored, Deferred or Quarantined. What was set aside comes a second time when it is Stored.
+	Add(ctx context.Context, outcomes ...record.Outcome) error
+	// Gap takes a fenced range in its place in the order.
+	Gap(ctx context.Context, gap record.GapError) error
+	// Checkpoint returns once everything added is covered by a signed checkpoint in the store.
+	Checkpoint(ctx context.Context) error
+}
