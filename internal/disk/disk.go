@@ -5,6 +5,7 @@
 package disk
 
 import (
+	"fmt"
 	"io"
 	"io/fs"
 )
@@ -39,6 +40,22 @@ type FS interface {
 	SyncDir(name string) error
 	// Free is the number of bytes that can still be written.
 	Free() (uint64, error)
+	// Lock takes the file of that name, making it if need be, for this process
+	// until the closer is closed or the process dies. Where another holds it,
+	// it fails at once with a *LockedError.
+	Lock(name string) (io.Closer, error)
+}
+
+// LockedError says that another process holds a lock.
+type LockedError struct {
+	PID int // the process that holds it, 0 if unknown
+}
+
+func (e *LockedError) Error() string {
+	if e.PID == 0 {
+		return "held by another process"
+	}
+	return fmt.Sprintf("held by process %d", e.PID)
 }
 
 // File is an open file. Methods may be called concurrently, but writes must

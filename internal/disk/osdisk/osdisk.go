@@ -1,0 +1,147 @@
+// Package osdisk keeps the promises of disk.FS with the operating system's own
+// file system, below one directory that no name can leave.
+package osdisk
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+
+	"indelible/internal/disk"
+)
+
+// FS is the directory tree below one directory. It keeps that directory open,
+// so a rename of its parents does not move it.
+type FS struct {
+	root *os.Root
+}
+
+var _ disk.FS = (*FS)(nil)
+
+// Open opens the directory dir, making it (perm 0700) and its parents where
+// they are missing.
+func Open(dir string) (*FS, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open directory: %w", err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open directory: %w", err)
+	}
+	return &FS{root: root}, nil
+}
+
+// Close lets go of the directory. Open files stay usable.
+func (f *FS) Close() error { return f.root.Close() }
+
+// Create is disk.FS's.
+func (f *FS) Create(name string) (disk.File, error) {
+	file, err := f.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return osFile{file}, nil
+}
+
+// Open is disk.FS's.
+func (f *FS) Open(name string) (disk.File, error) {
+	file, err := f.root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	return osFile{file}, nil
+}
+
+// Rename is disk.FS's.
+func (f *FS) Rename(oldname, newname string) error { return f.root.Rename(oldname, newname) }
+
+// Link is disk.FS's.
+func (f *FS) Link(oldname, newname string) error { return f.root.Link(oldname, newname) }
+
+// Remove is disk.FS's.
+func (f *FS) Remove(name string) error { return f.root.Remove(name) }
+
+// MkdirAll is disk.FS's. Parents that exist are synced as well: whoever made
+// them may have crashed before their names were durable.
+func (f *FS) MkdirAll(name string) error {
+	name = path.Clean(name)
+	if name == "." {
+		return nil
+	}
+	if err := f.root.MkdirAll(name, 0o700); err != nil {
+		return err
+	}
+	for dir := name; dir != "."; {
+		dir = path.Dir(dir)
+		if err := f.SyncDir(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ReadDir is disk.FS's.
+func (f *FS) ReadDir(name string) ([]fs.DirEntry, error) {
+	return fs.ReadDir(f.root.FS(), path.Clean(name))
+}
+
+// SyncDir is disk.FS's.
+func (f *FS) SyncDir(name string) error {
+	dir, err := f.root.Open(path.Clean(name))
+	if err != nil {
+		return err
+	}
+	return errors.Join(syncDir(dir), dir.Close())
+}
+
+// Free is disk.FS's: what an unprivileged process can still write.
+func (f *FS) Free() (uint64, error) { return free(f.root.Name()) }
+
+// Lock is disk.FS's. The file holds the process id of whoever has the lock, for
+// the message to the next one.
+func (f *FS) Lock(name string) (io.Closer, error) {
+	file, err := f.root.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock: %w", err)
+	}
+	if err := lock(file); err != nil {
+		holder := make([]byte, 20)
+		n, _ := file.ReadAt(holder, 0)
+		_ = file.Close()
+		if !errors.Is(err, errHeld) {
+			return nil, fmt.Errorf("lock %s: %w", name, err)
+		}
+		pid, _ := strconv.Atoi(strings.TrimSpace(string(holder[:n])))
+		return nil, &disk.LockedError{PID: pid}
+	}
+	err = file.Truncate(0)
+	if err == nil {
+		_, err = file.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", name, errors.Join(err, file.Close()))
+	}
+	return file, nil
+}
+
+// errHeld is lock's answer when another process has it.
+var errHeld = errors.New("held")
+
+// osFile is a disk.File on an *os.File.
+type osFile struct{ *os.File }
+
+func (f osFile) Sync() error               { return datasync(f.File) }
+func (f osFile) Allocate(size int64) error { return allocate(f.File, size) }
+
+func (f osFile) Size() (int64, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}

@@ -1,0 +1,25 @@
+//go:build unix
+
+package osdisk
+
+import (
+	"errors"
+	"os"
+	"syscall"
+)
+
+func free(dir string) (uint64, error) {
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(dir, &s); err != nil {
+		return 0, os.NewSyscallError("statfs", err)
+	}
+	return uint64(s.Bavail) * uint64(s.Bsize), nil
+}
+
+func lock(f *os.File) error {
+	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return errHeld
+	}
+	return err
+}
