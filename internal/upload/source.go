@@ -10,31 +10,44 @@ import (
 // Source is where the records to deliver come from. *spool.Spool is one.
 type Source interface {
 	// Entries yields the durable records from seq on, in seq order, without
-	// loading them, up to the newest at the time of the call. Records confirmed or set
-	// aside before (Settle) are skipped. A range that damage made unreadable is yielded as a
-	// *record.GapError in its place; any other error ends the iteration.
+	// loading them, up to the newest at the time of the call. Records settled
+	// before (in this run or an earlier one) are skipped. A range that damage
+	// made unreadable is yielded as a *record.GapError in its place; any other
+	// error ends the iteration.
 	Entries(ctx context.Context, from record.Seq) iter.Seq2[record.Entry, error]
-	// Wait returns once a record with a seq greater than after is durable.
-	Wait(ctx context.Context, after record.Seq) error
-	// Settle notes what became of records. Stored outcomes survive a kill of the process, and need
-	// no fsync: after a power loss such a record is merely delivered again. A
-	// Deferred or Quarantined record is durably set aside before Settle returns: Release no
-	// longer waits for it, and Aside yields it until it is settled as Stored.
+	// Wait returns once a record with a seq greater than after is durable, and
+	// tells the newest durable seq. An Entries begun after that yields every
+	// unsettled record up to it, so what it skips is known to be settled.
+	Wait(ctx context.Context, after record.Seq) (record.Seq, error)
+	// Settle notes what became of records, in any order; settling again is no
+	// error. Stored outcomes survive a kill of the process and need no fsync:
+	// after a power loss such a record is merely delivered again. A Deferred or
+	// Quarantined record is durably set aside before Settle returns: Release no
+	// longer waits for it, and Aside yields it until it is settled as Stored
+	// (settling it again as Deferred or Quarantined changes its state and reason).
+	// A record that must be set aside and whose body the disk no longer gives
+	// back is fenced off instead: Settle fails with the *record.GapError that
+	// covers it, and Entries yields that gap from then on. Set-asides come one per call.
 	Settle(ctx context.Context, outcomes ...record.Outcome) error
-	// Aside yields the records that were set aside and not stored since, with their state and reason.
+	// Aside yields the records that were set aside and not stored since, in seq
+	// order, with their state and reason.
 	Aside(ctx context.Context) iter.Seq2[record.Aside, error]
-	// Release frees everything up to and including upto: every record in it is settled and
-	// proven. It never frees what was set aside.
+	// Release frees everything up to and including upto: every record in it is
+	// settled and proven, or lies in a gap. It never frees what was set aside.
 	Release(ctx context.Context, upto record.Seq) error
-	// Released is the upto of the last Release.
+	// Released is the upto of the last Release, 0 if there was none.
 	Released() record.Seq
 }
 
 // Ledger proves what was stored, before it is released. It is the place of the
-// transparency log between "stored" and "released".
+// transparency log between "stored" and "released". With a ledger a record is
+// settled as Stored only after a checkpoint covers it, so that after a crash
+// everything unproven is delivered, and thus added, again: what a ledger finds
+// in its own last checkpoint already, it passes over.
 type Ledger interface {
-	// Add takes outcomes in seq order, each seq once, gaps included: State
-	// Stored, Deferred or Quarantined. What was set aside comes a second time when it is Stored.
+	// Add takes outcomes in seq order, each seq once in a run, gaps included:
+	// State Stored, Deferred or Quarantined. What was set aside comes again, out of order, when
+	// its state changes. Attrs are not part of these outcomes.
 	Add(ctx context.Context, outcomes ...record.Outcome) error
 	// Gap takes a fenced range in its place in the order.
 	Gap(ctx context.Context, gap record.GapError) error
