@@ -1,0 +1,72 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"indelible/internal/daemon"
+)
+
+func (c *cli) configCmd() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "config",
+		Short:   "Check and show the configuration",
+		Example: "  indelible config check\n  indelible config print",
+	}
+	cmd.AddCommand(c.configCheckCmd(), c.configPrintCmd())
+	return cmd
+}
+
+func (c *cli) configCheckCmd() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "check",
+		Short:   "Check the configuration strictly, and name every mistake",
+		Example: "  indelible config check --config /etc/indelible.yaml",
+		Args:    noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			l, err := c.load()
+			if err != nil {
+				return err
+			}
+			from := "no file, so flags, environment and defaults"
+			if l.File != "" {
+				from = l.File
+			}
+			_, err = fmt.Fprintf(c.stdout, "The configuration is good (%s).\n", from)
+			return err
+		},
+	}
+	c.bindServe(cmd)
+	return cmd
+}
+
+func (c *cli) configPrintCmd() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "print",
+		Short: "Show the effective configuration with the source of each value, secrets masked",
+		Example: `  indelible config print
+  indelible config print --json --to s3://audit`,
+		Args: noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			l, err := c.load()
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return json.NewEncoder(c.stdout).Encode(l.Settings())
+			}
+			return l.Print(c.stdout)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON value: a list of path, value and source")
+	c.bindServe(cmd)
+	return cmd
+}
+
+// bindServe adds the settings that are flags of serve.
+func (c *cli) bindServe(cmd *cobra.Command) {
+	c.bind(cmd.Flags(), func(f daemon.Field) bool { return !f.Common })
+}

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"indelible/internal/daemon"
+)
+
+// Exit statuses, as docs and tests know them.
+const (
+	exitOK    = 0
+	exitWrong = 1 // it ran, and something is wrong
+	exitCall  = 2 // the call was wrong: flag, file, configuration
+)
+
+// cli is what the commands share: the root's flags and where output goes.
+type cli struct {
+	stdout, stderr io.Writer
+	configFile     string
+	settings       map[string]string // the flags given that are settings, by name
+}
+
+// usageError is a wrong call: exit 2.
+type usageError struct{ problem, hint string }
+
+func (e *usageError) Error() string { return e.problem }
+
+// quietError ends with exit 1 after the command has said everything itself.
+type quietError struct{}
+
+func (quietError) Error() string { return "" }
+
+// run executes one call and returns its exit status.
+func run(args []string, stdout, stderr io.Writer) int {
+	c := &cli{stdout: stdout, stderr: stderr, settings: map[string]string{}}
+	root := c.root()
+	root.SetArgs(args)
+	cmd, err := root.ExecuteC()
+	return c.report(cmd, err)
+}
+
+// report writes an error, each of its parts on a line, and returns the status.
+func (c *cli) report(cmd *cobra.Command, err error) int {
+	if err == nil {
+		return exitOK
+	}
+	if _, quiet := errors.AsType[quietError](err); quiet {
+		return exitWrong
+	}
+	for line := range strings.Lines(err.Error()) {
+		fmt.Fprintf(c.stderr, "indelible: %s\n", strings.TrimSuffix(line, "\n"))
+	}
+	if u, ok := errors.AsType[*usageError](err); ok {
+		if u.hint != "" {
+			fmt.Fprintf(c.stderr, "%s\n", u.hint)
+		}
+		fmt.Fprintf(c.stderr, "Run \"%s --help\" for what it takes.\n", cmd.CommandPath())
+		return exitCall
+	}
+	if _, ok := errors.AsType[*daemon.ConfigError](err); ok {
+		return exitCall
+	}
+	return exitWrong
+}
+
+// root is the whole command line.
+func (c *cli) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "indelible",
+		Short: "An audit log for LLM traffic that never loses a record, and can prove it",
+		Long: `indelible takes records of LLM calls at its doors, acknowledges each one once it
+is on the disk, delivers it to a bucket, and gives up none.`,
+		Example: `  indelible serve
+  indelible serve --to s3://audit/llm
+  indelible status`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetOut(c.stdout)
+	root.SetErr(c.stderr)
+	root.SetFlagErrorFunc(flagError)
+	root.PersistentFlags().StringVar(&c.configFile, "config", "", "configuration `FILE` [INDELIBLE_CONFIG] (default indelible.yaml where there is one)")
+	c.bind(root.PersistentFlags(), func(f daemon.Field) bool { return f.Common })
+	root.AddCommand(c.configCmd(), c.versionCmd())
+	root.SetHelpCommand(c.helpCmd(root))
+	root.InitDefaultCompletionCmd("completion")
+	finish(root)
+	return root
+}
+
+// finish makes every command that only holds others refuse unknown ones, and
+// gives cobra's own commands an example.
+func finish(cmd *cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		finish(sub)
+	}
+	if cmd.HasSubCommands() && !cmd.Runnable() {
+		cmd.Args, cmd.RunE = cobra.ArbitraryArgs, group
+	}
+	if cmd.Example == "" {
+		cmd.Example = "  " + cmd.CommandPath()
+	}
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return &usageError{problem: err.Error()}
+			}
+			return nil
+		}
+	}
+}
+
+// noArgs refuses arguments, in words of ours.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%s takes no arguments, but got %q", cmd.CommandPath(), args[0])
+	}
+	return nil
+}
+
+// group answers for a command that has only subcommands.
+func group(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return cmd.Help()
+	}
+	return unknownCommand(cmd, args[0])
+}
+
+func unknownCommand(cmd *cobra.Command, name string) error {
+	var known []string
+	for _, sub := range cmd.Commands() {
+		if sub.IsAvailableCommand() {
+			known = append(known, sub.Name())
+		}
+	}
+	e := &usageError{problem: fmt.Sprintf("unknown command %q for %q", name, cmd.CommandPath())}
+	if near := daemon.Nearest(name, known); near != "" {
+		e.hint = fmt.Sprintf("Did you mean %q?", cmd.CommandPath()+" "+near)
+	}
+	return e
+}
+
+// flagError turns a complaint of the flag parser into a usage error, with the
+// flag that was probably meant.
+func flagError(cmd *cobra.Command, err error) error {
+	e := &usageError{problem: err.Error()}
+	if missing, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		var known []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+		if near := daemon.Nearest(missing.GetSpecifiedName(), known); near != "" {
+			e.hint = fmt.Sprintf("Did you mean --%s?", near)
+		}
+	}
+	return e
+}
+
+// helpCmd is cobra's help command, strict about topics.
+func (c *cli) helpCmd(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:     "help [COMMAND]",
+		Short:   "Show what a command does and takes",
+		Example: "  indelible help serve",
+		RunE: func(_ *cobra.Command, args []string) error {
+			cmd, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return unknownCommand(cmd, rest[0])
+			}
+			return cmd.Help()
+		},
+	}
+}
+
+// settingFlag hands a flag's text to the configuration, unparsed: Load checks
+// it together with everything else.
+type settingFlag struct {
+	field daemon.Field
+	into  map[string]string
+}
+
+func (f settingFlag) String() string     { return "" }
+func (f settingFlag) Type() string       { return f.field.Arg }
+func (f settingFlag) Set(s string) error { f.into[f.field.Flag] = s; return nil }
+
+// bind adds the flags of the settings that want is true for.
+func (c *cli) bind(flags *pflag.FlagSet, want func(daemon.Field) bool) {
+	for _, f := range daemon.Fields() {
+		if f.Flag == "" || !want(f) {
+			continue
+		}
+		usage := f.Usage
+		if f.Env != "" {
+			usage += " [" + f.Env + "]"
+		}
+		flags.Var(settingFlag{f, c.settings}, f.Flag, usage)
+		flags.Lookup(f.Flag).DefValue = f.Default
+	}
+}
+
+// load reads the effective configuration of this call.
+func (c *cli) load() (*daemon.Loaded, error) {
+	return daemon.Load(daemon.Input{File: c.configFile, Flags: c.settings})
+}

@@ -1,0 +1,149 @@
+package daemon
+
+import "time"
+
+// Config is everything that can be set, and the reference of the YAML file:
+// each field names its place there. fields.go binds the same places to flags
+// and environment variables; docs/configuration.md is written from both.
+// A Config that Load returned has passed Validate.
+type Config struct {
+	Data        string      // data: the directory of spool, key, lock and socket; absolute after Load
+	Destination Destination // destination: where the records end up
+	Layout      string      // layout: "object" (one object per record) or "pack"
+	Doors       Doors       // doors: where records come in
+	Admin       Admin       // admin: health, metrics and the JSON API
+	Log         Log         // log: our own log lines on stderr
+	Spool       Spool       // spool: the durable queue on this disk
+	Upload      Upload      // upload: the pace of delivery
+	Pack        Pack        // pack: when a pack closes (layout pack)
+	Proof       Proof       // proof: the transparency log
+	Shutdown    Shutdown    // shutdown: how serve stops
+}
+
+// Destination is the store that records are delivered to. Everything but URL
+// and MaxConcurrency speaks of s3:// only.
+type Destination struct {
+	URL            string            // destination.url: s3://bucket[/prefix], file:///dir or a path; the prefix may hold {bucket}
+	Endpoint       string            // destination.endpoint: an S3-compatible server; path style when given
+	Region         string            // destination.region: "" leaves it to the SDK's chain
+	SSE            string            // destination.sse: "", AES256, aws:kms or aws:kms:dsse
+	KMSKeyID       string            // destination.kms_key_id: the key of aws:kms
+	StorageClass   string            // destination.storage_class: as S3 spells it, such as STANDARD_IA
+	Tags           map[string]string // destination.tags: on every object
+	ObjectLock     ObjectLock        // destination.object_lock
+	AssumeRole     string            // destination.assume_role: ARN of a role to assume
+	MaxConcurrency int               // destination.max_concurrency: uploads at a time at most; 0 is the uploader's own bound
+}
+
+// ObjectLock makes every stored object immutable until its time has passed.
+type ObjectLock struct {
+	Mode   string        // destination.object_lock.mode: "", governance or compliance
+	Retain time.Duration // destination.object_lock.retain: how long, such as 180d
+}
+
+// Doors are the listeners that take records.
+type Doors struct {
+	S3    S3Door    // doors.s3
+	HTTP  HTTPDoor  // doors.http
+	Proxy ProxyDoor // doors.proxy
+}
+
+// S3Door takes PUTs as S3 does.
+type S3Door struct {
+	Listen  string        // doors.s3.listen: host:port, or off
+	Keys    []S3Key       // doors.s3.keys: who may sign; none: loopback only, signatures not checked
+	MaxHold time.Duration // doors.s3.max_hold: how long a PUT waits for room before 503 SlowDown
+	Trust   bool          // doors.s3.trust: take requests whatever their signature, also beyond loopback
+	Bucket  string        // doors.s3.bucket: the bucket of bucket-less requests
+	Domains []string      // doors.s3.domains: hosts <bucket>.<domain> are virtual-hosted requests
+	TLS     TLS           // doors.s3.tls
+}
+
+// S3Key is an access key that senders sign with.
+type S3Key struct{ ID, Secret string }
+
+// HTTPDoor takes JSON records and OTLP.
+type HTTPDoor struct {
+	Listen string   // doors.http.listen: host:port, or off
+	Tokens []string // doors.http.tokens: bearer tokens; none: loopback only
+	TLS    TLS      // doors.http.tls
+}
+
+// ProxyDoor records the calls it forwards to model providers.
+type ProxyDoor struct {
+	Listen    string            // doors.proxy.listen: host:port, or off; loopback only
+	Upstreams map[string]string // doors.proxy.upstreams: {name: {url: …}}; base URLs beside the built-in ones
+	TLS       TLS               // doors.proxy.tls
+}
+
+// Admin is the listener for operators.
+type Admin struct {
+	Listen string // admin.listen: host:port, or off
+	Token  string // admin.token: bearer token; none: loopback only
+	TLS    TLS    // admin.tls
+}
+
+// TLS makes a listener speak TLS; both files or neither.
+type TLS struct {
+	Cert string // tls.cert: PEM file with the certificate chain
+	Key  string // tls.key: PEM file with the private key
+}
+
+// Log is about the daemon's own log lines.
+type Log struct {
+	Format string // log.format: text, json, or "" for text on a terminal and json elsewhere
+	Level  string // log.level: debug, info, warn or error
+}
+
+// Spool bounds the durable queue.
+type Spool struct {
+	MaxBytes     int64 // spool.max_bytes: 0 is the disk, less the reserve
+	SegmentBytes int64 // spool.segment_bytes: size of one segment file
+	ReserveBytes int64 // spool.reserve_bytes: what is left free on the disk
+}
+
+// Upload sets the pace of delivery; zero values are the uploader's own.
+type Upload struct {
+	AttemptTimeout time.Duration // upload.attempt_timeout: bound of one attempt
+	BackoffMin     time.Duration // upload.backoff_min
+	BackoffMax     time.Duration // upload.backoff_max
+}
+
+// Pack says when a pack closes: at whichever bound comes first.
+type Pack struct {
+	MaxBytes   int64         // pack.max_bytes
+	MaxRecords int           // pack.max_records
+	MaxAge     time.Duration // pack.max_age
+}
+
+// Proof is about the transparency log.
+type Proof struct {
+	Name            string        // proof.name: the log's name; "" makes one at first start
+	KeyFile         string        // proof.key_file: the signing key; "" is <data>/log.key
+	CheckpointEvery time.Duration // proof.checkpoint_every
+}
+
+// Shutdown says how serve stops.
+type Shutdown struct {
+	Drain time.Duration // shutdown.drain: how long delivery goes on after the doors have closed
+}
+
+// Default is the configuration of a bare `indelible serve`.
+func Default() Config {
+	return Config{
+		Data:   "indelible-data",
+		Layout: "object",
+		Doors: Doors{
+			S3:    S3Door{Listen: "127.0.0.1:9000", MaxHold: 20 * time.Second, Bucket: "default"},
+			HTTP:  HTTPDoor{Listen: "127.0.0.1:4318"},
+			Proxy: ProxyDoor{Listen: "127.0.0.1:4100"},
+		},
+		Admin:    Admin{Listen: "127.0.0.1:9001"},
+		Log:      Log{Level: "info"},
+		Spool:    Spool{SegmentBytes: 64 << 20, ReserveBytes: 128 << 20},
+		Upload:   Upload{AttemptTimeout: 30 * time.Second, BackoffMin: 100 * time.Millisecond, BackoffMax: 30 * time.Second},
+		Pack:     Pack{MaxBytes: 64 << 20, MaxRecords: 100_000, MaxAge: time.Minute},
+		Proof:    Proof{CheckpointEvery: time.Minute},
+		Shutdown: Shutdown{Drain: 10 * time.Second},
+	}
+}

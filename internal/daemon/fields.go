@@ -1,0 +1,120 @@
+package daemon
+
+import "strings"
+
+// Field is one setting and all its names.
+type Field struct {
+	Path    string // its place in the YAML file
+	Flag    string // without dashes; "" if it has none
+	Arg     string // what stands for the flag's value in its help
+	Env     string // "" if it has none
+	Usage   string
+	Default string // as text; "" where there is none
+	Common  bool   // a flag of every command, not of serve alone
+	secret  bool
+	remote  bool // speaks of s3:// destinations only
+	value   value
+}
+
+// Fields is the table of all settings, in the order of the documentation.
+func Fields() []Field {
+	c := Default()
+	fs := c.fields()
+	for i := range fs {
+		fs[i].Default = fs[i].value.String()
+	}
+	return fs
+}
+
+// fields is the table, bound to the fields of c.
+func (c *Config) fields() []Field {
+	d, s3, spool := &c.Destination, &c.Doors.S3, &c.Spool
+	fs := []Field{
+		{Path: "data", Flag: "data", Arg: "DIR", Env: "INDELIBLE_DATA", Common: true, Usage: "directory of spool, key, lock and socket", value: textValue{p: &c.Data, ok: notEmpty}},
+		{Path: "destination.url", Flag: "to", Arg: "URL", Env: "INDELIBLE_TO", Common: true, Usage: "where records end up: s3://bucket[/prefix], file:///dir or a path", value: textValue{p: &d.URL, ok: wrongLocation}},
+		{Path: "destination.endpoint", Flag: "endpoint", Arg: "URL", Env: "AWS_ENDPOINT_URL_S3", Common: true, remote: true, Usage: "an S3-compatible server in place of AWS", value: textValue{p: &d.Endpoint, ok: wrongURL}},
+		{Path: "destination.region", Flag: "region", Arg: "R", Env: "AWS_REGION", Common: true, remote: true, Usage: "region of the bucket", value: textValue{p: &d.Region, ok: notEmpty}},
+		{Path: "destination.sse", remote: true, Usage: "server-side encryption: AES256, aws:kms or aws:kms:dsse", value: textValue{p: &d.SSE, pick: []string{"AES256", "aws:kms", "aws:kms:dsse"}}},
+		{Path: "destination.kms_key_id", remote: true, Usage: "key of aws:kms", value: textValue{p: &d.KMSKeyID, ok: notEmpty}},
+		{Path: "destination.storage_class", remote: true, Usage: "storage class as S3 spells it", value: textValue{p: &d.StorageClass, ok: wrongStorageClass}},
+		{Path: "destination.tags", remote: true, Usage: "tags of every object", value: tagsValue{&d.Tags}},
+		{Path: "destination.object_lock.mode", remote: true, Usage: "Object Lock: governance or compliance", value: textValue{p: &d.ObjectLock.Mode, pick: []string{"governance", "compliance"}}},
+		{Path: "destination.object_lock.retain", remote: true, Usage: "how long every object is locked", value: durationValue{&d.ObjectLock.Retain, 1}},
+		{Path: "destination.assume_role", remote: true, Usage: "ARN of a role to assume", value: textValue{p: &d.AssumeRole, ok: wrongARN}},
+		{Path: "destination.max_concurrency", Usage: "uploads at a time at most; 0: the uploader's own bound", value: intValue{&d.MaxConcurrency, 0}},
+		{Path: "layout", Flag: "layout", Arg: "object|pack", Env: "INDELIBLE_LAYOUT", Usage: "one object per record, or packs", value: textValue{p: &c.Layout, pick: []string{"object", "pack"}}},
+
+		{Path: "doors.s3.listen", Flag: "s3", Arg: "ADDR|off", Env: "INDELIBLE_S3", Usage: "address of the S3 door", value: addrValue{&s3.Listen}},
+		{Path: "doors.s3.keys", Env: "INDELIBLE_S3_KEYS", Usage: "access keys of senders, id:secret", secret: true, value: keysValue{&s3.Keys}},
+		{Path: "doors.s3.max_hold", Usage: "how long a PUT waits for room before it is refused", value: durationValue{&s3.MaxHold, 0}},
+		{Path: "doors.s3.trust", Usage: "do not check signatures, also beyond loopback", value: boolValue{&s3.Trust}},
+		{Path: "doors.s3.bucket", Usage: "bucket of bucket-less requests", value: textValue{p: &s3.Bucket, ok: notEmpty}},
+		{Path: "doors.s3.domains", Usage: "domains of virtual-hosted requests", value: listValue{&s3.Domains}},
+		{Path: "doors.http.listen", Flag: "http", Arg: "ADDR|off", Env: "INDELIBLE_HTTP", Usage: "address of the JSON and OTLP door", value: addrValue{&c.Doors.HTTP.Listen}},
+		{Path: "doors.http.tokens", Env: "INDELIBLE_HTTP_TOKENS", Usage: "bearer tokens of senders", secret: true, value: listValue{&c.Doors.HTTP.Tokens}},
+		{Path: "doors.proxy.listen", Flag: "proxy", Arg: "ADDR|off", Env: "INDELIBLE_PROXY", Usage: "address of the recording proxy", value: addrValue{&c.Doors.Proxy.Listen}},
+		{Path: "doors.proxy.upstreams", Usage: "more providers, {name: {url: …}}", value: upstreamsValue{&c.Doors.Proxy.Upstreams}},
+		{Path: "admin.listen", Flag: "admin", Arg: "ADDR|off", Env: "INDELIBLE_ADMIN", Usage: "address of health, metrics and the API", value: addrValue{&c.Admin.Listen}},
+		{Path: "admin.token", Env: "INDELIBLE_ADMIN_TOKEN", Usage: "bearer token of the admin listener", secret: true, value: textValue{p: &c.Admin.Token, ok: notEmpty}},
+
+		{Path: "log.format", Flag: "log-format", Arg: "text|json", Usage: "form of log lines", value: textValue{p: &c.Log.Format, pick: []string{"text", "json"}}},
+		{Path: "log.level", Flag: "log-level", Arg: "LEVEL", Usage: "debug, info, warn or error", value: textValue{p: &c.Log.Level, pick: []string{"debug", "info", "warn", "error"}}},
+		{Path: "spool.max_bytes", Flag: "max-spool", Arg: "SIZE", Env: "INDELIBLE_MAX_SPOOL", Usage: "bound of the spool; 0: the disk, less the reserve", value: sizeValue{&spool.MaxBytes, 0}},
+		{Path: "spool.segment_bytes", Usage: "size of one segment file", value: sizeValue{&spool.SegmentBytes, 64 << 10}},
+		{Path: "spool.reserve_bytes", Usage: "what is left free on the disk", value: sizeValue{&spool.ReserveBytes, 0}},
+		{Path: "upload.attempt_timeout", Usage: "bound of one attempt", value: durationValue{&c.Upload.AttemptTimeout, 1}},
+		{Path: "upload.backoff_min", Usage: "first wait after a failure", value: durationValue{&c.Upload.BackoffMin, 1}},
+		{Path: "upload.backoff_max", Usage: "longest wait after a failure", value: durationValue{&c.Upload.BackoffMax, 1}},
+		{Path: "pack.max_bytes", Usage: "a pack closes at this size", value: sizeValue{&c.Pack.MaxBytes, 1}},
+		{Path: "pack.max_records", Usage: "a pack closes at this many records", value: intValue{&c.Pack.MaxRecords, 1}},
+		{Path: "pack.max_age", Usage: "a pack closes at this age", value: durationValue{&c.Pack.MaxAge, 1}},
+		{Path: "proof.name", Usage: "the log's name; made at first start", value: textValue{p: &c.Proof.Name, ok: wrongLogName}},
+		{Path: "proof.key_file", Usage: "the signing key; default <data>/log.key", value: textValue{p: &c.Proof.KeyFile, ok: notEmpty}},
+		{Path: "proof.checkpoint_every", Usage: "longest time between checkpoints", value: durationValue{&c.Proof.CheckpointEvery, 1}},
+		{Path: "shutdown.drain", Usage: "how long delivery goes on after the doors have closed", value: durationValue{&c.Shutdown.Drain, 0}},
+	}
+	fs = append(fs, tlsFields("doors.s3", &s3.TLS)...)
+	fs = append(fs, tlsFields("doors.http", &c.Doors.HTTP.TLS)...)
+	fs = append(fs, tlsFields("doors.proxy", &c.Doors.Proxy.TLS)...)
+	return append(fs, tlsFields("admin", &c.Admin.TLS)...)
+}
+
+func tlsFields(door string, t *TLS) []Field {
+	return []Field{
+		{Path: door + ".tls.cert", Usage: "PEM file with the certificate chain", value: textValue{p: &t.Cert, ok: notEmpty}},
+		{Path: door + ".tls.key", Usage: "PEM file with the private key", value: textValue{p: &t.Key, ok: notEmpty}},
+	}
+}
+
+func notEmpty(s string) string {
+	if s == "" {
+		return "want a text that is not empty"
+	}
+	return ""
+}
+
+func wrongStorageClass(s string) string {
+	if s == "" || strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") != "" {
+		return "want a storage class as S3 spells it, such as STANDARD_IA"
+	}
+	return ""
+}
+
+func wrongARN(s string) string {
+	if !strings.HasPrefix(s, "arn:") {
+		return "want the ARN of a role, such as arn:aws:iam::123456789012:role/name"
+	}
+	return ""
+}
+
+// wrongLogName keeps a log's name fit for keys, origins and key names.
+func wrongLogName(s string) string {
+	ok := s != "" && len(s) <= 128 && s[0] != '.'
+	for _, r := range s {
+		ok = ok && (r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-", r))
+	}
+	if !ok {
+		return "want up to 128 letters, digits, '.', '_' and '-', the first no dot"
+	}
+	return ""
+}

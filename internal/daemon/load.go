@@ -1,0 +1,134 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// ConfigError is a mistake in a flag, a variable or the file: the call was
+// wrong, and the text says where and what is allowed.
+type ConfigError struct {
+	Where   string // "--to", "INDELIBLE_TO" or "indelible.yaml:12"; "" speaks of several
+	Problem string
+}
+
+func (e *ConfigError) Error() string {
+	if e.Where == "" {
+		return e.Problem
+	}
+	return e.Where + ": " + e.Problem
+}
+
+// Source is where a setting's value came from.
+type Source struct {
+	Kind string `json:"kind"`           // default, yaml, env or flag
+	Name string `json:"name,omitempty"` // file:line, the variable or the flag
+}
+
+func (s Source) String() string {
+	if s.Name == "" {
+		return s.Kind
+	}
+	return s.Kind + " " + s.Name
+}
+
+// Input is what Load reads besides the file.
+type Input struct {
+	File  string            // --config; "" looks at INDELIBLE_CONFIG and then for indelible.yaml
+	Flags map[string]string // the flags that were given, by name without dashes
+	// Env looks up the environment; nil is the process's own.
+	Env func(name string) (string, bool)
+}
+
+// Loaded is a configuration and where each of its settings came from.
+type Loaded struct {
+	Config  Config
+	File    string            // the file read; "" if there was none
+	Sources map[string]Source // by Field.Path; a path that is missing has its default
+}
+
+// defaultFile is read where --config and INDELIBLE_CONFIG are not given.
+const defaultFile = "indelible.yaml"
+
+// Load reads the effective configuration: flags over environment over file
+// over defaults. Its error joins a *ConfigError for each mistake.
+func Load(in Input) (*Loaded, error) {
+	l := &Loaded{Config: Default(), Sources: map[string]Source{}}
+	env := in.Env
+	if env == nil {
+		env = os.LookupEnv
+	}
+	fields := l.Config.fields()
+	errs := l.readFile(in, env, fields)
+	for _, f := range fields {
+		if text, ok := env(f.Env); ok && f.Env != "" && text != "" {
+			errs = append(errs, l.setText(f, text, Source{Kind: "env", Name: f.Env}))
+		}
+		if text, ok := in.Flags[f.Flag]; ok && f.Flag != "" {
+			errs = append(errs, l.setText(f, text, Source{Kind: "flag", Name: "--" + f.Flag}))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	if err := l.complete(); err != nil {
+		return nil, err
+	}
+	return l, l.validate()
+}
+
+func (l *Loaded) readFile(in Input, env func(string) (string, bool), fields []Field) []error {
+	name, asked := in.File, in.File != ""
+	if !asked {
+		if name, asked = env("INDELIBLE_CONFIG"); name == "" {
+			name, asked = defaultFile, false
+		}
+	}
+	text, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) && !asked {
+		return nil
+	}
+	if err != nil {
+		return []error{&ConfigError{Where: "--config", Problem: err.Error()}}
+	}
+	l.File = name
+	y := &yamlFile{name: name, lookup: env, fields: fields, set: func(f Field, s Source) { l.Sources[f.Path] = s }}
+	y.read(text)
+	return y.errs
+}
+
+func (l *Loaded) setText(f Field, text string, s Source) error {
+	if err := f.value.set(text); err != nil {
+		return &ConfigError{Where: s.Name, Problem: err.Error() + got(f, text)}
+	}
+	l.Sources[f.Path] = s
+	return nil
+}
+
+// complete makes paths absolute and fills in what follows from others.
+func (l *Loaded) complete() error {
+	c := &l.Config
+	abs, err := filepath.Abs(c.Data)
+	if err != nil {
+		return fmt.Errorf("find the data directory: %w", err)
+	}
+	c.Data = abs
+	if c.Destination.URL == "" {
+		c.Destination.URL = fileURL(filepath.Join(abs, "store"))
+		return nil
+	}
+	if loc, err := ParseLocation(c.Destination.URL); err == nil && loc.Dir != "" {
+		dir, err := filepath.Abs(loc.Dir)
+		if err != nil {
+			return fmt.Errorf("find the destination: %w", err)
+		}
+		c.Destination.URL = fileURL(dir)
+		if loc.Prefix != "" {
+			c.Destination.URL += "/" + urlEscape(loc.Prefix)
+		}
+	}
+	return nil
+}

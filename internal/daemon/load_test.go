@@ -1,0 +1,265 @@
+package daemon
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+// environment is a lookup in a map.
+func environment(vars map[string]string) func(string) (string, bool) {
+	return func(name string) (string, bool) { v, ok := vars[name]; return v, ok }
+}
+
+func writeConfig(t *testing.T, text string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "indelible.yaml")
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func TestPrecedence(t *testing.T) {
+	file := writeConfig(t, "data: fromyaml\nlayout: pack\ndoors: {s3: {listen: 127.0.0.1:1, bucket: b}}\n")
+	l, err := Load(Input{
+		File:  file,
+		Flags: map[string]string{"data": "fromflag"},
+		Env:   environment(map[string]string{"INDELIBLE_DATA": "fromenv", "INDELIBLE_S3": "127.0.0.1:2", "INDELIBLE_LAYOUT": ""}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string][2]string{
+		"data":              {mustAbs(t, "fromflag"), "flag --data"},
+		"doors.s3.listen":   {"127.0.0.1:2", "env INDELIBLE_S3"},
+		"layout":            {"pack", "yaml " + file + ":2"}, // an empty variable counts as unset
+		"doors.s3.bucket":   {"b", "yaml " + file + ":3"},
+		"doors.http.listen": {"127.0.0.1:4318", "default"},
+		"destination.url":   {fileURL(mustAbs(t, "fromflag/store")), "default"},
+	}
+	for _, s := range l.Settings() {
+		if w, ok := want[s.Path]; ok && (s.Value != w[0] || s.Source.String() != w[1]) {
+			t.Errorf("%s = %q from %s, want %q from %s", s.Path, s.Value, s.Source, w[0], w[1])
+		}
+	}
+}
+
+func mustAbs(t *testing.T, p string) string {
+	t.Helper()
+	abs, err := filepath.Abs(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return abs
+}
+
+func TestEveryYAMLField(t *testing.T) {
+	file := writeConfig(t, `
+data: /d
+destination:
+  url: s3://audit/llm/{bucket}
+  endpoint: https://s3.example:9000
+  region: eu-west-1
+  sse: aws:kms
+  kms_key_id: k1
+  storage_class: STANDARD_IA
+  tags: {team: audit, env: "1"}
+  object_lock: {mode: compliance, retain: 180d}
+  assume_role: arn:aws:iam::1:role/x
+  max_concurrency: 7
+layout: object
+doors:
+  s3:
+    listen: 0.0.0.0:9000
+    keys: ["id1:${SECRET}", {id: id2, secret: "a:b,c"}]
+    max_hold: 5s
+    trust: false
+    bucket: dflt
+    domains: [s3.internal, logs.local]
+    tls: {cert: c.pem, key: k.pem}
+  http: {listen: off, tokens: [t1, "t,2"]}
+  proxy: {listen: off, upstreams: {azure: {url: "https://x.example/openai"}}}
+admin: {listen: "[::1]:0", token: "$${x}"}
+log: {format: json, level: debug}
+spool: {max_bytes: 10GB, segment_bytes: 1MiB, reserve_bytes: 1.5GiB}
+upload: {attempt_timeout: 10s, backoff_min: 1ms, backoff_max: 2m}
+pack: {max_bytes: 1MiB, max_records: 5, max_age: 1s}
+proof: {name: n-1, key_file: /k, checkpoint_every: 2m}
+shutdown: {drain: 1m30s}
+`)
+	l, err := Load(Input{File: file, Env: environment(map[string]string{"SECRET": "s1"})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tls := TLS{Cert: "c.pem", Key: "k.pem"}
+	want := Config{
+		Data: mustAbs(t, "/d"), Layout: "object",
+		Destination: Destination{URL: "s3://audit/llm/{bucket}", Endpoint: "https://s3.example:9000", Region: "eu-west-1", SSE: "aws:kms", KMSKeyID: "k1",
+			StorageClass: "STANDARD_IA", Tags: map[string]string{"team": "audit", "env": "1"}, ObjectLock: ObjectLock{"compliance", 180 * day}, AssumeRole: "arn:aws:iam::1:role/x", MaxConcurrency: 7},
+		Doors: Doors{
+			S3: S3Door{Listen: "0.0.0.0:9000", Keys: []S3Key{{"id1", "s1"}, {"id2", "a:b,c"}}, MaxHold: 5 * time.Second, Bucket: "dflt",
+				Domains: []string{"s3.internal", "logs.local"}, TLS: tls},
+			HTTP:  HTTPDoor{Listen: off, Tokens: []string{"t1", "t,2"}},
+			Proxy: ProxyDoor{Listen: off, Upstreams: map[string]string{"azure": "https://x.example/openai"}},
+		},
+		Admin: Admin{Listen: "[::1]:0", Token: "${x}"}, Log: Log{"json", "debug"},
+		Spool:  Spool{10e9, 1 << 20, 3 << 29},
+		Upload: Upload{10 * time.Second, time.Millisecond, 2 * time.Minute},
+		Pack:   Pack{1 << 20, 5, time.Second}, Proof: Proof{"n-1", "/k", 2 * time.Minute}, Shutdown: Shutdown{90 * time.Second},
+	}
+	if !reflect.DeepEqual(l.Config, want) {
+		t.Errorf("got  %+v\nwant %+v", l.Config, want)
+	}
+	for _, f := range l.Config.fields() {
+		if l.Sources[f.Path].Kind != "yaml" && !strings.HasPrefix(f.Path, "doors.http.tls") && !strings.HasPrefix(f.Path, "doors.proxy.tls") && !strings.HasPrefix(f.Path, "admin.tls") {
+			t.Errorf("%s was not read from the file: add it to this test", f.Path)
+		}
+	}
+}
+
+// What is printed can be read again, and says the same.
+func TestPrintReadsBack(t *testing.T) {
+	in := Input{
+		Flags: map[string]string{"to": "s3://audit/a b/{bucket}", "max-spool": "1500MB"},
+		Env:   environment(map[string]string{"AWS_REGION": "us-east-1"}),
+		File:  writeConfig(t, "destination: {tags: {a: b, c: 'd e'}}\ndoors: {s3: {domains: [x, y]}, proxy: {upstreams: {p: {url: 'http://h:1/x'}}}}\n"),
+	}
+	first, err := Load(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := first.Print(&out); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Load(Input{File: writeConfig(t, out.String()), Env: environment(nil)})
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, out.String())
+	}
+	if !reflect.DeepEqual(first.Config, again.Config) {
+		t.Errorf("printed and read again:\n%+v\nbefore:\n%+v", again.Config, first.Config)
+	}
+}
+
+func TestSecretsAreMasked(t *testing.T) {
+	l, err := Load(Input{
+		File: writeConfig(t, ""),
+		Env:  environment(map[string]string{"INDELIBLE_S3_KEYS": "AKIA:hush1,B:hush2", "INDELIBLE_HTTP_TOKENS": "hush3,hush4", "INDELIBLE_ADMIN_TOKEN": "hush5"}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := l.Print(&out); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(out.String(), "hush") {
+		t.Errorf("a secret is printed:\n%s", out.String())
+	}
+	if !strings.Contains(out.String(), "AKIA:"+mask) || strings.Count(out.String(), mask) != 4 {
+		t.Errorf("masks are missing:\n%s", out.String())
+	}
+}
+
+func TestMistakes(t *testing.T) {
+	tests := []struct {
+		name  string
+		yaml  string
+		flags map[string]string
+		env   map[string]string
+		want  []string // each on a line of its own
+	}{
+		{"unknown field", "dta: x\n", nil, nil, []string{`F:1: unknown field "dta" (did you mean "data"?)`}},
+		{"unknown deeper", "doors:\n  s3:\n    lisen: x\n", nil, nil, []string{`F:3: unknown field "lisen" below doors.s3 (did you mean "listen"?)`}},
+		{"wrong level", "endpoint: http://x\n", nil, nil, []string{`F:1: unknown field "endpoint" (did you mean destination.endpoint?)`}},
+		{"nothing near", "doors: {qqqqqq: 1}\n", nil, nil, []string{`F:1: unknown field "qqqqqq" below doors; known are s3, http, proxy`}},
+		{"dotted", "doors.s3.listen: 127.0.0.1:1\n", nil, nil, []string{`F:1: doors.s3.listen: write it as nested fields`}},
+		{"all are named", "a1: 1\nb2: 2\n", nil, nil, []string{"F:1: ", "F:2: "}},
+		{"twice", "data: x\ndata: y\n", nil, nil, []string{"F:2: "}},
+		{"section is scalar", "doors: 5\n", nil, nil, []string{"F:1: doors: want fields below it: s3, http, proxy"}},
+		{"scalar is section", "data: {a: b}\n", nil, nil, []string{"F:1: data: want one value, not a list or fields"}},
+		{"no value", "data:\n", nil, nil, []string{"F:1: data: has no value; give one or take the line out"}},
+		{"not yaml", "data: [\n", nil, nil, []string{"F:"}},
+		{"two documents", "data: a\n---\ndata: b\n", nil, nil, []string{"F:"}},
+		{"a list", "- a\n", nil, nil, []string{`F:1: want fields such as "data: DIR"`}},
+		{"enum", "layout: packs\n", nil, nil, []string{`F:1: layout: want object, pack (did you mean pack?), not "packs"`}},
+		{"duration", "doors: {s3: {max_hold: 20}}\n", nil, nil, []string{`F:1: doors.s3.max_hold: want a duration such as 90s, 10m or 180d, not "20"`}},
+		{"size", "", map[string]string{"max-spool": "lots"}, nil, []string{`--max-spool: want a size such as 64MiB or 10GB, not "lots"`}},
+		{"address", "", nil, map[string]string{"INDELIBLE_S3": "9000"}, []string{`INDELIBLE_S3: want host:port, or off (did you mean 127.0.0.1:9000?), not "9000"`}},
+		{"number", "pack: {max_records: 0}\n", nil, nil, []string{`F:1: pack.max_records: want a whole number, 1 or more, not "0"`}},
+		{"bool", "doors: {s3: {trust: yes}}\n", nil, nil, []string{`F:1: doors.s3.trust: want true or false, not "yes"`}},
+		{"unset name", "data: ${NOPE}\n", nil, nil, []string{"F:1: data: the environment variable NOPE is not set"}},
+		{"broken name", "data: ${no-pe}\n", nil, nil, []string{"F:1: data: want ${NAME}"}},
+		{"unset in list", "doors: {http: {tokens: ['${NOPE}']}}\n", nil, nil, []string{"F:1: doors.http.tokens: the environment variable NOPE is not set"}},
+		{"scheme", "", map[string]string{"to": "s4://bucket"}, nil, []string{`--to: want s3://bucket[/prefix], file:///dir or a path (did you mean s3://?), not "s4://bucket"`}},
+		{"short bucket", "", map[string]string{"to": "s3://b"}, nil, []string{"--to: want s3://bucket"}},
+		{"file URL", "", map[string]string{"to": "file://dir"}, nil, []string{"--to: want s3://bucket"}},
+		{"endpoint", "", map[string]string{"endpoint": "host:9000"}, nil, []string{"--endpoint: want a URL such as https://host[:port]"}},
+		{"keys", "", nil, map[string]string{"INDELIBLE_S3_KEYS": "hush"}, []string{"INDELIBLE_S3_KEYS: want id:secret pairs"}},
+		{"key twice", "doors: {s3: {keys: {a: hush, b: ''}}}\n", nil, nil, []string{"F:1: doors.s3.keys: want id:secret pairs"}},
+		{"lock", "destination: {url: 's3://abc', object_lock: {mode: governance}}\n", nil, nil, []string{"F:1: destination.object_lock needs both mode and retain"}},
+		{"lock mode", "destination: {url: 's3://abc', object_lock: {mode: governence, retain: 1d}}\n", nil, nil, []string{`F:1: destination.object_lock.mode: want governance, compliance (did you mean governance?)`}},
+		{"kms", "destination: {url: 's3://abc', kms_key_id: k}\n", nil, nil, []string{"F:1: destination.kms_key_id needs destination.sse: aws:kms"}},
+		{"not for files", "destination: {storage_class: GLACIER}\n", nil, nil, []string{"F:1: destination.storage_class is for s3:// destinations"}},
+		{"half tls", "doors: {s3: {tls: {cert: c}}}\n", nil, nil, []string{"F:1: doors.s3.tls needs both cert and key"}},
+		{"backoff", "upload: {backoff_min: 1m}\n", nil, nil, []string{"F:1: upload.backoff_min 1m is more than upload.backoff_max 30s"}},
+		{"same address", "", map[string]string{"s3": "127.0.0.1:9001"}, nil, []string{"doors.s3.listen and admin.listen are both 127.0.0.1:9001"}},
+		{"own door", "", map[string]string{"to": "s3://abc", "endpoint": "http://127.0.0.1:9000"}, nil, []string{"--endpoint: destination.endpoint http://127.0.0.1:9000 is this daemon's own S3 door"}},
+		{"open doors", "", map[string]string{"s3": ":9000", "http": "0.0.0.0:1", "proxy": "[::]:2", "admin": "example.com:3"}, nil, []string{"--s3: ", "--http: ", "--proxy: ", "--admin: "}},
+		{"log name", "proof: {name: 'a b'}\n", nil, nil, []string{"F:1: proof.name: want up to 128 letters"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			file := writeConfig(t, tt.yaml)
+			_, err := Load(Input{File: file, Flags: tt.flags, Env: environment(tt.env)})
+			if err == nil {
+				t.Fatal("no mistake found")
+			}
+			got := strings.Split(strings.ReplaceAll(err.Error(), file, "F"), "\n")
+			if len(got) != len(tt.want) {
+				t.Fatalf("%d mistakes, want %d:\n%s", len(got), len(tt.want), strings.Join(got, "\n"))
+			}
+			for i, want := range tt.want {
+				if !strings.Contains(got[i], want) {
+					t.Errorf("got  %s\nwant %s", got[i], want)
+				}
+			}
+			if strings.Contains(err.Error(), "hush") {
+				t.Errorf("the error tells a secret: %v", err)
+			}
+		})
+	}
+}
+
+func TestOpenDoorsWithCredentials(t *testing.T) {
+	_, err := Load(Input{
+		File:  writeConfig(t, "doors: {s3: {trust: true}}\n"),
+		Flags: map[string]string{"s3": "0.0.0.0:9000", "http": ":4318", "proxy": "off", "admin": ":9001"},
+		Env:   environment(map[string]string{"INDELIBLE_HTTP_TOKENS": "t", "INDELIBLE_ADMIN_TOKEN": "t"}),
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestMissingFile(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if _, err := Load(Input{Env: environment(nil)}); err != nil {
+		t.Errorf("without a file: %v", err)
+	}
+	if _, err := Load(Input{File: "nope.yaml", Env: environment(nil)}); err == nil {
+		t.Error("a file that was asked for and is not there is no error")
+	}
+	if err := os.WriteFile("indelible.yaml", []byte("layout: pack\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := Load(Input{Env: environment(nil)})
+	if err != nil || l.Config.Layout != "pack" {
+		t.Errorf("indelible.yaml in the working directory was not read: %v", err)
+	}
+}

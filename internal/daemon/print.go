@@ -1,0 +1,99 @@
+package daemon
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+)
+
+// mask stands for a secret.
+const mask = "********"
+
+// Setting is one effective setting, as `config print` shows it.
+type Setting struct {
+	Path   string `json:"path"`
+	Value  string `json:"value"` // secrets masked
+	Source Source `json:"source"`
+}
+
+// Settings are all effective settings in the order of the table, secrets
+// masked.
+func (l *Loaded) Settings() []Setting {
+	var out []Setting
+	for _, f := range l.Config.fields() {
+		s := Setting{Path: f.Path, Value: f.value.String(), Source: l.Sources[f.Path]}
+		if s.Source.Kind == "" {
+			s.Source.Kind = "default"
+		}
+		if f.secret && s.Value != "" {
+			s.Value = mask
+			if keys, ok := f.value.(keysValue); ok {
+				s.Value = keys.masked()
+			}
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// Print writes the effective configuration as YAML, each value with its source
+// as a comment, secrets masked. Settings that are empty by default are comments.
+func (l *Loaded) Print(w io.Writer) error {
+	var b strings.Builder
+	var open []string // the sections that the last line stood in
+	for _, s := range grouped(l.Settings()) {
+		parts := strings.Split(s.Path, ".")
+		last := len(parts) - 1
+		same := 0
+		for same < last && same < len(open) && open[same] == parts[same] {
+			same++
+		}
+		for i := same; i < last; i++ {
+			fmt.Fprintf(&b, "%s%s:\n", strings.Repeat("  ", i), parts[i])
+		}
+		open = parts[:last]
+		line := strings.Repeat("  ", last)
+		if s.Value == "" {
+			line += "# " + parts[last] + ":"
+		} else {
+			line += parts[last] + ": " + yamlText(s.Value)
+		}
+		fmt.Fprintf(&b, "%-48s # %s\n", line, s.Source)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// grouped brings settings of one section together, sections in the order of
+// their first setting.
+func grouped(settings []Setting) []Setting {
+	var out []Setting
+	done := make([]bool, len(settings))
+	var take func(prefix string)
+	take = func(prefix string) {
+		for i, s := range settings {
+			rest, ok := strings.CutPrefix(s.Path, prefix)
+			if !ok || done[i] {
+				continue
+			}
+			if section, _, deeper := strings.Cut(rest, "."); deeper {
+				take(prefix + section + ".")
+				continue
+			}
+			done[i] = true
+			out = append(out, s)
+		}
+	}
+	take("")
+	return out
+}
+
+// yamlText is a text as a YAML scalar, quoted where it has to be.
+func yamlText(s string) string {
+	plain := strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-") == ""
+	if plain && !strings.HasPrefix(s, "-") {
+		return s
+	}
+	return strconv.Quote(s)
+}

@@ -1,0 +1,116 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+)
+
+// validate checks what no single setting can know. Its error joins a
+// *ConfigError for each mistake.
+func (l *Loaded) validate() error {
+	c := &l.Config
+	errs := []error{l.doors(), l.sameAddress(), l.destination(), l.upload()}
+	for _, d := range c.listeners() {
+		if (d.tls.Cert == "") != (d.tls.Key == "") {
+			errs = append(errs, l.wrong(d.path+".tls.cert", "%s.tls needs both cert and key", d.path))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// wrong is a mistake at the place where path was set.
+func (l *Loaded) wrong(path, format string, args ...any) error {
+	return &ConfigError{Where: l.Sources[path].Name, Problem: fmt.Sprintf(format, args...)}
+}
+
+// doors refuses what strangers could reach without credentials.
+func (l *Loaded) doors() error {
+	c := &l.Config
+	open := func(addr string) bool { return addr != off && !isLoopback(addr) }
+	var errs []error
+	refuse := func(path, addr, cure string) {
+		errs = append(errs, l.wrong(path, "%s %s can be reached from beyond this machine, and anybody could use it: %s", path, addr, cure))
+	}
+	if s := c.Doors.S3; open(s.Listen) && len(s.Keys) == 0 && !s.Trust {
+		refuse("doors.s3.listen", s.Listen, "set INDELIBLE_S3_KEYS=id:secret (or doors.s3.keys), listen on 127.0.0.1, or say doors.s3.trust: true where the network itself is trusted")
+	}
+	if h := c.Doors.HTTP; open(h.Listen) && len(h.Tokens) == 0 {
+		refuse("doors.http.listen", h.Listen, "set INDELIBLE_HTTP_TOKENS=token (or doors.http.tokens), or listen on 127.0.0.1")
+	}
+	if p := c.Doors.Proxy; open(p.Listen) {
+		refuse("doors.proxy.listen", p.Listen, "the proxy has no credentials of its own: listen on 127.0.0.1, or say --proxy off")
+	}
+	if a := c.Admin; open(a.Listen) && a.Token == "" {
+		refuse("admin.listen", a.Listen, "set INDELIBLE_ADMIN_TOKEN (or admin.token), or listen on 127.0.0.1")
+	}
+	return errors.Join(errs...)
+}
+
+// listener is a door's place in the file, with where and how it listens.
+type listener struct {
+	path, addr string
+	tls        TLS
+}
+
+func (c *Config) listeners() []listener {
+	return []listener{
+		{"doors.s3", c.Doors.S3.Listen, c.Doors.S3.TLS},
+		{"doors.http", c.Doors.HTTP.Listen, c.Doors.HTTP.TLS},
+		{"doors.proxy", c.Doors.Proxy.Listen, c.Doors.Proxy.TLS},
+		{"admin", c.Admin.Listen, c.Admin.TLS},
+	}
+}
+
+// sameAddress finds two doors on one address.
+func (l *Loaded) sameAddress() error {
+	c := &l.Config
+	taken := map[string]string{}
+	for _, d := range c.listeners() {
+		if _, port, err := net.SplitHostPort(d.addr); err != nil || port == "0" {
+			continue
+		}
+		if other, ok := taken[d.addr]; ok {
+			return l.wrong(d.path+".listen", "%s.listen and %s.listen are both %s: give one of them another port", other, d.path, d.addr)
+		}
+		taken[d.addr] = d.path
+	}
+	return nil
+}
+
+func (l *Loaded) destination() error {
+	c := &l.Config
+	d := &c.Destination
+	loc, err := ParseLocation(d.URL)
+	if err != nil {
+		return l.wrong("destination.url", "%v", err)
+	}
+	var errs []error
+	if loc.Bucket == "" {
+		for _, f := range c.fields() {
+			if s := l.Sources[f.Path]; f.remote && (s.Kind == "yaml" || s.Kind == "flag") {
+				errs = append(errs, l.wrong(f.Path, "%s is for s3:// destinations, and this one is %s", f.Path, d.URL))
+			}
+		}
+		return errors.Join(errs...)
+	}
+	if d.KMSKeyID != "" && !strings.HasPrefix(d.SSE, "aws:kms") {
+		errs = append(errs, l.wrong("destination.kms_key_id", "destination.kms_key_id needs destination.sse: aws:kms"))
+	}
+	if lock := d.ObjectLock; (lock.Mode == "") != (lock.Retain == 0) {
+		errs = append(errs, l.wrong("destination.object_lock.mode", "destination.object_lock needs both mode and retain, such as {mode: governance, retain: 180d}"))
+	}
+	if u, err := url.Parse(d.Endpoint); err == nil && d.Endpoint != "" && u.Host == c.Doors.S3.Listen {
+		errs = append(errs, l.wrong("destination.endpoint", "destination.endpoint %s is this daemon's own S3 door: records would come back for ever; name the real S3 server", d.Endpoint))
+	}
+	return errors.Join(errs...)
+}
+
+func (l *Loaded) upload() error {
+	if u := l.Config.Upload; u.BackoffMin > u.BackoffMax {
+		return l.wrong("upload.backoff_min", "upload.backoff_min %s is more than upload.backoff_max %s", FormatDuration(u.BackoffMin), FormatDuration(u.BackoffMax))
+	}
+	return nil
+}

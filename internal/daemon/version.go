@@ -1,0 +1,39 @@
+package daemon
+
+import (
+	"runtime"
+	"runtime/debug"
+)
+
+// Build says what this binary is.
+type Build struct {
+	Version string         `json:"version"`
+	Commit  string         `json:"commit"`
+	Go      string         `json:"go"`
+	Formats map[string]int `json:"formats"` // the version of each format it writes
+}
+
+// Version is this binary's Build, from what the Go toolchain noted in it.
+func Version() Build {
+	b := Build{Version: "devel", Commit: "unknown", Go: runtime.Version(), Formats: map[string]int{"spool": 1}}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return b
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		b.Version = v
+	}
+	dirty := ""
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			b.Commit = s.Value
+		case "vcs.modified":
+			if s.Value == "true" {
+				dirty = "+changes"
+			}
+		}
+	}
+	b.Commit += dirty
+	return b
+}
