@@ -26,6 +26,8 @@ var floors = map[string]int{
 	"internal/store/s3":         2,
 	"internal/store/faultproxy": 2,
 
+	"internal/testserver": 0, // real peers, for tests only
+
 	"internal/layout": 3,
 
 	"internal/spool": 4,

@@ -1,0 +1,202 @@
+// Package testserver starts real S3 servers for tests: their binaries are built
+// from the pinned module test/servers, once per machine and version, and each
+// test gets a server of its own on a free loopback port.
+package testserver
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Server is a running S3 server with one empty bucket. It is stopped, by its
+// own process id, when the test that started it ends.
+type Server struct {
+	Endpoint     string // http://127.0.0.1:port, path style
+	Access       string
+	Secret       string
+	Region       string
+	Bucket       string // made by making its directory: no versioning, no lock
+	Root         string // the directory whose directories are the buckets
+	cmd          *exec.Cmd
+	waited       chan struct{}
+	waitErr      error // readable once waited is closed
+	stdoutAndErr *bytes.Buffer
+}
+
+// Credentials of every test server. They protect nothing.
+const (
+	access = "indelible-test"
+	secret = "indelible-test-secret"
+)
+
+// RequirePeers is the environment variable that turns "the peer cannot be
+// built here" from a skip into a failure.
+const RequirePeers = "INDELIBLE_REQUIRE_PEERS"
+
+// Versitygw starts a versitygw with one bucket, "audit". Where it cannot be built
+// (no network, no cache) the test is skipped, or fails under RequirePeers=1.
+func Versitygw(t testing.TB) *Server {
+	t.Helper()
+	binary, err := build(t.Context(), "github.com/versity/versitygw")
+	if err != nil {
+		if os.Getenv(RequirePeers) == "1" {
+			t.Fatalf("versitygw, which %s=1 demands: %v", RequirePeers, err)
+		}
+		t.Skipf("no versitygw to test against: %v", err)
+	}
+	dir := t.TempDir()
+	s := &Server{Access: access, Secret: secret, Region: "us-east-1", Bucket: "audit", Root: filepath.Join(dir, "root")}
+	versions := filepath.Join(dir, "versions")
+	for _, d := range []string{filepath.Join(s.Root, s.Bucket), versions} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Another process may take the free port before the server does: try again then.
+	for attempt := 1; ; attempt++ {
+		err := s.start(binary, versions)
+		if err == nil {
+			break
+		}
+		if attempt == 3 {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(s.stop)
+	return s
+}
+
+func (s *Server) start(binary, versions string) error {
+	addr, err := freeAddr()
+	if err != nil {
+		return err
+	}
+	s.Endpoint = "http://" + addr
+	s.stdoutAndErr = new(bytes.Buffer)
+	s.cmd = exec.Command(binary, "--quiet", "--port", addr, "posix", "--versioning-dir", versions, s.Root)
+	s.cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+s.Access, "ROOT_SECRET_KEY="+s.Secret)
+	s.cmd.Stdout, s.cmd.Stderr = s.stdoutAndErr, s.stdoutAndErr
+	if err := s.cmd.Start(); err != nil {
+		return err
+	}
+	s.waited = make(chan struct{})
+	go func() {
+		s.waitErr = s.cmd.Wait()
+		close(s.waited)
+	}()
+	if err := s.ready(); err != nil {
+		s.stop()
+		return fmt.Errorf("%w\n%s", err, s.stdoutAndErr)
+	}
+	return nil
+}
+
+// ready waits for the first answer, whatever it is.
+func (s *Server) ready() error {
+	deadline := time.After(20 * time.Second)
+	client := &http.Client{Timeout: time.Second}
+	defer client.CloseIdleConnections()
+	for {
+		resp, err := client.Get(s.Endpoint)
+		if err == nil {
+			resp.Body.Close()
+			return nil
+		}
+		select {
+		case <-s.waited:
+			return fmt.Errorf("versitygw ended at once: %v", s.waitErr)
+		case <-deadline:
+			return fmt.Errorf("versitygw does not answer: %w", err)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+func (s *Server) stop() {
+	s.cmd.Process.Kill()
+	<-s.waited
+}
+
+func freeAddr() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+// build returns the path of module's command, built from test/servers unless the
+// cache has that version. It is put in place by rename, so that test packages
+// that run at the same time do not disturb each other.
+func build(ctx context.Context, module string) (string, error) {
+	root, err := moduleRoot(ctx)
+	if err != nil {
+		return "", err
+	}
+	servers := filepath.Join(root, "test", "servers")
+	version, err := run(ctx, servers, "go", "list", "-mod=readonly", "-m", "-f", "{{.Version}}", module)
+	if err != nil {
+		return "", err
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(cache, "indelible-test", version)
+	binary := filepath.Join(dir, filepath.Base(module))
+	if _, err := os.Stat(binary); err == nil {
+		return binary, nil
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	tmp, err := os.MkdirTemp(dir, "build-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(tmp)
+	built := filepath.Join(tmp, filepath.Base(binary))
+	name := filepath.Base(module)
+	if _, err := run(ctx, servers, "go", "build", "-mod=readonly", "-o", built, module+"/cmd/"+name); err != nil {
+		return "", err
+	}
+	if err := os.Rename(built, binary); err != nil {
+		if _, statErr := os.Stat(binary); statErr != nil {
+			return "", err
+		}
+	}
+	return binary, nil
+}
+
+// moduleRoot is the directory of this module's go.mod.
+func moduleRoot(ctx context.Context) (string, error) {
+	file, err := run(ctx, "", "go", "env", "GOMOD")
+	if err != nil {
+		return "", err
+	}
+	if filepath.Base(file) != "go.mod" {
+		return "", fmt.Errorf("not in a module: go env GOMOD is %q", file)
+	}
+	return filepath.Dir(file), nil
+}
+
+func run(ctx context.Context, dir, name string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = dir
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("%s %s: %w: %s", name, args[0], err, strings.TrimSpace(stderr.String()))
+	}
+	return strings.TrimSpace(stdout.String()), nil
+}
