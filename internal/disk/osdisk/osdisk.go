@@ -11,6 +11,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 
 	"indelible/internal/disk"
 )
@@ -19,7 +20,13 @@ import (
 // so a rename of its parents does not move it.
 type FS struct {
 	root *os.Root
+
+	mu      sync.Mutex
+	durable map[string]bool // directories whose names are known to be durable; at most maxDurable
 }
+
+// maxDurable bounds what is remembered of directories; what is forgotten is synced once more.
+const maxDurable = 10_000
 
 var _ disk.FS = (*FS)(nil)
 
@@ -33,7 +40,7 @@ func Open(dir string) (*FS, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open directory: %w", err)
 	}
-	return &FS{root: root}, nil
+	return &FS{root: root, durable: map[string]bool{}}, nil
 }
 
 // Close lets go of the directory. Open files stay usable.
@@ -64,10 +71,15 @@ func (f *FS) Rename(oldname, newname string) error { return f.root.Rename(oldnam
 func (f *FS) Link(oldname, newname string) error { return f.root.Link(oldname, newname) }
 
 // Remove is disk.FS's.
-func (f *FS) Remove(name string) error { return f.root.Remove(name) }
+func (f *FS) Remove(name string) error {
+	f.mu.Lock()
+	delete(f.durable, path.Clean(name))
+	f.mu.Unlock()
+	return f.root.Remove(name)
+}
 
-// MkdirAll is disk.FS's. Parents that exist are synced as well: whoever made
-// them may have crashed before their names were durable.
+// MkdirAll is disk.FS's. Parents that exist are synced as well, once: whoever
+// made them may have crashed before their names were durable.
 func (f *FS) MkdirAll(name string) error {
 	name = path.Clean(name)
 	if name == "." {
@@ -76,11 +88,16 @@ func (f *FS) MkdirAll(name string) error {
 	if err := f.root.MkdirAll(name, 0o700); err != nil {
 		return err
 	}
-	for dir := name; dir != "."; {
-		dir = path.Dir(dir)
-		if err := f.SyncDir(dir); err != nil {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for dir := name; dir != "." && !f.durable[dir]; dir = path.Dir(dir) {
+		if err := f.SyncDir(path.Dir(dir)); err != nil {
 			return err
 		}
+		if len(f.durable) >= maxDurable {
+			clear(f.durable)
+		}
+		f.durable[dir] = true
 	}
 	return nil
 }

@@ -1,0 +1,171 @@
+package dir
+
+import (
+	"errors"
+	"io/fs"
+	"path"
+	"syscall"
+
+	"indelible/internal/disk"
+)
+
+// find opens the object under key; fs.ErrNotExist if there is none.
+func (s *Store) find(key string) (string, disk.File, error) { return s.findIn(".", key) }
+
+// findIn opens the file of key below root.
+func (s *Store) findIn(root, key string) (string, disk.File, error) {
+	list := names(key)
+	name := path.Join(root, path.Join(list...))
+	file, err := s.openFile(name) // almost always each name is the plain one
+	if err == nil || !missing(err) {
+		return name, file, err
+	}
+	dir, err := s.resolve(root, list[:len(list)-1])
+	if err != nil {
+		return "", nil, err
+	}
+	name = path.Join(dir, list[len(list)-1])
+	if file, err = s.openFile(name); missing(err) {
+		name += fileSuffix
+		file, err = s.openFile(name)
+	}
+	if missing(err) {
+		err = fs.ErrNotExist
+	}
+	return name, file, err
+}
+
+// resolve is the directory of that name below root: at each step the one of
+// the plain name, else the one that had to give way to an object.
+func (s *Store) resolve(root string, list []string) (string, error) {
+	dir := root
+	for _, name := range list {
+		next := path.Join(dir, name)
+		ok, err := s.isDir(next)
+		if err != nil {
+			return "", err
+		}
+		if !ok {
+			next += dirSuffix
+		}
+		dir = next
+	}
+	return dir, nil
+}
+
+func (s *Store) isDir(name string) (bool, error) {
+	file, err := s.disk.Open(name)
+	if missing(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = file.Close() }()
+	return !isFile(file), nil
+}
+
+// openFile opens a file, and finds nothing where there is a directory.
+func (s *Store) openFile(name string) (disk.File, error) {
+	file, err := s.disk.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	if !isFile(file) {
+		return nil, errors.Join(fs.ErrNotExist, file.Close())
+	}
+	return file, nil
+}
+
+// isFile tells a file from a directory, which systems let us open as well.
+func isFile(file disk.File) bool {
+	_, err := file.ReadAt(make([]byte, 1), 0)
+	return err == nil || !errors.Is(err, syscall.EISDIR) && !errors.Is(err, fs.ErrInvalid)
+}
+
+// missing reports that there is nothing of that name, perhaps because one of
+// its directories is a file.
+func missing(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
+// place gives the file tmp the name of key, by link or rename. The name is not durable yet.
+func (s *Store) place(key, tmp string, how func(oldname, newname string) error) (string, error) {
+	return s.placeIn(".", key, tmp, how)
+}
+
+func (s *Store) placeIn(root, key, tmp string, how func(oldname, newname string) error) (string, error) {
+	list := names(key)
+	dir := root
+	if err := s.mkdir(root); err != nil {
+		return "", err
+	}
+	for _, name := range list[:len(list)-1] {
+		next := path.Join(dir, name)
+		err := s.mkdir(next)
+		if err != nil {
+			if ok, isErr := s.isDir(next); ok || isErr != nil || !s.exists(next) {
+				return "", err
+			}
+			next += dirSuffix // an object has the name
+			err = s.mkdir(next)
+		}
+		if err != nil {
+			return "", err
+		}
+		dir = next
+	}
+	name := path.Join(dir, list[len(list)-1])
+	if beside, err := s.openFile(name + fileSuffix); err == nil {
+		_ = beside.Close()
+		name += fileSuffix
+	} else if ok, err := s.isDir(name); err != nil {
+		return "", err
+	} else if ok {
+		name += fileSuffix
+	}
+	err := how(tmp, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		s.forget()
+		err = errRemoved
+	}
+	return name, err
+}
+
+// errRemoved says that somebody removed a directory under our hands.
+var errRemoved = errors.New("a directory of the store was removed; the next attempt makes it again")
+
+func (s *Store) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.made)
+}
+
+func (s *Store) exists(name string) bool {
+	file, err := s.disk.Open(name)
+	if err != nil {
+		return false
+	}
+	_ = file.Close()
+	return true
+}
+
+// mkdir makes a directory durably, once.
+func (s *Store) mkdir(name string) error {
+	s.mu.Lock()
+	known := s.made[name]
+	s.mu.Unlock()
+	if known {
+		return nil
+	}
+	if err := s.disk.MkdirAll(name); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.made) >= maxMade {
+		clear(s.made)
+	}
+	s.made[name] = true
+	return nil
+}
