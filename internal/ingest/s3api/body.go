@@ -1,0 +1,149 @@
+package s3api
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"time"
+)
+
+// body stands in front of a request's body. It ends senders that are too slow,
+// and keeps the clock of the hold from running while it waits for the sender.
+// It belongs to the goroutine that serves the request.
+type body struct {
+	src     io.ReadCloser
+	conn    *http.ResponseController
+	expects bool // the sender waits for 100 Continue before it sends
+	none    bool // the request has no body
+
+	patience time.Duration
+	minRate  int64
+	hold     *hold // nil outside of an append
+
+	started  time.Time // of the first read
+	n        int64     // bytes read
+	deadline time.Time // set on the connection; zero for none
+	ended    bool      // read to io.EOF
+	failed   bool      // an error came instead: nothing more will
+}
+
+func newBody(d *Door, w http.ResponseWriter, r *http.Request) *body {
+	return &body{
+		src: r.Body, conn: http.NewResponseController(w),
+		expects: r.Header.Get("Expect") != "", none: r.ContentLength == 0,
+		patience: d.patience, minRate: d.minRate,
+	}
+}
+
+// Read implements io.Reader. A sender that pauses for longer than patience, or
+// is slower than minRate after it, gets a RequestTimeout.
+func (b *body) Read(p []byte) (int, error) {
+	if b.hold != nil {
+		b.hold.pause()
+		defer b.hold.resume()
+	}
+	if !b.none {
+		b.extend()
+	}
+	n, err := b.src.Read(p)
+	b.n += int64(n)
+	switch {
+	case err == io.EOF:
+		b.ended = true
+		b.clear()
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		b.failed = true
+		err = requestTimeout(err)
+	case err != nil:
+		b.failed = true
+	}
+	return n, err
+}
+
+// extend moves the deadlines of the connection on. Both are absolute: what is
+// allowed follows from how much has come, so a sender cannot buy time with
+// single bytes.
+func (b *body) extend() {
+	now := time.Now()
+	if b.started.IsZero() {
+		b.started = now
+	}
+	limit := b.started.Add(b.patience + time.Duration(float64(b.n)/float64(b.minRate)*float64(time.Second)))
+	if pause := now.Add(b.patience); pause.Before(limit) {
+		limit = pause
+	}
+	if late := limit.Sub(b.deadline); late < time.Second && late > -time.Second {
+		return
+	}
+	if !b.deadline.IsZero() {
+		// A long upload: the time to write the answer begins when it ends.
+		_ = b.conn.SetWriteDeadline(limit.Add(time.Minute)) // not supported: no server, no slow sender
+	}
+	b.deadline = limit
+	_ = b.conn.SetReadDeadline(limit)
+}
+
+// clear takes the deadline back: from now on a read of the connection only
+// waits for the next request.
+func (b *body) clear() {
+	if !b.deadline.IsZero() {
+		b.deadline = time.Time{}
+		_ = b.conn.SetReadDeadline(time.Time{})
+	}
+}
+
+// Close implements io.Closer.
+func (b *body) Close() error { return b.src.Close() }
+
+// Bounds of what is read of a body that was refused.
+const (
+	maxDrain  = 1 << 20
+	drainTime = 3 * time.Second
+)
+
+// settle brings the connection of a refused request in order: it reads what is
+// left of the body, if that is little and comes soon. It reports whether the
+// connection can serve another request.
+func (b *body) settle() bool {
+	b.hold = nil
+	switch {
+	case b.none || b.ended:
+		return true
+	case b.failed || b.expects && b.n == 0:
+		return false // reading now would ask for the body
+	}
+	_ = b.conn.SetReadDeadline(time.Now().Add(drainTime))
+	_, err := io.CopyN(io.Discard, b.src, maxDrain)
+	if err != io.EOF {
+		return false
+	}
+	_ = b.conn.SetReadDeadline(time.Time{})
+	return true
+}
+
+// hold is the clock of one append: it ends the append's context when the spool
+// has held the record for as long as a sender waits.
+type hold struct {
+	timer *time.Timer
+	max   time.Duration
+	stop  context.CancelCauseFunc
+}
+
+// newHold starts the clock. The context does not end with the client: a
+// record that is whole is kept, also when nobody waits for the answer.
+func newHold(ctx context.Context, most time.Duration) (context.Context, *hold) {
+	ctx, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	h := &hold{max: most, stop: stop}
+	h.timer = time.AfterFunc(most, func() { stop(errHeld) })
+	return ctx, h
+}
+
+func (h *hold) pause()  { h.timer.Stop() }
+func (h *hold) resume() { h.timer.Reset(h.max) }
+
+func (h *hold) end() {
+	h.timer.Stop()
+	h.stop(nil)
+}

@@ -1,0 +1,216 @@
+package s3api
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"indelible/internal/ingest/sigv4"
+	"indelible/internal/record"
+)
+
+// keptHeaders are the request headers that come back with the object, besides
+// Content-Encoding. The names are canonical here, lower case in the record.
+var keptHeaders = [...]struct{ header, attr string }{
+	{"Cache-Control", "cache-control"},
+	{"Content-Disposition", "content-disposition"},
+	{"Content-Language", "content-language"},
+	{"Content-Type", "content-type"},
+	{"Expires", "expires"},
+}
+
+const (
+	metaHeader = "X-Amz-Meta-"
+	metaAttr   = "x-amz-meta-"
+)
+
+// putObject takes one record. It answers after the spool has fsynced it.
+func (d *Door) putObject(q *request) error {
+	start := time.Now()
+	cond, err := putConditions(q.Header)
+	if err != nil {
+		return err
+	}
+	payload, attrs, err := d.admit(q)
+	if err != nil {
+		return err
+	}
+	if err := d.checkEarly(q, cond); err != nil {
+		return err
+	}
+	ctx, hold := newHold(q.Context(), d.maxHold)
+	defer hold.end()
+	q.body.hold = hold
+
+	lock := writeLock{locks: &d.writers, exclusive: cond.any(), key: objectName{q.bucket, q.key}}
+	defer lock.release()
+	receipt, err := d.spool.Append(ctx, record.Record{
+		Door: "s3", Source: source(q), Bucket: q.bucket, Key: q.key, Attrs: attrs,
+		Body: &bounded{src: payload, left: record.MaxBody}, Size: payload.Size(),
+		Seal: func(digest record.Digest, size int64) (record.Attrs, error) {
+			attrs, err := payload.Seal(digest, size)
+			if err != nil {
+				return nil, err
+			}
+			if err := lock.acquire(ctx); err != nil {
+				return nil, err
+			}
+			return attrs, d.checkPut(ctx, q, cond)
+		},
+	})
+	if err != nil {
+		return heldError(ctx, err)
+	}
+	d.acked(receipt, time.Since(start))
+	for _, c := range payload.Checksums() {
+		setHeader(q.w, c.Header(), c.Value)
+	}
+	if len(payload.Checksums()) > 0 {
+		setHeader(q.w, "x-amz-checksum-type", "FULL_OBJECT")
+	}
+	setHeader(q.w, "ETag", `"`+payload.MD5()+`"`)
+	setHeader(q.w, "x-indelible-receipt", receipt.String())
+	setHeader(q.w, "Content-Length", "0")
+	q.w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// heldError tells a record that was held for too long from other failures.
+func heldError(ctx context.Context, err error) error {
+	if errors.Is(context.Cause(ctx), errHeld) {
+		return slowDown(err)
+	}
+	return err
+}
+
+// admit refuses what can be refused before the body is read, and returns the
+// verified body and the attributes of the record.
+func (d *Door) admit(q *request) (*sigv4.Body, record.Attrs, error) {
+	if len(q.key) > record.MaxKey {
+		return nil, nil, refuse(http.StatusBadRequest, "KeyTooLongError", "Your key is too long")
+	}
+	for name := range q.Header {
+		if strings.HasPrefix(name, "X-Amz-Server-Side-Encryption-Customer-") {
+			return nil, nil, notImplemented("Encryption with a key of the sender's (SSE-C) is not supported: the record could not be read without it.")
+		}
+	}
+	payload, err := q.auth.Body(q.Request)
+	if err != nil {
+		return nil, nil, err
+	}
+	if payload.Size() > record.MaxBody {
+		return nil, nil, tooLarge(payload.Size())
+	}
+	attrs := attributes(q.Header)
+	size := 0
+	for _, a := range attrs {
+		size += len(a.Name) + len(a.Value)
+	}
+	if size > record.MaxAttrs-1024 { // what Seal adds
+		return nil, nil, refuse(http.StatusBadRequest, "MetadataTooLarge", "Your metadata headers exceed the maximum allowed metadata size.")
+	}
+	return payload, attrs, nil
+}
+
+// attributes are the headers that come back with the object, in the order of their names.
+func attributes(h http.Header) record.Attrs {
+	attrs := make(record.Attrs, 0, len(keptHeaders)+3)
+	for _, k := range keptHeaders {
+		if v := h[k.header]; len(v) > 0 && v[0] != "" {
+			attrs = append(attrs, record.Attr{Name: k.attr, Value: strings.Join(v, ", ")})
+		}
+	}
+	if h["Content-Encoding"] != nil {
+		if v := sigv4.ContentEncoding(h); v != "" {
+			attrs = append(attrs, record.Attr{Name: "content-encoding", Value: v})
+		}
+	}
+	first := len(attrs)
+	for name, v := range h {
+		if strings.HasPrefix(name, metaHeader) {
+			attrs = append(attrs, record.Attr{Name: strings.ToLower(name), Value: strings.Join(v, ",")})
+		}
+	}
+	slices.SortFunc(attrs[first:], func(a, b record.Attr) int { return strings.Compare(a.Name, b.Name) })
+	return attrs
+}
+
+// source is who sent a request: a proven access key id, or the remote host.
+func source(q *request) string {
+	if q.auth.Signed {
+		return q.auth.KeyID
+	}
+	host, _, err := net.SplitHostPort(q.RemoteAddr)
+	if err != nil {
+		return q.RemoteAddr
+	}
+	return host
+}
+
+// bounded ends a body of unknown length that grows over the limit.
+type bounded struct {
+	src  io.Reader
+	left int64
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	n, err := b.src.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		return 0, tooLarge(record.MaxBody - b.left)
+	}
+	return n, err
+}
+
+// putCondition is what a conditional PUT wants of the object that is there.
+type putCondition struct {
+	absent bool   // If-None-Match: *
+	match  string // If-Match, as sent
+}
+
+func (c putCondition) any() bool { return c.absent || c.match != "" }
+
+func putConditions(h http.Header) (c putCondition, err error) {
+	if v := h.Get("If-None-Match"); v != "" {
+		if strings.TrimSpace(v) != "*" {
+			return c, notImplemented("If-None-Match of a PUT can only be *.")
+		}
+		c.absent = true
+	}
+	if c.match = strings.TrimSpace(h.Get("If-Match")); c.match != "" && c.absent {
+		return c, notImplemented("If-Match and If-None-Match cannot be combined.")
+	}
+	return c, nil
+}
+
+// checkEarly spares the sender a body whose condition cannot hold.
+func (d *Door) checkEarly(q *request, c putCondition) error {
+	if !c.any() {
+		return nil
+	}
+	return d.checkPut(q.Context(), q, c)
+}
+
+// checkPut compares a condition with the newest record of the key. For the
+// answer to stay true until the commit, the caller holds the key's write lock.
+func (d *Door) checkPut(ctx context.Context, q *request, c putCondition) error {
+	if !c.any() {
+		return nil
+	}
+	entry, found, err := d.records.Find(ctx, q.bucket, q.key)
+	switch {
+	case err != nil:
+		return err
+	case c.absent && found:
+		return preconditionFailed("If-None-Match")
+	case c.match != "" && !found:
+		return noSuchKey(q.key)
+	case c.match != "" && !matches(c.match, etag(&entry.Info)):
+		return preconditionFailed("If-Match")
+	}
+	return nil
+}
