@@ -1,0 +1,253 @@
+package proof
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"sort"
+	"time"
+
+	"indelible/internal/record"
+)
+
+// Add takes outcomes in the order of their seq, as upload's ledger has it:
+// Stored, Deferred or Quarantined. One that the tree knows already, from
+// before a crash, is compared with what stands there and added no second time; one
+// that was set aside gets its leaf when it comes as Stored. The leaves are covered
+// by the next checkpoint, which Add writes itself when many are waiting.
+//
+// Outcomes that leave a hole are refused with ErrOrder; other bytes under a
+// seq that the tree knows are ErrForked.
+func (l *Log) Add(ctx context.Context, outcomes ...record.Outcome) error {
+	l.adding.Lock()
+	defer l.adding.Unlock()
+	for i := range outcomes {
+		if err := l.addOne(ctx, &outcomes[i]); err != nil {
+			return fmt.Errorf("add to log %s: %w", l.name, err)
+		}
+	}
+	return nil
+}
+
+func (l *Log) addOne(ctx context.Context, o *record.Outcome) error {
+	leaf, err := leafOf(o)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	if l.failed != nil {
+		defer l.mu.Unlock()
+		return l.failed
+	}
+	if l.from != 0 && o.Seq > l.from {
+		defer l.mu.Unlock()
+		return errOrder(l.from, o.Seq)
+	}
+	if l.from == 0 || o.Seq == l.from {
+		full := l.append(&leaf)
+		l.mu.Unlock()
+		if full {
+			return l.Checkpoint(ctx)
+		}
+		return nil
+	}
+	k, ok := l.pendingAt(o.Seq)
+	size := l.state.edge.size
+	l.mu.Unlock()
+	if !ok {
+		if k, err = l.publishedAt(ctx, o.Seq, size); err != nil {
+			return err
+		}
+	}
+	return l.again(&leaf, o, k)
+}
+
+// again takes an outcome whose seq has its place in the tree: k.
+func (l *Log) again(leaf *Leaf, o *record.Outcome, k known) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.failed != nil {
+		return l.failed
+	}
+	if k.kind != Gap && k.kind != Pack && k.digest != o.Digest {
+		return l.fail(fmt.Errorf("record %d has SHA-256 %s, but in the tree it has %s: the data directory is an old copy, or another process writes this log: %w", o.Seq, o.Digest, k.digest, ErrForked))
+	}
+	if o.State != record.Stored || k.kind == Record || k.kind == Pack {
+		return nil
+	}
+	leaf.Kind = Stored
+	l.append(leaf)
+	return nil
+}
+
+// leafOf is the leaf that states an outcome.
+func leafOf(o *record.Outcome) (Leaf, error) {
+	if o.Seq == 0 {
+		return Leaf{}, errors.New("record without a seq")
+	}
+	leaf := Leaf{
+		Seq: o.Seq, Time: o.Time, Door: cut(o.Door, maxName), Source: cut(o.Source, maxName), Bucket: cut(o.Bucket, maxName),
+		Size: o.Size, Digest: o.Digest,
+	}
+	switch o.State {
+	case record.Stored:
+		leaf.Kind, leaf.Key, leaf.VersionID = Record, o.Stored, o.Version
+		if o.Stored == "" {
+			return Leaf{}, fmt.Errorf("record %d is stored, but nothing says where", o.Seq)
+		}
+	case record.Deferred:
+		leaf.Kind, leaf.Reason = Deferred, cut(o.Reason, maxReason)
+	case record.Quarantined:
+		leaf.Kind, leaf.Reason = Quarantined, cut(o.Reason, maxReason)
+	default:
+		return Leaf{}, fmt.Errorf("record %d is %s: nothing to prove yet", o.Seq, o.State)
+	}
+	switch {
+	case o.Key == leaf.Key:
+	case len(o.Key) > maxQuoted:
+		sum := sha256.Sum256([]byte(o.Key))
+		leaf.SentKeySum = hex.EncodeToString(sum[:])
+	default:
+		leaf.SentKey = o.Key
+	}
+	return leaf, nil
+}
+
+// append puts a leaf at the end of the log, in memory, and says whether it is
+// time for a checkpoint. The caller holds mu.
+func (l *Log) append(leaf *Leaf) (full bool) {
+	l.state.pending = append(l.state.pending, leaf.Encode())
+	l.note(leaf)
+	l.lastTime = time.Now()
+	return len(l.state.pending) >= l.opt.MaxPending
+}
+
+// pendingAt finds a seq among the pending leaves. The caller holds mu.
+func (l *Log) pendingAt(seq record.Seq) (known, bool) {
+	i := sort.Search(len(l.index), func(i int) bool { return l.index[i].last >= seq })
+	if i < len(l.index) && l.index[i].first <= seq {
+		return l.index[i], true
+	}
+	return known{}, false
+}
+
+// publishedAt finds a seq in the published tree of this size. The caller holds adding.
+func (l *Log) publishedAt(ctx context.Context, seq record.Seq, size uint64) (known, error) {
+	if l.lookup == nil || l.lookup.size != size {
+		l.lookup = &finder{reader: l.reader, size: size}
+	}
+	p, ok, err := l.lookup.find(ctx, seq)
+	if err != nil {
+		return known{}, fmt.Errorf("find record %d in the tree: %w", seq, err)
+	}
+	if !ok {
+		return known{}, fmt.Errorf("record %d comes again, but the tree begins behind it: %w", seq, ErrOrder)
+	}
+	last, _ := p.leaf.last()
+	return known{p.leaf.first(), last, p.leaf.Kind, p.leaf.Digest}, nil
+}
+
+// Gap takes a range of acked records that were lost to damage, in its place in the order. What
+// the tree knows of it already stays as it is.
+func (l *Log) Gap(ctx context.Context, gap record.GapError) error {
+	l.adding.Lock()
+	defer l.adding.Unlock()
+	l.mu.Lock()
+	if l.failed != nil {
+		defer l.mu.Unlock()
+		return l.failed
+	}
+	if gap.First == 0 || gap.Last < gap.First || l.from != 0 && gap.First > l.from {
+		defer l.mu.Unlock()
+		return fmt.Errorf("add to log %s: gap of records %d to %d where %d should come: %w", l.name, gap.First, gap.Last, l.from, ErrOrder)
+	}
+	full := false
+	if gap.Last >= l.from {
+		full = l.append(&Leaf{Kind: Gap, First: max(gap.First, l.from), Last: gap.Last, Time: time.Now(), Reason: cut(gap.Cause, maxReason)})
+	}
+	l.mu.Unlock()
+	if full {
+		return l.Checkpoint(ctx)
+	}
+	return nil
+}
+
+// life appends a leaf of the log's own life.
+func (l *Log) life(leaf Leaf) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.failed != nil {
+		return l.failed
+	}
+	leaf.Time = time.Now()
+	if l.from > 0 {
+		leaf.Seq = l.from - 1
+	}
+	l.append(&leaf)
+	return nil
+}
+
+// Start says that a process began to write the log: which program, and the
+// digest of its configuration. Where the one before did not end with Stop, a leaf
+// before says so, with what the spool had to cut or fence off ("" if nothing).
+func (l *Log) Start(program, config, recovered string) error {
+	if !l.Clean() {
+		if recovered == "" {
+			recovered = "the process before did not stop in good order; nothing was lost"
+		}
+		if err := l.life(Leaf{Kind: Recovered, Reason: cut(recovered, maxReason)}); err != nil {
+			return err
+		}
+	}
+	return l.life(Leaf{Kind: Start, Program: cut(program, maxName), Config: cut(config, maxName), Prefix: slashed(l.opt.Base)})
+}
+
+// Config says that the configuration changed while the process ran.
+func (l *Log) Config(config string) error {
+	return l.life(Leaf{Kind: Config, Config: cut(config, maxName), Prefix: slashed(l.opt.Base)})
+}
+
+// Tick says that the log lives though nothing happens.
+func (l *Log) Tick() error { return l.life(Leaf{Kind: Tick}) }
+
+// Stop says that the process ends in good order, and publishes and keeps the
+// last head. Nothing is to be added afterwards.
+func (l *Log) Stop(ctx context.Context) error {
+	if err := l.life(Leaf{Kind: Stop}); err != nil {
+		return err
+	}
+	return l.checkpoint(ctx, true)
+}
+
+// Rotate changes the signing key: a leaf signed by both says so, and the head
+// that covers it is signed by both and kept for good. next must be durable, and handed to Open as
+// Options.Next, until Rotate has returned nil; from then on it is the log's key.
+func (l *Log) Rotate(ctx context.Context, next Key) error {
+	if next.Name() != l.name {
+		return fmt.Errorf("rotate key of log %s: the new one is of log %q", l.name, next.Name())
+	}
+	l.publishing.Lock() // no head in between
+	l.mu.Lock()
+	current, pending := l.key, l.next
+	begun := l.rotating()
+	if !begun {
+		l.next = next
+	}
+	l.mu.Unlock()
+	if begun && pending.Public() != next.Public() || current.Public() == next.Public() {
+		l.publishing.Unlock()
+		return fmt.Errorf("rotate key of log %s: another change of key is under way, or the key is the same", l.name)
+	}
+	var err error
+	if !begun {
+		text := rotation(l.name, current.Public(), next.Public())
+		err = l.life(Leaf{Kind: NewKey, Old: current.Public(), New: next.Public(), OldSig: current.sign(text), NewSig: next.sign(text)})
+	}
+	l.publishing.Unlock()
+	if err != nil {
+		return err
+	}
+	return l.checkpoint(ctx, true)
+}

@@ -1,0 +1,76 @@
+package proof
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// Head is what a checkpoint states: the log, how many leaves it has, and their root.
+type Head struct {
+	Log  string
+	Size uint64
+	Root tlog.Hash
+}
+
+// text is the head as tlog-checkpoint has it, before it is signed.
+func (h Head) text() string {
+	return h.Log + "\n" + strconv.FormatUint(h.Size, 10) + "\n" + base64.StdEncoding.EncodeToString(h.Root[:]) + "\n"
+}
+
+// sign makes the checkpoint.
+func (h Head) sign(signers ...note.Signer) ([]byte, error) {
+	b, err := note.Sign(&note.Note{Text: h.text()}, signers...)
+	if err != nil {
+		return nil, fmt.Errorf("sign checkpoint of log %s: %w", h.Log, err)
+	}
+	return b, nil
+}
+
+// ParseHead reads a checkpoint without looking at its signatures.
+func ParseHead(checkpoint []byte) (Head, error) {
+	text, _, ok := strings.Cut(string(checkpoint), "\n\n")
+	if !ok {
+		return Head{}, errors.New("parse checkpoint: no empty line before the signatures")
+	}
+	return parseHeadText(text + "\n")
+}
+
+func parseHeadText(text string) (Head, error) {
+	lines := strings.SplitN(text, "\n", 4) // extension lines may follow
+	if len(lines) < 4 || lines[0] == "" {
+		return Head{}, errors.New("parse checkpoint: want the log's name, its size and its root on a line each")
+	}
+	size, err := strconv.ParseUint(lines[1], 10, 63)
+	if err != nil || strconv.FormatUint(size, 10) != lines[1] {
+		return Head{}, fmt.Errorf("parse checkpoint: %q is no size", lines[1])
+	}
+	root, err := base64.StdEncoding.Strict().DecodeString(lines[2])
+	if err != nil || len(root) != tlog.HashSize {
+		return Head{}, fmt.Errorf("parse checkpoint: %q is no root", lines[2])
+	}
+	h := Head{Log: lines[0], Size: size}
+	copy(h.Root[:], root)
+	return h, nil
+}
+
+// openHead reads a checkpoint that at least one of the keys has signed.
+func openHead(checkpoint []byte, name string, keys ...note.Verifier) (Head, error) {
+	n, err := note.Open(checkpoint, note.VerifierList(keys...))
+	if err != nil {
+		return Head{}, fmt.Errorf("checkpoint: %w", err)
+	}
+	h, err := parseHeadText(n.Text)
+	if err != nil {
+		return Head{}, err
+	}
+	if h.Log != name {
+		return Head{}, fmt.Errorf("checkpoint is that of log %s, not %s", h.Log, name)
+	}
+	return h, nil
+}

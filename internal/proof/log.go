@@ -1,0 +1,281 @@
+package proof
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"indelible/internal/disk"
+	"indelible/internal/record"
+	"indelible/internal/store"
+)
+
+// Log is the writer of one transparency log. Only one may be open for a data
+// directory; the caller holds the lock on that. Its methods are safe for concurrent use.
+type Log struct {
+	reader
+	name string
+	disk disk.FS
+	opt  Options
+
+	adding     sync.Mutex // held by Add and Gap: keeps their order
+	lookup     *finder    // owned by adding: where records added again are found
+	publishing sync.Mutex // held while a head is published; taken before mu
+	history    time.Time  // owned by publishing: when a head was last kept for good
+
+	mu       sync.Mutex
+	state    *state     // under mu; replaced, never changed in place, but for appends to pending
+	etag     string     // under mu: of the published checkpoint object
+	key      Key        // under mu: signs
+	next     Key        // under mu: signs from the pending NewKey leaf on
+	from     record.Seq // under mu: the seq that the tree expects next; 0: any
+	index    []known    // under mu: the pending leaves that count, in order
+	lastKind Kind       // under mu: of the last leaf
+	lastTime time.Time  // under mu: when the last leaf was added by this process
+	rebuilt  bool       // under mu: opened without a memory of our own, nothing published yet
+	proven   record.Seq // under mu: the last seq that the published head covers
+	when     time.Time  // under mu: when it was published
+	failed   error      // under mu: why nothing goes any more
+}
+
+// known is a pending leaf that takes a place in the order.
+type known struct {
+	first, last record.Seq
+	kind        Kind
+	digest      record.Digest
+}
+
+// Open finds the log in the store, or begins one, and takes up what this data
+// directory had decided before. It reads a few objects at any size of the
+// tree and writes nothing; Start is the first thing to call.
+func Open(ctx context.Context, st store.Store, key Key, o Options) (*Log, error) {
+	if o.Disk == nil {
+		return nil, errors.New("open log: no data directory")
+	}
+	if err := CheckName(key.Name()); err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	if o.MaxPending <= 0 {
+		o.MaxPending = 1 << 16
+	}
+	if o.Parallel <= 0 {
+		o.Parallel = 8
+	}
+	l := &Log{reader: newReader(st, o.Base, key.Name()), name: key.Name(), disk: o.Disk, opt: o, key: key, next: o.Next}
+	if err := l.load(ctx); err != nil {
+		return nil, fmt.Errorf("open log %s: %w", l.name, err)
+	}
+	return l, nil
+}
+
+// load brings the memory on disk and the checkpoint in the bucket together.
+func (l *Log) load(ctx context.Context) error {
+	mine, err := loadState(l.disk, l.name)
+	if err != nil {
+		return err
+	}
+	published, info, err := l.get(ctx, "checkpoint")
+	if err != nil && store.ClassOf(err) != store.NotFound {
+		return err
+	}
+	if err != nil {
+		if mine != nil && len(mine.checkpoint) > 0 {
+			return fmt.Errorf("the bucket has no checkpoint, but this data directory put one of size %d there: is it the right bucket and prefix? %w", mine.head.Size, ErrForked)
+		}
+		if mine == nil {
+			mine = &state{head: Head{Log: l.name}, edge: &edge{}}
+		}
+		return l.adopt(mine)
+	}
+	head, err := l.openPublished(published)
+	if err != nil {
+		return err
+	}
+	l.etag = info.ETag
+	if mine == nil {
+		if mine, err = l.rebuild(ctx, head); err != nil {
+			return err
+		}
+		l.rebuilt = true
+		mine.checkpoint = published
+		return l.adopt(mine)
+	}
+	if mine, err = mine.advance(head, published); err != nil {
+		return err
+	}
+	return l.adopt(mine)
+}
+
+// openPublished checks the bucket's checkpoint against our keys, and finishes
+// the change to the next one where the bucket has it already.
+func (l *Log) openPublished(checkpoint []byte) (Head, error) {
+	head, err := openHead(checkpoint, l.name, l.key.verifier())
+	if !l.next.zero() {
+		if h, nerr := openHead(checkpoint, l.name, l.next.verifier()); nerr == nil {
+			l.key, l.next = l.next, Key{}
+			return h, nil
+		}
+	}
+	if _, ok := errors.AsType[*note.UnverifiedNoteError](err); ok {
+		return Head{}, fmt.Errorf("the bucket holds a log of this name that our key (%s) has not signed: choose another name, or give it its key: %w", l.key, ErrForked)
+	}
+	return head, err
+}
+
+// advance moves the state to the head that the bucket has: the one that was
+// published last, or one of those that were decided and perhaps published.
+func (s *state) advance(head Head, checkpoint []byte) (*state, error) {
+	switch {
+	case head.Size < s.edge.size:
+		return nil, fmt.Errorf("the bucket's checkpoint has size %d, but this data directory put one of size %d there: the bucket was put back to an older state: %w", head.Size, s.edge.size, ErrForked)
+	case head.Size > s.edge.size+uint64(len(s.pending)):
+		return nil, fmt.Errorf("the bucket's checkpoint has size %d, more than this data directory knows of (%d): another process writes this log, or the data directory is an old copy: %w", head.Size, s.edge.size+uint64(len(s.pending)), ErrForked)
+	}
+	n := s.grow(int(head.Size-s.edge.size), nil)
+	if n.head.Root != head.Root {
+		return nil, fmt.Errorf("the bucket's checkpoint of size %d is of another tree than ours: another process writes this log: %w", head.Size, ErrForked)
+	}
+	n.checkpoint = checkpoint
+	return n, nil
+}
+
+// grow is the state in which the first n pending leaves are in the published
+// tree, and reports the tiles that they complete. The checkpoint is still to be set.
+func (s *state) grow(n int, full func(level int, n uint64, hashes []tlog.Hash)) *state {
+	g := &state{edge: s.edge.clone(), next: s.next, last: s.last, pending: s.pending[n:len(s.pending):len(s.pending)]}
+	for _, raw := range s.pending[:n] {
+		g.edge.add(tlog.RecordHash(raw), full)
+	}
+	for i := range n {
+		leaf, err := ParseLeaf(s.pending[n-1-i])
+		if i == 0 {
+			g.last = leaf.Kind
+		}
+		if err == nil && leaf.Kind.counts() {
+			last, _ := leaf.last()
+			g.next = last + 1
+			break
+		}
+	}
+	if have := g.edge.size % width; have <= uint64(n) {
+		g.tail = s.pending[n-int(have) : n : n]
+	} else {
+		g.tail = append(append(make([][]byte, 0, width), s.tail...), s.pending[:n]...)
+	}
+	g.head = Head{Log: s.head.Log, Size: g.edge.size, Root: g.edge.root()}
+	return g
+}
+
+// rebuild makes the state from nothing but the bucket.
+func (l *Log) rebuild(ctx context.Context, head Head) (*state, error) {
+	e, err := l.edge(ctx, head)
+	if err != nil {
+		return nil, err
+	}
+	s := &state{head: head, edge: e}
+	f := finder{reader: l.reader, size: head.Size}
+	told := false
+	for n := (head.Size + width - 1) / width; n > 0 && !told; n-- { // mostly one turn
+		if err := f.load(ctx, n-1); err != nil {
+			return nil, err
+		}
+		if s.last == "" {
+			s.last = f.leaves[len(f.leaves)-1].leaf.Kind
+			if s.tail, err = tailOf(f.leaves, e); err != nil {
+				return nil, err
+			}
+		}
+		for i := len(f.leaves) - 1; i >= 0 && !told; i-- {
+			var last record.Seq
+			if last, told = f.leaves[i].leaf.last(); told && last > 0 {
+				s.next = last + 1
+			}
+		}
+	}
+	return s, nil
+}
+
+// tailOf is the leaves of the last bundle where it is partial, checked against the tree.
+func tailOf(leaves []place, e *edge) ([][]byte, error) {
+	if e.size%width == 0 {
+		return nil, nil
+	}
+	var tail [][]byte
+	for i, p := range leaves {
+		if tlog.RecordHash(p.raw) != e.levels[0][i] {
+			return nil, fmt.Errorf("leaf %d in the bucket is not the one in the tree: run verify", p.index)
+		}
+		tail = append(tail, bytes.Clone(p.raw))
+	}
+	return tail, nil
+}
+
+// adopt makes a state the log's own.
+func (l *Log) adopt(s *state) error {
+	l.state, l.from = s, s.next
+	if s.next > 0 {
+		l.proven = s.next - 1
+	}
+	l.lastKind = s.last
+	for _, raw := range s.pending {
+		leaf, err := ParseLeaf(raw)
+		if err != nil {
+			return fmt.Errorf("leaf of our own: %w", err)
+		}
+		l.note(&leaf)
+		if leaf.Kind == NewKey && (l.next.zero() || l.next.Public() != leaf.New) {
+			return fmt.Errorf("a change to the key %s was begun and its secret is not here", leaf.New)
+		}
+	}
+	return nil
+}
+
+// note keeps what is asked of a pending leaf later. The caller holds mu or owns l.
+func (l *Log) note(leaf *Leaf) {
+	l.lastKind = leaf.Kind
+	if leaf.Kind.counts() {
+		last, _ := leaf.last()
+		l.index = append(l.index, known{leaf.first(), last, leaf.Kind, leaf.Digest})
+		l.from = last + 1
+	}
+}
+
+// Name is the log's name.
+func (l *Log) Name() string { return l.name }
+
+// Next is the seq that the tree expects next: everything before is in it, or
+// decided to be. 0 means that the log is empty and begins with whatever comes first.
+func (l *Log) Next() record.Seq {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.from
+}
+
+// Clean says whether the last process that wrote the log ended it with Stop,
+// or none wrote it yet.
+func (l *Log) Clean() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lastKind == Stop || l.lastKind == ""
+}
+
+// Stats is a snapshot.
+func (l *Log) Stats() Stats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return Stats{Log: l.name, Size: l.state.edge.size, Proven: l.proven, Pending: len(l.state.pending), Checkpoint: l.when}
+}
+
+// fail makes an error final. The caller holds mu.
+func (l *Log) fail(err error) error {
+	if l.failed == nil && errors.Is(err, ErrForked) {
+		l.failed = err
+	}
+	return err
+}

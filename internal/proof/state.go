@@ -1,0 +1,184 @@
+package proof
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"indelible/internal/disk"
+	"indelible/internal/record"
+)
+
+// stateFile is the writer's own memory, below the data directory.
+const (
+	stateDir  = "proof"
+	stateFile = stateDir + "/state"
+	stateV1   = "indelible proof state v1\n"
+)
+
+// state is what the writer knows without the bucket: the last head that it
+// published, all that is needed to grow from there, and the leaves behind it
+// that are decided. A leaf is in the state, durably, before anything that
+// depends on it leaves this machine; so after a crash the same leaves stand at the same indices.
+type state struct {
+	checkpoint []byte // the published checkpoint; empty before the first
+	head       Head
+	edge       *edge      // of the published tree
+	tail       [][]byte   // leaves of its last, partial bundle
+	next       record.Seq // behind the published tree; 0: any
+	last       Kind       // of the published tree's last leaf; "" if it has none
+	pending    [][]byte   // leaves behind the published tree
+}
+
+type stateHeader struct {
+	Log        string        `json:"log"`
+	Checkpoint string        `json:"checkpoint"`
+	Size       uint64        `json:"size"`
+	Next       record.Seq    `json:"next"`
+	Last       Kind          `json:"last"`
+	Edge       [][]tlog.Hash `json:"edge"`
+	Tail       int           `json:"tail"`
+	Pending    int           `json:"pending"`
+	Bytes      [2]int        `json:"bytes"` // of tail and pending
+}
+
+// save makes the state durable, replacing the one before at once.
+func (s *state) save(d disk.FS) error {
+	tail, pending := encodeBundle(s.tail), encodeBundle(s.pending)
+	header, err := json.Marshal(stateHeader{
+		Log: s.head.Log, Checkpoint: string(s.checkpoint), Size: s.edge.size, Next: s.next, Last: s.last,
+		Edge: s.edge.levels, Tail: len(s.tail), Pending: len(s.pending), Bytes: [2]int{len(tail), len(pending)},
+	})
+	if err != nil {
+		return fmt.Errorf("save proof state: %w", err)
+	}
+	b := make([]byte, 0, len(stateV1)+len(header)+1+len(tail)+len(pending)+sha256.Size)
+	b = append(b, stateV1...)
+	b = append(b, header...)
+	b = append(b, '\n')
+	b = append(b, tail...)
+	b = append(b, pending...)
+	sum := sha256.Sum256(b)
+	if err := d.MkdirAll(stateDir); err != nil {
+		return fmt.Errorf("save proof state: %w", err)
+	}
+	if err := writeFile(d, stateFile, append(b, sum[:]...)); err != nil {
+		return fmt.Errorf("save proof state: %w", err)
+	}
+	return nil
+}
+
+// loadState reads what save wrote; nil if there is none.
+func loadState(d disk.FS, log string) (*state, error) {
+	b, err := readFile(d, stateFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load proof state: %w", err)
+	}
+	s, err := decodeState(b)
+	if err != nil {
+		return nil, fmt.Errorf("load proof state: %s is damaged (%w): set it aside to rebuild it from the bucket", stateFile, err)
+	}
+	if s.head.Log != log {
+		return nil, fmt.Errorf("load proof state: the data directory belongs to log %s, not to %s", s.head.Log, log)
+	}
+	return s, nil
+}
+
+func decodeState(b []byte) (*state, error) {
+	n := len(b) - sha256.Size
+	if n < 0 || sha256.Sum256(b[:n]) != [sha256.Size]byte(b[n:]) {
+		return nil, errors.New("checksum")
+	}
+	rest, ok := bytes.CutPrefix(b[:n], []byte(stateV1))
+	line, rest, found := bytes.Cut(rest, []byte("\n"))
+	if !ok || !found {
+		return nil, errors.New("unknown format")
+	}
+	var h stateHeader
+	if err := json.Unmarshal(line, &h); err != nil {
+		return nil, err
+	}
+	if h.Bytes[0] < 0 || h.Bytes[1] < 0 || h.Bytes[0]+h.Bytes[1] != len(rest) {
+		return nil, errors.New("wrong length")
+	}
+	s := &state{checkpoint: []byte(h.Checkpoint), next: h.Next, last: h.Last, edge: &edge{size: h.Size, levels: h.Edge}}
+	var err error
+	if s.tail, err = decodeBundle(rest[:h.Bytes[0]], h.Tail); err != nil {
+		return nil, err
+	}
+	if s.pending, err = decodeBundle(rest[h.Bytes[0]:], h.Pending); err != nil {
+		return nil, err
+	}
+	s.head = Head{Log: h.Log, Size: h.Size, Root: s.edge.root()}
+	return s, nil
+}
+
+// LastPublished is the checkpoint that a data directory remembers as the last
+// one it put into the bucket, or nil: a bucket with an older one was rolled back.
+func LastPublished(d disk.FS) ([]byte, error) {
+	b, err := readFile(d, stateFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read proof state: %w", err)
+	}
+	s, err := decodeState(b)
+	if err != nil {
+		return nil, fmt.Errorf("read proof state: %w", err)
+	}
+	return s.checkpoint, nil
+}
+
+// writeFile replaces a small file durably: its old content or the new one, never less.
+func writeFile(d disk.FS, name string, data []byte) error {
+	temp := name + ".new"
+	if err := d.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := d.Create(temp)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(data, 0)
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return err
+	}
+	if err := d.Rename(temp, name); err != nil {
+		return err
+	}
+	return d.SyncDir(path.Dir(name))
+}
+
+func readFile(d disk.FS, name string) ([]byte, error) {
+	f, err := d.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, size)
+	if n, err := f.ReadAt(b, 0); err != nil && (err != io.EOF || n < len(b)) {
+		return nil, err
+	}
+	return b, nil
+}

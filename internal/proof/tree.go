@@ -1,0 +1,175 @@
+package proof
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// width is how many hashes a full tile has, and how many leaves a full bundle.
+const width = 256
+
+// entries is the level that stands for entry bundles.
+const entries = -1
+
+// tilePath is where a tile lies below the log's directory, in the form of
+// tlog-tiles. w is its width; a full tile has no width in its path.
+func tilePath(level int, n uint64, w int) string {
+	num := fmt.Sprintf("%03d", n%1000)
+	for n >= 1000 {
+		n /= 1000
+		num = fmt.Sprintf("x%03d/%s", n%1000, num)
+	}
+	path := "tile/entries/" + num
+	if level != entries {
+		path = "tile/" + strconv.Itoa(level) + "/" + num
+	}
+	if w != width {
+		path += ".p/" + strconv.Itoa(w)
+	}
+	return path
+}
+
+// atLevel is how many hashes a tree of this size has at the level of a tile:
+// how many complete subtrees of 256^level leaves.
+func atLevel(size uint64, level int) uint64 {
+	if level >= 8 {
+		return 0
+	}
+	return size >> (8 * level)
+}
+
+// edge is the right edge of a tree: for each level the hashes in its last,
+// not yet full tile. It is all that a tree needs to grow, a few kilobytes at any size.
+type edge struct {
+	size   uint64
+	levels [][]tlog.Hash // [level][0 to 255]
+}
+
+// clone is a copy that grows on its own.
+func (e *edge) clone() *edge {
+	c := &edge{size: e.size, levels: make([][]tlog.Hash, len(e.levels))}
+	for i, hashes := range e.levels {
+		c.levels[i] = append(make([]tlog.Hash, 0, width), hashes...)
+	}
+	return c
+}
+
+// add appends one leaf and reports each tile that it completes. The slice
+// given to full is its own.
+func (e *edge) add(leaf tlog.Hash, full func(level int, n uint64, hashes []tlog.Hash)) {
+	e.push(0, leaf, full)
+	e.size++
+}
+
+// push appends the hash of a complete subtree at a level; the levels below must be empty.
+func (e *edge) push(level int, h tlog.Hash, full func(level int, n uint64, hashes []tlog.Hash)) {
+	for ; ; level++ {
+		for len(e.levels) <= level {
+			e.levels = append(e.levels, make([]tlog.Hash, 0, width))
+		}
+		e.levels[level] = append(e.levels[level], h)
+		if len(e.levels[level]) < width {
+			return
+		}
+		done := e.levels[level]
+		e.levels[level] = make([]tlog.Hash, 0, width)
+		h = subtree(done)
+		if full != nil {
+			full(level, e.size>>(8*(level+1)), done)
+		}
+	}
+}
+
+// root is the RFC 6962 root of the tree.
+func (e *edge) root() tlog.Hash {
+	if e.size == 0 {
+		return sha256.Sum256(nil)
+	}
+	var acc tlog.Hash
+	empty := true
+	for _, hashes := range e.levels {
+		end := len(hashes)
+		for bit := 1; bit < width; bit <<= 1 { // the smallest subtree is the rightmost
+			if len(hashes)&bit == 0 {
+				continue
+			}
+			h := subtree(hashes[end-bit : end])
+			end -= bit
+			if empty {
+				acc, empty = h, false
+			} else {
+				acc = tlog.NodeHash(h, acc)
+			}
+		}
+	}
+	return acc
+}
+
+// subtree is the root over a power of two of hashes.
+func subtree(hashes []tlog.Hash) tlog.Hash {
+	switch len(hashes) {
+	case 1:
+		return hashes[0]
+	case 2:
+		return tlog.NodeHash(hashes[0], hashes[1])
+	}
+	half := len(hashes) / 2
+	return tlog.NodeHash(subtree(hashes[:half]), subtree(hashes[half:]))
+}
+
+// encodeTile is a tile as it is stored.
+func encodeTile(hashes []tlog.Hash) []byte {
+	b := make([]byte, 0, len(hashes)*tlog.HashSize)
+	for _, h := range hashes {
+		b = append(b, h[:]...)
+	}
+	return b
+}
+
+func decodeTile(b []byte, w int) ([]tlog.Hash, error) {
+	if len(b) != w*tlog.HashSize {
+		return nil, fmt.Errorf("%d bytes, want %d", len(b), w*tlog.HashSize)
+	}
+	hashes := make([]tlog.Hash, w)
+	for i := range hashes {
+		copy(hashes[i][:], b[i*tlog.HashSize:])
+	}
+	return hashes, nil
+}
+
+// encodeBundle is an entry bundle as it is stored: each leaf behind its length
+// in two bytes, big endian.
+func encodeBundle(leaves [][]byte) []byte {
+	var b bytes.Buffer
+	for _, leaf := range leaves {
+		b.Write(binary.BigEndian.AppendUint16(nil, uint16(len(leaf))))
+		b.Write(leaf)
+	}
+	return b.Bytes()
+}
+
+// decodeBundle reads n leaves and wants nothing behind them. They share b's memory.
+func decodeBundle(b []byte, n int) ([][]byte, error) {
+	leaves := make([][]byte, 0, n)
+	for len(b) > 0 {
+		if len(b) < 2 || len(b)-2 < int(binary.BigEndian.Uint16(b)) {
+			return leaves, errors.New("ends in the middle of a leaf")
+		}
+		size := int(binary.BigEndian.Uint16(b))
+		leaves = append(leaves, b[2:2+size:2+size])
+		b = b[2+size:]
+		if len(leaves) > n {
+			break
+		}
+	}
+	if len(leaves) != n {
+		return leaves, fmt.Errorf("%d leaves, want %d", len(leaves), n)
+	}
+	return leaves, nil
+}
