@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"indelible/internal/disk"
+	"indelible/internal/disk/disktest"
 	"indelible/internal/disk/osdisk"
 )
 
@@ -99,4 +100,8 @@ func TestErrorsAreTheContracts(t *testing.T) {
 	if err := f.SyncDir("a/b"); err != nil {
 		t.Error(err)
 	}
+}
+
+func TestDisk(t *testing.T) {
+	disktest.Run(t, func(t *testing.T) disk.FS { return open(t, t.TempDir()) })
 }
