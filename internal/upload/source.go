@@ -7,7 +7,9 @@ import (
 	"indelible/internal/record"
 )
 
-// Source is where the records to deliver come from. *spool.Spool is one.
+// Source is where the records to deliver come from. *spool.Spool is one. Its
+// iterators hold no lock between two items: an iteration may stand still for
+// hours while the store is down, and the other methods go on.
 type Source interface {
 	// Entries yields the durable records from seq on, in seq order, without
 	// loading them, up to the newest at the time of the call. Records settled

@@ -1,0 +1,204 @@
+package upload
+
+import (
+	"context"
+	"crypto/md5"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"indelible/internal/record"
+	"indelible/internal/store"
+)
+
+// Names of the metadata that layout gives every object, as far as they tell
+// one record's object from another's.
+const (
+	metaLog    = "indelible-log"
+	metaBucket = "indelible-bucket"
+	metaKey    = "indelible-key"
+	metaSHA256 = "indelible-sha256"
+)
+
+// verdict is what became of one attempt.
+type verdict struct {
+	slot   *slot
+	info   store.Info // of the object that holds the record, if err is nil
+	err    error
+	class  store.Class
+	local  bool // the failure is our disk's, not the store's
+	cut    bool // the attempt ran out of its time
+	took   time.Duration
+	names  int  // names found taken by other bytes
+	exists bool // the put of the present name said that it is taken
+	found  bool // the record was there already
+}
+
+// maxNames is how many taken names one attempt passes by; the next goes on from there.
+const maxNames = 8
+
+// attempt tries once to have the record in the store under exactly one name.
+// While it runs it owns the slot.
+func (u *Uploader) attempt(ctx context.Context, s *slot) verdict {
+	began := time.Now()
+	limit := u.timeout(s)
+	actx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	v := verdict{slot: s}
+	v.info, v.err = u.place(actx, s, &v)
+	v.took = time.Since(began)
+	v.class = store.ClassOf(v.err)
+	if v.err != nil && ctx.Err() == nil && actx.Err() != nil {
+		v.cut, v.class = true, store.Ambiguous
+		v.err = fmt.Errorf("no answer within %v: %w", limit, v.err)
+	}
+	switch {
+	case v.err == nil:
+		s.mayExist = false
+	case v.class != store.Poison && !v.local:
+		// Whatever it was, the bytes may have arrived.
+		s.mayExist = s.mayExist || v.class == store.Ambiguous || v.class == store.Unknown || v.class == store.Exists
+	}
+	return v
+}
+
+// timeout grows with the body, and doubles (three times at most) for a record
+// that ran out of it while others were stored.
+func (u *Uploader) timeout(s *slot) time.Duration {
+	d := u.opts.AttemptTimeout + time.Duration(s.entry.Size>>18)*time.Second
+	return d << min(s.cuts, 3)
+}
+
+// place finds the record's name and puts it there.
+func (u *Uploader) place(ctx context.Context, s *slot, v *verdict) (store.Info, error) {
+	for range maxNames {
+		o := u.opts.Layout.Object(s.entry.Info, s.target, u.opts.Log)
+		o.Key, o.Size, o.Digest, o.Condition = s.target, s.entry.Size, s.entry.Digest, store.Condition{}
+		if !s.mayExist {
+			info, err := u.put(ctx, s, o, v)
+			if err == nil {
+				return info, nil
+			}
+			if store.ClassOf(err) != store.Exists {
+				return store.Info{}, err
+			}
+			v.exists = true
+		}
+		info, same, err := u.find(ctx, o, s.entry.Attrs.Get(record.AttrMD5))
+		switch {
+		case store.ClassOf(err) == store.NotFound:
+			if v.exists {
+				// It was there and is not, or another writer is about to win: look again later.
+				return store.Info{}, &store.Error{Op: "put", Key: o.Key, Class: store.Ambiguous, Err: errors.New("the key exists and cannot be found")}
+			}
+			s.mayExist = false
+		case err != nil:
+			return store.Info{}, err
+		case same:
+			v.found = true
+			return info, nil
+		default:
+			v.names++
+			v.exists, s.mayExist = false, false
+			s.target = u.opts.Layout.Variant(s.target, s.entry.Seq)
+			s.variant = true
+		}
+	}
+	return store.Info{}, &store.Error{Op: "put", Key: s.target, Class: store.Ambiguous, Err: fmt.Errorf("%d names were taken by other bytes", v.names)}
+}
+
+// put makes the one attempt.
+func (u *Uploader) put(ctx context.Context, s *slot, o store.Object, v *verdict) (store.Info, error) {
+	body, err := s.entry.Open()
+	if err != nil {
+		v.local = true
+		return store.Info{}, fmt.Errorf("open the body of record %d: %w", s.entry.Seq, err)
+	}
+	defer body.Close()
+	watched := &watchedBody{body: body}
+	o.Body = watched
+	info, err := u.opts.Store.Put(ctx, o)
+	switch {
+	case watched.err != nil && err != nil:
+		v.local = true
+		return store.Info{}, fmt.Errorf("read the body of record %d: %w", s.entry.Seq, watched.err)
+	case err != nil:
+		return store.Info{}, err
+	case info.Digest != record.Digest{} && info.Digest != o.Digest:
+		return store.Info{}, &store.Error{Op: "put", Key: o.Key, Class: store.Ambiguous, Err: errors.New("the store confirmed another checksum")}
+	}
+	return info, nil
+}
+
+// find looks at what stands under the object's key, and says whether it is
+// this record: the same bytes from the same sender's bucket. md5hex is the
+// body's MD5 where it is known.
+func (u *Uploader) find(ctx context.Context, o store.Object, md5hex string) (store.Info, bool, error) {
+	info, err := u.opts.Store.Head(ctx, o.Key, store.GetOptions{})
+	if err != nil {
+		return store.Info{}, false, err
+	}
+	if info.Size != o.Size || !sameSender(info.Meta, o.Meta) {
+		return info, false, nil
+	}
+	if info.Digest != (record.Digest{}) {
+		return info, info.Digest == o.Digest, nil
+	}
+	if sum := info.Meta[metaSHA256]; sum != "" && info.Meta[metaLog] != "" {
+		return info, strings.EqualFold(sum, o.Digest.String()), nil
+	}
+	if len(info.ETag) == 2*md5.Size && strings.EqualFold(info.ETag, md5hex) {
+		return info, true, nil
+	}
+	// Nothing that it says of itself decides: read it.
+	digest, err := u.hash(ctx, o.Key, info.Version)
+	return info, digest == o.Digest, err
+}
+
+func (u *Uploader) hash(ctx context.Context, key, version string) (record.Digest, error) {
+	body, _, err := u.opts.Store.Get(ctx, key, store.GetOptions{Version: version})
+	if err != nil {
+		return record.Digest{}, err
+	}
+	defer body.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, body); err != nil {
+		return record.Digest{}, &store.Error{Op: "get", Key: key, Class: store.Ambiguous, Err: err}
+	}
+	return record.Digest(h.Sum(nil)), nil
+}
+
+// sameSender compares the sender's bucket and key in the metadata of an object
+// with those that ours would have. An object that is not ours has no sender.
+func sameSender(theirs, ours map[string]string) bool {
+	if theirs[metaLog] == "" {
+		return true
+	}
+	return theirs[metaBucket] == ours[metaBucket] && theirs[metaKey] == ours[metaKey]
+}
+
+// watchedBody remembers whether reading the body failed, which is our disk's
+// fault and not the store's.
+type watchedBody struct {
+	body io.ReadSeeker
+	err  error
+}
+
+func (w *watchedBody) Read(p []byte) (int, error) {
+	n, err := w.body.Read(p)
+	if err != nil && err != io.EOF {
+		w.err = err
+	}
+	return n, err
+}
+
+func (w *watchedBody) Seek(offset int64, whence int) (int64, error) {
+	n, err := w.body.Seek(offset, whence)
+	if err != nil {
+		w.err = err
+	}
+	return n, err
+}

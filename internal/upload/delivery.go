@@ -1,0 +1,307 @@
+package upload
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"indelible/internal/record"
+	"indelible/internal/store"
+)
+
+// delivery is one Run: the window of records under way. Its run goroutine owns
+// everything but the channels and asideMoved.
+type delivery struct {
+	u          *Uploader
+	commit     *committer
+	feeds      chan fed          // from feed: the source in order
+	asides     chan record.Entry // from sweepAside: what was set aside
+	verdicts   chan verdict      // from attempts; never full
+	asideMoved atomic.Uint64     // counts changes to what is set aside
+	newAside   chan struct{}     // something was set aside
+
+	slots  slots
+	aside  map[record.Seq]*slot // those of the slots that were set aside before
+	pace   pacer
+	health health
+	log    *retryLog
+
+	read     record.Seq // the last one fed
+	upto     record.Seq // the committer has everything up to here
+	inFlight int
+	bytes    int64 // cost of what is in flight
+}
+
+func newDelivery(u *Uploader) *delivery {
+	at := u.opts.Source.Released()
+	return &delivery{
+		u: u, commit: newCommitter(u),
+		feeds: make(chan fed, 64), asides: make(chan record.Entry), newAside: make(chan struct{}, 1), verdicts: make(chan verdict, u.opts.MaxConcurrency),
+		slots: slots{tails: map[string]*slot{}}, aside: map[record.Seq]*slot{},
+		pace: newPacer(u.opts.MaxConcurrency), health: newHealth(u.opts.BackoffMin, u.opts.BackoffMax, time.Now()),
+		log: newRetryLog(u.opts.Logger), read: at, upto: at,
+	}
+}
+
+// run is the event loop. No record that waits holds a goroutine.
+func (d *delivery) run(ctx context.Context) {
+	var attempts sync.WaitGroup
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		next := d.dispatch(ctx, &attempts, time.Now())
+		d.publish()
+		timer.Stop()
+		if !next.IsZero() {
+			timer.Reset(time.Until(next))
+		}
+		select {
+		case <-ctx.Done():
+		case f := <-d.openFeeds():
+			d.take(f)
+		case e := <-d.openAsides():
+			d.takeAside(e)
+		case v := <-d.verdicts:
+			d.judge(v, time.Now())
+		case <-d.commit.told:
+			for _, r := range d.commit.takeReports() {
+				d.heed(r, time.Now())
+			}
+		case <-timer.C:
+		}
+	}
+	attempts.Wait()
+	for len(d.verdicts) > 0 {
+		if v := <-d.verdicts; v.err == nil {
+			d.judge(v, time.Now())
+		}
+	}
+	close(d.commit.closed)
+}
+
+// openFeeds is nil while the window is full.
+func (d *delivery) openFeeds() <-chan fed {
+	if d.full() {
+		return nil
+	}
+	return d.feeds
+}
+
+func (d *delivery) full() bool { return int(d.read-d.upto) >= d.u.opts.MaxRecords }
+
+// openAsides is nil while enough of what was set aside is under way, and while
+// the destination is down and others can probe it.
+func (d *delivery) openAsides() <-chan record.Entry {
+	if len(d.aside) >= max(1, d.pace.allowed()/4) || d.health.down && d.slots.count > 0 {
+		return nil
+	}
+	return d.asides
+}
+
+func (d *delivery) take(f fed) {
+	if f.rest == nil {
+		d.read = f.entry.Seq
+		d.slots.add(d.newSlot(f.entry))
+		return
+	}
+	d.read = f.rest.last
+	if f.rest.gap != nil {
+		d.u.lost(f.rest.gap)
+	}
+	d.commit.add(*f.rest)
+}
+
+func (d *delivery) newSlot(e record.Entry) *slot {
+	stored := d.u.opts.Layout.Key(e.Bucket, e.Key)
+	return &slot{entry: e, stored: stored, target: stored}
+}
+
+func (d *delivery) takeAside(e record.Entry) {
+	if d.aside[e.Seq] != nil {
+		return
+	}
+	s := d.newSlot(e)
+	s.aside, s.mayExist = true, true
+	d.aside[e.Seq] = s
+	d.slots.add(s)
+}
+
+// dispatch begins what may begin, and tells when there will be more to do
+// (zero: when something happens).
+func (d *delivery) dispatch(ctx context.Context, attempts *sync.WaitGroup, now time.Time) (next time.Time) {
+	d.slots.wakeDue(now)
+	for len(d.slots.ready) > 0 && d.inFlight < d.pace.allowed() && (d.bytes == 0 || d.bytes+d.slots.ready[0].cost() <= d.u.opts.MaxBytes) {
+		ok, when := d.health.may(now)
+		if !ok {
+			next = sooner(next, when)
+			break
+		}
+		s := d.slots.pop()
+		d.begin(s, now)
+		attempts.Go(func() { d.verdicts <- d.u.attempt(ctx, s) })
+	}
+	if len(d.slots.waiting) > 0 {
+		next = sooner(next, d.slots.waiting[0].due)
+	}
+	return sooner(next, d.log.flush(now))
+}
+
+func (d *delivery) begin(s *slot, now time.Time) {
+	d.inFlight++
+	d.bytes += s.cost()
+	s.attempts++
+	s.began, s.stores, s.epoch = now, d.health.successes, d.pace.epoch
+	s.full = d.inFlight >= d.pace.allowed()
+	s.probe = d.health.began(now, jitter())
+	if s.attempts == 1 {
+		s.seen = d.health.successes
+	}
+}
+
+// judge takes the end of an attempt.
+func (d *delivery) judge(v verdict, now time.Time) {
+	s := v.slot
+	d.inFlight--
+	d.bytes -= s.cost()
+	d.health.ended(s.probe)
+	d.u.attempted(v)
+	switch {
+	case v.err == nil:
+		d.stored(s, v, now)
+	case v.local:
+		d.retry(v, now)
+	case v.class == store.Poison:
+		d.back(d.health.answered(now), now)
+		d.setAside(s, record.Quarantined, v.err)
+	default:
+		d.failed(v, now)
+	}
+}
+
+func (d *delivery) stored(s *slot, v verdict, now time.Time) {
+	d.pace.succeeded(s.full)
+	d.back(d.health.succeeded(now), now)
+	o := bare(record.Outcome{Info: s.entry.Info, State: record.Stored, Stored: s.target, Version: v.info.Version})
+	d.u.wasStored(o, s.variant)
+	d.commit.add(settled{first: o.Seq, last: o.Seq, outcome: &o, again: s.aside})
+	d.slots.done(s)
+	if s.aside {
+		delete(d.aside, o.Seq)
+		d.asideMoved.Add(1)
+	}
+}
+
+// back logs the end of an outage and begins slowly.
+func (d *delivery) back(was bool, now time.Time) {
+	if !was {
+		return
+	}
+	d.pace.restart()
+	d.u.opts.Logger.Info("the destination is back")
+}
+
+// failed takes a failure of the store or the way to it.
+func (d *delivery) failed(v verdict, now time.Time) {
+	s := v.slot
+	if v.class == store.Throttled || v.class == store.Ambiguous || v.class == store.Unknown {
+		d.pace.throttled(s.epoch)
+	}
+	others := d.health.successes > s.stores || s.aside && !d.health.down
+	var asked time.Duration
+	if e, ok := asStoreError(v.err); ok {
+		asked = e.RetryAfter
+	}
+	if d.health.failed(v.class, asked, others, now, jitter()) {
+		d.u.opts.Logger.Error("destination "+string(d.health.state)+": records are kept and delivered once it is back", "error", v.err.Error())
+	}
+	d.retry(v, now)
+}
+
+// retry puts a record back, or sets it aside when it fails while others do not.
+func (d *delivery) retry(v verdict, now time.Time) {
+	s, o := v.slot, d.u.opts
+	if v.local || d.health.successes > s.seen {
+		s.seen = d.health.successes
+		if s.strikes++; v.class != store.Throttled || v.local {
+			s.strikes += 2 // a throttled answer is the least likely to be about the record
+		}
+		if v.cut {
+			s.cuts++
+		}
+	}
+	limit := 3 * o.DeferAfter
+	if d.full() {
+		limit = min(limit, 3*3) // the others wait for this one: sooner
+	}
+	wait := max(o.BackoffMin, backoff(s.attempts, o.BackoffMin, o.BackoffMax, retryAfter(v.err), jitter()))
+	d.log.add(now, retry{key: s.entry.Key, seq: s.entry.Seq, attempt: s.attempts, wait: wait, class: v.class, err: v.err})
+	d.u.retried(v, now)
+	switch {
+	case s.aside:
+		delete(d.aside, s.entry.Seq) // until the next sweep
+		d.slots.done(s)
+	case s.strikes >= limit:
+		d.setAside(s, record.Deferred, fmt.Errorf("%d attempts failed while others were stored; the last: %w", s.attempts, v.err))
+	default:
+		// Counted from the begin of the attempt: one that hung has waited already.
+		d.slots.delay(s, later(now.Add(o.BackoffMin), s.began.Add(wait)))
+	}
+}
+
+// setAside asks the committer to set a record aside; heed hears of it.
+func (d *delivery) setAside(s *slot, state record.State, why error) {
+	o := bare(record.Outcome{Info: s.entry.Info, State: state, Reason: why.Error()})
+	d.commit.add(settled{first: o.Seq, last: o.Seq, outcome: &o, slot: s, again: s.aside})
+}
+
+// heed takes a report of the committer.
+func (d *delivery) heed(r report, now time.Time) {
+	d.upto = max(d.upto, r.upto)
+	s := r.slot
+	switch {
+	case s == nil:
+	case r.err != nil && !s.aside:
+		d.u.opts.Logger.Error("set aside: "+r.err.Error()+"; the record stays in delivery", "key", s.entry.Key, "seq", s.entry.Seq)
+		wait := backoff(s.attempts, d.u.opts.BackoffMin, d.u.opts.BackoffMax, 0, jitter())
+		d.slots.delay(s, now.Add(max(d.u.opts.BackoffMin, wait)))
+	default:
+		d.slots.done(s)
+		delete(d.aside, s.entry.Seq)
+		d.asideMoved.Add(1)
+		wake(d.newAside)
+	}
+}
+
+// publish makes the state visible to Stats.
+func (d *delivery) publish() {
+	st := &d.u.stats
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.health = d.health
+	st.s.InFlight, st.s.Limit, st.s.Window = d.inFlight, d.pace.allowed(), d.slots.count
+}
+
+// bare is an outcome without what nobody asks an outcome for.
+func bare(o record.Outcome) record.Outcome {
+	o.Attrs = nil
+	return o
+}
+
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func asStoreError(err error) (*store.Error, bool) { return errors.AsType[*store.Error](err) }
+
+func retryAfter(err error) time.Duration {
+	if e, ok := asStoreError(err); ok {
+		return e.RetryAfter
+	}
+	return 0
+}

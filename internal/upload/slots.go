@@ -1,0 +1,108 @@
+package upload
+
+import (
+	"container/heap"
+	"time"
+
+	"indelible/internal/record"
+)
+
+// slot is a record under way. It belongs to the delivery's goroutine, and
+// while an attempt runs to that.
+type slot struct {
+	entry   record.Entry
+	stored  string // the plain stored key
+	target  string // the name to try: stored, or a variant of it
+	variant bool   // the plain key was taken by other bytes
+	aside   bool   // it was set aside before, and comes from there
+
+	mayExist bool // look before the next put
+	attempts int
+	strikes  int // failures while others were stored, in thirds
+	cuts     int // of those, attempts that ran out of time
+	began    time.Time
+	stores   uint64    // health.successes when the attempt began
+	seen     uint64    // health.successes at the last strike
+	epoch    uint64    // pacer's, when the attempt began
+	full     bool      // the pacer was saturated when it began
+	probe    bool      // it probes a destination that is down
+	due      time.Time // not before that
+	next     *slot     // the later record under the same stored key, which waits for this one
+}
+
+// cost is the memory that a body in flight takes at most.
+func (s *slot) cost() int64 { return min(s.entry.Size, 1<<20) }
+
+// readyQueue yields the record with the lowest seq first.
+type readyQueue []*slot
+
+func (q readyQueue) Len() int           { return len(q) }
+func (q readyQueue) Less(i, j int) bool { return q[i].entry.Seq < q[j].entry.Seq }
+func (q readyQueue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
+func (q *readyQueue) Push(x any)        { *q = append(*q, x.(*slot)) }
+func (q *readyQueue) Pop() any          { return popLast((*[]*slot)(q)) }
+
+// waitQueue yields the record that is due first.
+type waitQueue []*slot
+
+func (q waitQueue) Len() int           { return len(q) }
+func (q waitQueue) Less(i, j int) bool { return q[i].due.Before(q[j].due) }
+func (q waitQueue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
+func (q *waitQueue) Push(x any)        { *q = append(*q, x.(*slot)) }
+func (q *waitQueue) Pop() any          { return popLast((*[]*slot)(q)) }
+
+func popLast(q *[]*slot) *slot {
+	n := len(*q) - 1
+	s := (*q)[n]
+	(*q)[n] = nil
+	*q = (*q)[:n]
+	return s
+}
+
+// slots are the records under way that no attempt has in hand.
+type slots struct {
+	ready   readyQueue
+	waiting waitQueue
+	tails   map[string]*slot // by stored key: the last record under way that has it
+	count   int              // records under way, those in attempts included
+}
+
+// add takes a record in. It is ready at once, or when the earlier records
+// under its stored key are through.
+func (q *slots) add(s *slot) {
+	q.count++
+	tail := q.tails[s.stored]
+	q.tails[s.stored] = s
+	if tail != nil {
+		tail.next = s
+		return
+	}
+	heap.Push(&q.ready, s)
+}
+
+// done lets a record go and wakes the next under its stored key.
+func (q *slots) done(s *slot) {
+	q.count--
+	if s.next == nil {
+		delete(q.tails, s.stored)
+		return
+	}
+	s.next.mayExist = true // the plain key is taken: no need to send the body to find out
+	heap.Push(&q.ready, s.next)
+	s.next = nil
+}
+
+// delay puts a record back until it is due.
+func (q *slots) delay(s *slot, due time.Time) {
+	s.due = due
+	heap.Push(&q.waiting, s)
+}
+
+// wakeDue makes those ready that are due.
+func (q *slots) wakeDue(now time.Time) {
+	for len(q.waiting) > 0 && !q.waiting[0].due.After(now) {
+		heap.Push(&q.ready, heap.Pop(&q.waiting).(*slot))
+	}
+}
+
+func (q *slots) pop() *slot { return heap.Pop(&q.ready).(*slot) }
