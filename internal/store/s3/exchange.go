@@ -16,8 +16,7 @@ import (
 // exchange is one attempt: what it sends that the SDK has no field for, and
 // what came back, as it came. It belongs to the goroutine of the call.
 type exchange struct {
-	payload string      // x-amz-content-sha256, so that the SDK does not hash the body
-	header  http.Header // added to the request before it is signed; may be nil
+	payload string // x-amz-content-sha256, so that the SDK does not hash the body
 
 	status int // 0: there was no answer
 	answer http.Header

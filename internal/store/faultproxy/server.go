@@ -1,0 +1,99 @@
+package faultproxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Server serves a proxy on one address, and can refuse connections there.
+type Server struct {
+	Addr  string // host:port; stays the same over Refuse and Accept
+	proxy *Proxy
+
+	mu  sync.Mutex
+	srv *http.Server // nil while connections are refused; guarded by mu
+}
+
+// Listen serves p on addr ("127.0.0.1:0" takes a free port) until Close.
+func Listen(addr string, p *Proxy) (*Server, error) {
+	s := &Server{Addr: addr, proxy: p}
+	if err := s.Accept(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Accept takes connections (again).
+func (s *Server) Accept() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.srv != nil {
+		return nil
+	}
+	l, err := net.Listen("tcp", s.Addr)
+	if err != nil {
+		return err
+	}
+	s.Addr = l.Addr().String()
+	srv := &http.Server{Handler: s.proxy, ErrorLog: log.New(io.Discard, "", 0)}
+	s.srv = srv
+	go srv.Serve(l) // ends with srv.Close
+	return nil
+}
+
+// Refuse closes the listener and every connection.
+func (s *Server) Refuse() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.srv != nil {
+		s.srv.Close()
+		s.srv = nil
+	}
+}
+
+// Close ends the server.
+func (s *Server) Close() {
+	s.Refuse()
+	s.proxy.Close()
+}
+
+// Run opens and closes the listener as the rules for Refused say, until ctx ends.
+func (s *Server) Run(ctx context.Context, rules ...Rule) error {
+	defer s.Close()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	refusing := false
+	for {
+		refuse := false
+		for _, r := range rules {
+			refuse = refuse || r.Fault == Refused && r.during(time.Since(s.proxy.born))
+		}
+		switch {
+		case refuse && !refusing:
+			s.Refuse()
+			s.proxy.count(Refused)
+		case !refuse && refusing:
+			if err := s.Accept(); err != nil {
+				return errors.New("listen again: " + err.Error())
+			}
+		}
+		refusing = refuse
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (p *Proxy) count(f Fault) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.injected[f]++
+}
