@@ -1,10 +1,12 @@
 package faultproxy
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/base64"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"time"
@@ -78,9 +80,7 @@ func (p *Proxy) storedThenStall(_ Rule, w http.ResponseWriter, r *http.Request) 
 	}
 	defer resp.Body.Close()
 	size := max(resp.ContentLength, 0)
-	for name, values := range resp.Header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), resp.Header)
 	w.Header().Set("Content-Length", fmt.Sprint(size+1)) // there is always one more byte to come
 	w.WriteHeader(resp.StatusCode)
 	io.CopyN(w, resp.Body, size/2)
@@ -91,7 +91,7 @@ func (p *Proxy) storedThenStall(_ Rule, w http.ResponseWriter, r *http.Request) 
 
 func (p *Proxy) wrongChecksum(_ Rule, w http.ResponseWriter, r *http.Request) {
 	p.pass(w, r, func(resp *http.Response) {
-		resp.Header.Set("X-Amz-Checksum-Sha256", base64.StdEncoding.EncodeToString(make([]byte, 32)))
+		resp.Header.Set("X-Amz-Checksum-Sha256", base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{0xff}, 32)))
 	})
 }
 
@@ -121,9 +121,7 @@ func (p *Proxy) cutAnswer(_ Rule, w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer resp.Body.Close()
-	for name, values := range resp.Header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), resp.Header)
 	w.WriteHeader(resp.StatusCode)
 	io.CopyN(w, resp.Body, max(resp.ContentLength, 0)/2)
 	http.NewResponseController(w).Flush()

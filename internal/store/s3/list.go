@@ -45,7 +45,7 @@ func (s *Store) List(ctx context.Context, o store.ListOptions) iter.Seq2[store.I
 			if next == nil {
 				return
 			}
-			in.ContinuationToken, in.StartAfter = next, nil
+			in.ContinuationToken, in.StartAfter, in.MaxKeys = next, nil, nil // who wanted few has had them
 		}
 	}
 }
