@@ -1,3 +1,145 @@
 // Package query reads records wherever they are: in the store, or still on
-// their way to it.
+// their way to it. What was acked before a call is in its answer.
 package query
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"strings"
+
+	"indelible/internal/layout"
+	"indelible/internal/record"
+	"indelible/internal/store"
+)
+
+// Reader reads records from the spool and the store. It is safe for concurrent use.
+//
+// The order of looking is what makes a record visible without a gap: first
+// among the pending, then in the store. A record that is not pending any more
+// was in the store before it was released.
+type Reader struct {
+	pending Pending
+	store   store.Store
+	layout  layout.Objects
+}
+
+// New makes a reader. pending may be nil: then only what is stored is read.
+func New(pending Pending, s store.Store, l layout.Objects) *Reader {
+	return &Reader{pending: pending, store: s, layout: l}
+}
+
+// Buckets yields the names of the buckets that senders used, sorted.
+func (r *Reader) Buckets(ctx context.Context) iter.Seq2[record.Bucket, error] {
+	if r.pending == nil {
+		return func(func(record.Bucket, error) bool) {}
+	}
+	return r.pending.Buckets(ctx)
+}
+
+// Find returns the newest record that was sent under bucket and key. key may
+// also be the name of a variant, as List shows it. An object that none of our
+// logs stored is found as well.
+func (r *Reader) Find(ctx context.Context, bucket, key string) (record.Entry, bool, error) {
+	if key == "" {
+		return record.Entry{}, false, nil
+	}
+	if r.pending != nil {
+		if e, ok, err := r.pending.Lookup(ctx, bucket, key); ok || err != nil {
+			return e, ok, err
+		}
+	}
+	stored := r.layout.Key(bucket, key)
+	newest, found, err := r.head(ctx, bucket, stored)
+	if err != nil {
+		return record.Entry{}, false, err
+	}
+	variant, ok, err := r.newestVariant(ctx, bucket, stored)
+	if err != nil {
+		return record.Entry{}, false, err
+	}
+	if ok && (!found || variant.Seq > newest.Seq) {
+		return variant, true, nil
+	}
+	return newest, found, nil
+}
+
+// newestVariant is the variant of a stored key with the highest seq that bucket's sender sent.
+func (r *Reader) newestVariant(ctx context.Context, bucket, stored string) (record.Entry, bool, error) {
+	var newest record.Entry
+	for obj, err := range r.store.List(ctx, store.ListOptions{Prefix: r.layout.VariantPrefix(stored)}) {
+		if err != nil {
+			return record.Entry{}, false, err
+		}
+		seq, ok := r.layout.IsVariant(stored, obj.Key)
+		if !ok || seq <= newest.Seq {
+			continue
+		}
+		e, ok, err := r.head(ctx, bucket, obj.Key)
+		if err != nil {
+			return record.Entry{}, false, err
+		}
+		// A sender may use such a name for a record of its own: that is no variant,
+		// and has another seq.
+		if ok && e.Seq == seq {
+			newest = e
+		}
+	}
+	return newest, newest.Seq > 0, nil
+}
+
+// head describes the object under a stored key, if it is one that bucket's sender may read.
+func (r *Reader) head(ctx context.Context, bucket, stored string) (record.Entry, bool, error) {
+	obj, err := r.store.Head(ctx, stored, store.GetOptions{})
+	if store.ClassOf(err) == store.NotFound {
+		return record.Entry{}, false, nil
+	}
+	if err != nil {
+		return record.Entry{}, false, err
+	}
+	e, ours := r.entry(obj)
+	return e, !ours || r.layout.PerBucket() || e.Bucket == bucket || e.Bucket == "", nil
+}
+
+// entry is the record that an object holds; ours says that one of our logs stored it.
+func (r *Reader) entry(obj store.Info) (e record.Entry, ours bool) {
+	info, ours := r.layout.Info(obj)
+	if info.Attrs.Get(record.AttrMD5) == "" && isMD5(obj.ETag) {
+		info.Attrs = append(info.Attrs, record.Attr{Name: record.AttrMD5, Value: obj.ETag})
+	}
+	return record.Entry{Info: info, Open: r.opener(obj, info.Digest)}, ours
+}
+
+func isMD5(etag string) bool {
+	return len(etag) == 32 && strings.Trim(etag, "0123456789abcdef") == ""
+}
+
+// BySeq finds a record that is still pending by its number.
+func (r *Reader) BySeq(ctx context.Context, seq record.Seq) (record.Entry, bool, error) {
+	if r.pending == nil {
+		return record.Entry{}, false, nil
+	}
+	return r.pending.Entry(ctx, seq)
+}
+
+// ByID finds the newest record of a bucket whose key carries id as LiteLLM's
+// keys do, "…_<id>.json". It reads the names of the whole bucket.
+func (r *Reader) ByID(ctx context.Context, bucket, id string) (record.Entry, bool, error) {
+	clean := "_" + strings.NewReplacer("/", "_", ":", "_").Replace(id) + ".json"
+	found := ""
+	for item, err := range r.List(ctx, bucket, ListOptions{}) {
+		if err != nil {
+			return record.Entry{}, false, err
+		}
+		if strings.HasSuffix(item.Key, clean) {
+			found = item.Key
+		}
+	}
+	if found == "" {
+		return record.Entry{}, false, nil
+	}
+	return r.Find(ctx, bucket, found)
+}
+
+// errChanged says that the store no longer has what it had a moment ago.
+var errChanged = errors.New("the object is not what its record says: run verify")

@@ -1,0 +1,256 @@
+package query
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"strings"
+
+	"indelible/internal/layout"
+	"indelible/internal/record"
+	"indelible/internal/store"
+)
+
+// ListOptions narrow a List.
+type ListOptions struct {
+	Prefix    string
+	After     string // only names greater than this
+	Delimiter string // names that hold it behind Prefix are rolled up into one Item
+	Limit     int    // how many items will be read at most: a hint
+	// Detail fills in all of Info, at the price of one request per stored object.
+	Detail bool
+}
+
+// Item is one row of a list: a record, or a common prefix.
+type Item struct {
+	// Info tells Key, Size, Time and AttrMD5. Key is the name under which Find
+	// finds the record: the key as it was sent, that of a variant, or the
+	// bounded one of a key over store.MaxKey bytes. Time is the arrival of a
+	// pending record, and when the object was stored otherwise, unless Detail.
+	record.Info
+	State  record.State // Pending or Stored
+	Prefix string       // if not "", a common prefix, and there is nothing else
+}
+
+// chunk is how many pending names are read before the store is asked.
+const chunk = 1000
+
+// List yields the records of a bucket in the byte order of their names, one
+// for each name, and what is pending in place of what is stored. Where the
+// destination gives the senders' buckets no name spaces of their own, what is
+// stored under the other ones' names is listed, too. Memory is bounded by a page.
+func (r *Reader) List(ctx context.Context, bucket string, o ListOptions) iter.Seq2[Item, error] {
+	return func(yield func(Item, error) bool) {
+		roll := roller{o: o, last: o.After} // a page can end with a common prefix
+		after := o.After
+		for {
+			// The pending names first, then the store's of the same range: a record
+			// that leaves the one meanwhile is in the other.
+			pending, last, err := r.pendingChunk(ctx, bucket, after, o)
+			if err != nil {
+				yield(Item{}, err)
+				return
+			}
+			for item, err := range r.chunk(ctx, bucket, after, last, pending, o) {
+				if err != nil {
+					yield(Item{}, err)
+					return
+				}
+				if item, ok := roll.up(item); ok && !yield(item, nil) {
+					return
+				}
+			}
+			if last == "" {
+				return
+			}
+			after = last
+		}
+	}
+}
+
+// pendingChunk reads pending items after a name, sorted, and the name up to which they are
+// complete: "" if they are all.
+func (r *Reader) pendingChunk(ctx context.Context, bucket, after string, o ListOptions) ([]Item, string, error) {
+	if r.pending == nil {
+		return nil, "", nil
+	}
+	var items []Item
+	roll := roller{o: o, last: o.After} // a page can end with a common prefix
+	for skip := after; ; {
+		again := false
+		for info, err := range r.pending.Keys(ctx, bucket, o.Prefix, skip) {
+			if err != nil {
+				return nil, "", err
+			}
+			if name, ok := r.layout.Sent(bucket, r.layout.Key(bucket, info.Key)); ok {
+				info.Key = name // what it will be listed as once it is stored
+			}
+			item, fresh := roll.up(Item{Info: info, State: record.Pending})
+			if !fresh {
+				continue
+			}
+			items = append(items, item)
+			if len(items) == chunk {
+				return items, item.name(), nil
+			}
+			if item.Prefix != "" {
+				// What lies below the prefix has been said: go on behind it.
+				skip, again = item.Prefix+"\xff\xff\xff\xff", true
+				break
+			}
+		}
+		if !again {
+			slices.SortFunc(items, byName)
+			return items, "", nil
+		}
+	}
+}
+
+// chunk merges pending items with the stored ones after one name and up to
+// another ("" is no bound).
+func (r *Reader) chunk(ctx context.Context, bucket, after, upto string, pending []Item, o ListOptions) iter.Seq2[Item, error] {
+	return func(yield func(Item, error) bool) {
+		for item, err := range r.stored(ctx, bucket, after, o) {
+			if err != nil {
+				yield(Item{}, err)
+				return
+			}
+			if upto != "" && item.name() > upto {
+				break
+			}
+			for len(pending) > 0 && pending[0].name() < item.name() {
+				if !yield(pending[0], nil) {
+					return
+				}
+				pending = pending[1:]
+			}
+			if len(pending) > 0 && pending[0].name() == item.name() {
+				item, pending = pending[0], pending[1:]
+			} else if o.Detail && item.Prefix == "" {
+				if item, err = r.detail(ctx, bucket, item); err != nil {
+					yield(Item{}, err)
+					return
+				}
+			}
+			if !yield(item, nil) {
+				return
+			}
+		}
+		for _, item := range pending {
+			if !yield(item, nil) {
+				return
+			}
+		}
+	}
+}
+
+// stored yields the stored items of a bucket after a name: those under their
+// own keys, with those below layout.SentDir in their places.
+func (r *Reader) stored(ctx context.Context, bucket, after string, o ListOptions) iter.Seq2[Item, error] {
+	return func(yield func(Item, error) bool) {
+		odd, err := r.escaped(ctx, bucket, after, o)
+		if err != nil {
+			yield(Item{}, err)
+			return
+		}
+		root := r.layout.Prefix(bucket)
+		list := store.ListOptions{Prefix: root + o.Prefix, Delimiter: o.Delimiter, Limit: o.Limit}
+		if after != "" {
+			list.After = root + after
+		}
+		for obj, err := range r.store.List(ctx, list) {
+			if err != nil {
+				yield(Item{}, err)
+				return
+			}
+			name, ok := r.layout.Sent(bucket, obj.Key)
+			if !ok || strings.HasPrefix(obj.Key, r.layout.Base()+layout.SentDir) {
+				continue
+			}
+			item := listed(obj, name)
+			for len(odd) > 0 && odd[0].name() < item.name() {
+				if !yield(odd[0], nil) {
+					return
+				}
+				odd = odd[1:]
+			}
+			if !yield(item, nil) {
+				return
+			}
+		}
+		for _, item := range odd {
+			if !yield(item, nil) {
+				return
+			}
+		}
+	}
+}
+
+// escaped is what lies below layout.SentDir, by its sent names. These are keys that
+// no sane sender uses, so they are few and sorted in memory.
+func (r *Reader) escaped(ctx context.Context, bucket, after string, o ListOptions) ([]Item, error) {
+	var items []Item
+	for obj, err := range r.store.List(ctx, store.ListOptions{Prefix: r.layout.Base() + layout.SentDir}) {
+		if err != nil {
+			return nil, err
+		}
+		name, ok := r.layout.Sent(bucket, obj.Key)
+		if ok && strings.HasPrefix(name, o.Prefix) && name > after {
+			items = append(items, listed(obj, name))
+		}
+	}
+	slices.SortFunc(items, byName)
+	return items, nil
+}
+
+func listed(obj store.Info, name string) Item {
+	if obj.Prefix {
+		return Item{Prefix: name}
+	}
+	item := Item{State: record.Stored, Info: record.Info{Key: name, Size: obj.Size, Time: obj.ModTime, Digest: obj.Digest}}
+	if isMD5(obj.ETag) {
+		item.Attrs = record.Attrs{{Name: record.AttrMD5, Value: obj.ETag}}
+	}
+	return item
+}
+
+func (r *Reader) detail(ctx context.Context, bucket string, item Item) (Item, error) {
+	obj, err := r.store.Head(ctx, r.layout.Key(bucket, item.Key), store.GetOptions{})
+	if store.ClassOf(err) == store.NotFound {
+		return item, nil
+	}
+	if err != nil {
+		return Item{}, err
+	}
+	e, _ := r.entry(obj)
+	name := item.Key
+	item.Info, item.Key = e.Info, name
+	return item, nil
+}
+
+func (i Item) name() string { return i.Prefix + i.Key }
+
+func byName(a, b Item) int { return strings.Compare(a.name(), b.name()) }
+
+// roller rolls names up into common prefixes.
+type roller struct {
+	o    ListOptions
+	last string // the prefix given last
+}
+
+// up is the row that an item becomes, and whether it is one that has not been given yet.
+func (r *roller) up(item Item) (Item, bool) {
+	if item.Prefix == "" && r.o.Delimiter != "" {
+		if i := strings.Index(item.Key[min(len(r.o.Prefix), len(item.Key)):], r.o.Delimiter); i >= 0 {
+			item = Item{Prefix: item.Key[:len(r.o.Prefix)+i+len(r.o.Delimiter)]}
+		}
+	}
+	if item.Prefix == "" {
+		return item, true
+	}
+	if item.Prefix == r.last {
+		return item, false
+	}
+	r.last = item.Prefix
+	return item, true
+}

@@ -1,0 +1,375 @@
+package query_test
+
+import (
+	"cmp"
+	"context"
+	"crypto/md5"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"indelible/internal/disk/crashdisk"
+	"indelible/internal/layout"
+	"indelible/internal/query"
+	"indelible/internal/record"
+	"indelible/internal/store"
+	"indelible/internal/store/dir"
+)
+
+// pending is a spool in memory: what was sent and is not released.
+type pending map[record.Seq]sent
+
+type sent struct {
+	info record.Info
+	body string
+}
+
+func (p pending) entry(s sent) record.Entry {
+	return record.Entry{Info: s.info, Open: func() (io.ReadSeekCloser, error) { return closer{strings.NewReader(s.body)}, nil }}
+}
+
+type closer struct{ io.ReadSeeker }
+
+func (closer) Close() error { return nil }
+
+func (p pending) newest(bucket string) map[string]sent {
+	m := map[string]sent{}
+	for _, seq := range slices.Sorted(maps.Keys(p)) {
+		if s := p[seq]; s.info.Bucket == bucket {
+			m[s.info.Key] = s
+		}
+	}
+	return m
+}
+
+func (p pending) Lookup(_ context.Context, bucket, key string) (record.Entry, bool, error) {
+	s, ok := p.newest(bucket)[key]
+	return p.entry(s), ok, nil
+}
+
+func (p pending) Entry(_ context.Context, seq record.Seq) (record.Entry, bool, error) {
+	s, ok := p[seq]
+	return p.entry(s), ok, nil
+}
+
+func (p pending) Keys(_ context.Context, bucket, prefix, after string) iter.Seq2[record.Info, error] {
+	return func(yield func(record.Info, error) bool) {
+		m := p.newest(bucket)
+		for _, key := range slices.Sorted(maps.Keys(m)) {
+			if strings.HasPrefix(key, prefix) && key > after && !yield(m[key].info, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (p pending) Buckets(context.Context) iter.Seq2[record.Bucket, error] {
+	return func(func(record.Bucket, error) bool) {}
+}
+
+// world is a log: records are sent, and stored as upload does it.
+type world struct {
+	t       *testing.T
+	layout  layout.Objects
+	store   store.Store
+	pending pending
+	seq     record.Seq
+}
+
+func newWorld(t *testing.T, prefix string) *world {
+	l, err := layout.Parse(prefix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &world{t: t, layout: l, store: dir.Open(crashdisk.New()), pending: pending{}}
+}
+
+func (w *world) reader() *query.Reader { return query.New(w.pending, w.store, w.layout) }
+
+func (w *world) send(bucket, key, body string) record.Seq {
+	w.seq++
+	sum := md5.Sum([]byte(body))
+	w.pending[w.seq] = sent{record.Info{
+		Seq: w.seq, Time: time.Unix(int64(w.seq), 0).UTC(), Door: "s3", Bucket: bucket, Key: key, Size: int64(len(body)), Digest: sha256.Sum256([]byte(body)),
+		Attrs: record.Attrs{{Name: record.AttrMD5, Value: hex.EncodeToString(sum[:])}, {Name: "content-type", Value: "application/json"}},
+	}, body}
+	return w.seq
+}
+
+// deliver stores a record and releases it.
+func (w *world) deliver(seq record.Seq) {
+	w.t.Helper()
+	s := w.pending[seq]
+	stored := w.layout.Key(s.info.Bucket, s.info.Key)
+	for _, name := range []string{stored, w.layout.Variant(stored, seq)} {
+		o := w.layout.Object(s.info, name, "log")
+		o.Body = strings.NewReader(s.body)
+		_, err := w.store.Put(w.t.Context(), o)
+		if err == nil {
+			delete(w.pending, seq)
+			return
+		}
+		if store.ClassOf(err) != store.Exists {
+			w.t.Fatal(err)
+		}
+	}
+	w.t.Fatal("both names are taken")
+}
+
+func (w *world) find(bucket, key string) string {
+	w.t.Helper()
+	e, ok, err := w.reader().Find(w.t.Context(), bucket, key)
+	if err != nil {
+		w.t.Fatalf("find %s/%s: %v", bucket, key, err)
+	}
+	if !ok {
+		return ""
+	}
+	body, err := e.Open()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer func() { _ = body.Close() }()
+	b, err := io.ReadAll(body)
+	if err != nil {
+		w.t.Fatalf("read %s/%s: %v", bucket, key, err)
+	}
+	return string(b)
+}
+
+func (w *world) list(bucket string, o query.ListOptions) []string {
+	w.t.Helper()
+	var names []string
+	for item, err := range w.reader().List(w.t.Context(), bucket, o) {
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		names = append(names, cmp.Or(item.Prefix, item.Key))
+	}
+	return names
+}
+
+func TestNewestUnderAKey(t *testing.T) {
+	for _, prefix := range []string{"", "audit", "audit/{bucket}"} {
+		w := newWorld(t, prefix)
+		keys := []string{"a/b.json", "plain", strings.Repeat("k", 1010) + ".json", strings.Repeat("k", 3000) + ".json", "odd\x00/../key", "packs/x"}
+		for _, key := range keys {
+			for n, body := range []string{"one", "two", "three"} {
+				seq := w.send("b", key, body)
+				if got := w.find("b", key); got != body {
+					t.Errorf("%q: %d %.20q pending reads as %q", prefix, n, key, got)
+				}
+				w.deliver(seq)
+				if got := w.find("b", key); got != body {
+					t.Errorf("%q: %d %.20q stored reads as %q", prefix, n, key, got)
+				}
+			}
+		}
+		if got := w.find("b", "a/b~2.json"); got != "two" {
+			t.Errorf("the variant reads as %q", got)
+		}
+		if got := w.find("b", "nothing"); got != "" {
+			t.Errorf("nothing reads as %q", got)
+		}
+	}
+}
+
+func TestAKeyIsAboutTheSendersBucket(t *testing.T) {
+	for _, prefix := range []string{"", "{bucket}"} {
+		w := newWorld(t, prefix)
+		for _, bucket := range []string{"a", "b"} {
+			w.deliver(w.send(bucket, "key", "of "+bucket))
+		}
+		for _, bucket := range []string{"a", "b"} {
+			if got := w.find(bucket, "key"); got != "of "+bucket {
+				t.Errorf("prefix %q: %s reads %q", prefix, bucket, got)
+			}
+		}
+		if got := w.find("c", "key"); got != "" {
+			t.Errorf("prefix %q: c reads %q", prefix, got)
+		}
+	}
+}
+
+func TestAttributesComeBack(t *testing.T) {
+	w := newWorld(t, "p")
+	w.deliver(w.send("b", "k", "{}"))
+	e, ok, err := w.reader().Find(t.Context(), "b", "k")
+	if err != nil || !ok || e.Seq != 1 || e.Door != "s3" || e.Attrs.Get("content-type") != "application/json" || e.Attrs.Get(record.AttrMD5) == "" || !e.Time.Equal(time.Unix(1, 0)) {
+		t.Errorf("%+v, %v, %v", e.Info, ok, err)
+	}
+}
+
+func TestForeignObjectsAreRead(t *testing.T) {
+	w := newWorld(t, "")
+	if _, err := w.store.Put(t.Context(), store.Object{Key: "old", Body: strings.NewReader("x"), Size: 1, Digest: sha256.Sum256([]byte("x"))}); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.find("b", "old"); got != "x" {
+		t.Errorf("reads as %q", got)
+	}
+}
+
+func TestSeek(t *testing.T) {
+	w := newWorld(t, "")
+	w.deliver(w.send("b", "k", "0123456789"))
+	e, _, err := w.reader().Find(t.Context(), "b", "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := e.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = body.Close() }()
+	for _, at := range []int64{5, 0, 9, 10} {
+		if _, err := body.Seek(at, io.SeekStart); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(body); err != nil || string(got) != "0123456789"[at:] {
+			t.Errorf("from %d: %q, %v", at, got, err)
+		}
+	}
+}
+
+func TestAChangedObjectIsNotRead(t *testing.T) {
+	w := newWorld(t, "")
+	w.deliver(w.send("b", "k", "true"))
+	head, err := w.store.Head(t.Context(), "k", store.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lie := store.Object{Key: "k", Body: strings.NewReader("lies"), Size: 4, Digest: sha256.Sum256([]byte("lies")), Meta: head.Meta, Condition: store.Condition{Any: true}}
+	if _, err := w.store.Put(t.Context(), lie); err != nil {
+		t.Fatal(err)
+	}
+	e, _, err := w.reader().Find(t.Context(), "b", "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := e.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = body.Close() }()
+	if _, err := io.Copy(io.Discard, body); err == nil {
+		t.Error("an object with other bytes than its record's was read without a word")
+	}
+}
+
+func TestListMergesPendingAndStored(t *testing.T) {
+	for _, prefix := range []string{"", "x/{bucket}/y"} {
+		w := newWorld(t, prefix)
+		var want []string
+		for i, key := range []string{"2026-11-22/a", "2026-11-22/b", "2026-11-23/c", "_sent/z", "odd\x01", "packs/p", "team/2026-11-22/d", "top", "~last"} {
+			seq := w.send("b", key, key)
+			if i%2 == 0 {
+				w.deliver(seq)
+			}
+			want = append(want, key)
+		}
+		w.deliver(w.send("b", "top", "other bytes"))
+		want = append(want, "top~10")
+		slices.Sort(want)
+		if prefix == "" {
+			if i := slices.Index(want, "top~10"); i < 0 {
+				t.Fatal("no variant expected")
+			}
+		}
+		// top itself was pending when its sibling was stored first: the plain name is the later one's.
+		got := w.list("b", query.ListOptions{})
+		want = slices.DeleteFunc(want, func(s string) bool { return s == "top~10" })
+		if !slices.Equal(got, want) {
+			t.Errorf("prefix %q: listed\n%q\nwant\n%q", prefix, got, want)
+		}
+		want = []string{"2026-11-22/", "2026-11-23/", "_sent/", "odd\x01", "packs/", "team/", "top", "~last"}
+		if got := w.list("b", query.ListOptions{Delimiter: "/"}); !slices.Equal(got, want) {
+			t.Errorf("prefix %q: rolled up\n%q\nwant\n%q", prefix, got, want)
+		}
+		if got := w.list("b", query.ListOptions{Prefix: "2026-11-2", Delimiter: "/", After: "2026-11-22/"}); !slices.Equal(got, []string{"2026-11-23/"}) {
+			t.Errorf("prefix %q: after a common prefix %q", prefix, got)
+		}
+		if got := w.list("b", query.ListOptions{Prefix: "t", After: "team/2026-11-22/d"}); !slices.Equal(got, []string{"top"}) {
+			t.Errorf("prefix %q: after a name %q", prefix, got)
+		}
+		if got := w.list("elsewhere", query.ListOptions{}); prefix != "" && len(got) > 0 {
+			t.Errorf("prefix %q: another bucket lists %q", prefix, got)
+		}
+	}
+}
+
+func TestListOfManyPages(t *testing.T) {
+	w := newWorld(t, "")
+	var want []string
+	for i := range 3500 {
+		key := fmt.Sprintf("d%d/%05d", i%7, i)
+		seq := w.send("b", key, "x")
+		if i%100 == 0 {
+			w.deliver(seq)
+		}
+		want = append(want, key)
+	}
+	slices.Sort(want)
+	if got := w.list("b", query.ListOptions{}); !slices.Equal(got, want) {
+		t.Errorf("%d names, want %d", len(got), len(want))
+	}
+	if got := w.list("b", query.ListOptions{Delimiter: "/"}); len(got) != 7 {
+		t.Errorf("rolled up: %q", got)
+	}
+}
+
+// A record that is released between reading the spool and reading the store,
+// at any moment of a list, is in the list.
+func TestNoGapWhileDelivering(t *testing.T) {
+	w := newWorld(t, "")
+	for i := range 2500 {
+		w.send("b", fmt.Sprintf("%05d", i), "x")
+	}
+	seen := map[string]bool{}
+	n := 0
+	for item, err := range w.reader().List(t.Context(), "b", query.ListOptions{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen[item.Key] = true
+		if n++; n%250 == 1 {
+			for seq := range record.Seq(2500) {
+				if _, ok := w.pending[seq+1]; ok && int(seq)%10 == n/250 {
+					w.deliver(seq + 1)
+				}
+			}
+		}
+	}
+	if len(seen) != 2500 {
+		t.Errorf("%d of 2500 were listed", len(seen))
+	}
+}
+
+func TestByID(t *testing.T) {
+	w := newWorld(t, "")
+	w.deliver(w.send("b", layout.DefaultKey(time.Unix(0, 0), "chatcmpl-1"), "one"))
+	w.send("b", layout.DefaultKey(time.Unix(9, 0), "chatcmpl-2"), "two")
+	for id, want := range map[string]bool{"chatcmpl-1": true, "chatcmpl-2": true, "chatcmpl": false} {
+		e, ok, err := w.reader().ByID(t.Context(), "b", id)
+		if err != nil || ok != want || ok && !strings.Contains(e.Key, id) {
+			t.Errorf("%s: %q, %v, %v", id, e.Key, ok, err)
+		}
+	}
+}
+
+func TestDetail(t *testing.T) {
+	w := newWorld(t, "")
+	w.deliver(w.send("b", "k", "x"))
+	for item, err := range w.reader().List(t.Context(), "b", query.ListOptions{Detail: true}) {
+		if err != nil || item.Seq != 1 || item.State != record.Stored {
+			t.Errorf("%+v, %v", item, err)
+		}
+	}
+}
