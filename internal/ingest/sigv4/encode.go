@@ -37,12 +37,12 @@ func appendPath(dst []byte, path string, n int) ([]byte, bool) {
 	case 1: // S3's encoding: a client whose HTTP library encodes otherwise than its signer
 		dst, ok = appendReencoded(dst, path, inPath)
 	case 2: // encoded twice, as for all services but S3: LiteLLM up to 1.82
-		dst = appendEncoded(dst, path, inPath)
+		dst = appendTwice(dst, path)
 	case 3: // the same without empty segments, as that rule has it: an endpoint with a slash at its end
 		if !strings.Contains(path, "//") {
 			return dst, false
 		}
-		dst = appendEncoded(dst, collapse(path), inPath)
+		dst = appendTwice(dst, collapse(path))
 	}
 	return dst, ok && string(dst) != path
 }
@@ -107,15 +107,22 @@ const (
 
 const upperHex = "0123456789ABCDEF"
 
-// appendEncoded appends s to dst in S3's encoding: all but A-Z a-z 0-9 - . _ ~
-// and, in a path, the slash, becomes %XX.
-func appendEncoded(dst []byte, s string, in place) []byte {
-	for i := range len(s) {
-		dst = appendByte(dst, s[i], in)
+// appendTwice appends path encoded twice: once as it should have been sent,
+// where an HTTP library left a bracket or a bar as it is, and once as S3 says.
+func appendTwice(dst []byte, path string) []byte {
+	for i := range len(path) {
+		switch c := path[i]; c {
+		case '[', ']', '|', '\\', '^':
+			dst = append(dst, '%', '2', '5', upperHex[c>>4], upperHex[c&15])
+		default:
+			dst = appendByte(dst, c, inPath)
+		}
 	}
 	return dst
 }
 
+// appendByte appends c in S3's encoding: all but A-Z a-z 0-9 - . _ ~ and, in a
+// path, the slash, becomes %XX.
 func appendByte(dst []byte, c byte, in place) []byte {
 	if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
 		c == '-' || c == '.' || c == '_' || c == '~' || c == '/' && in == inPath {
