@@ -181,3 +181,13 @@ func (m *memStore) remove(key string) {
 	}
 	delete(m.objects, key)
 }
+
+// deniedStore lets nobody read records.
+type deniedStore struct{ *memStore }
+
+func (d deniedStore) Get(ctx context.Context, key string, o store.GetOptions) (io.ReadCloser, store.Info, error) {
+	if strings.Contains(key, "2026-") {
+		return nil, store.Info{}, &store.Error{Op: "get", Key: key, Class: store.Credentials, Status: 403, Err: errors.New("denied")}
+	}
+	return d.memStore.Get(ctx, key, o)
+}

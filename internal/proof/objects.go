@@ -1,0 +1,242 @@
+package proof
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"hash/maphash"
+	"io"
+	"iter"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"indelible/internal/record"
+	"indelible/internal/store"
+)
+
+// job is one object to be read and compared with its leaf.
+type job struct {
+	seq     record.Seq
+	key     string // as the leaf has it
+	object  string // where it is to be found here
+	version string
+	size    int64
+	digest  record.Digest
+}
+
+// objectKey is where an object lies in this store: a copy of the part below the
+// log's prefix lacks the prefix that the leaves have.
+func (v *verifier) objectKey(key string) string {
+	if rest, ok := strings.CutPrefix(key, v.sense.prefix); v.sense.told && ok {
+		return v.base + rest
+	}
+	return key
+}
+
+// chance is true for this percentage of calls.
+func chance(percent float64) bool { return rand.Float64()*100 < percent }
+
+// startReaders starts the goroutines that read objects; wait returns when the jobs are done.
+// One that cannot look at all cancels the whole.
+func (v *verifier) startReaders(ctx context.Context, cancel context.CancelCauseFunc) (wait func()) {
+	v.jobs = make(chan job, 2*v.opt.Parallel)
+	var wg sync.WaitGroup
+	for range v.opt.Parallel {
+		wg.Go(func() {
+			r := objectReader{v: v, hash: sha256.New(), buf: make([]byte, 128<<10)}
+			for j := range v.jobs {
+				if ctx.Err() != nil {
+					continue // drain
+				}
+				if err := r.check(ctx, j); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	return wg.Wait
+}
+
+func (v *verifier) send(ctx context.Context, j job) error {
+	select {
+	case v.jobs <- j:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// objectReader is one goroutine's means.
+type objectReader struct {
+	v    *verifier
+	hash hash.Hash
+	buf  []byte
+}
+
+// check reads an object and reports what is wrong with it. Its error means that nobody can look.
+func (r *objectReader) check(ctx context.Context, j job) error {
+	body, info, err := r.v.store.Get(ctx, j.object, store.GetOptions{})
+	newest := err == nil && (j.version == "" || info.Version == "" || info.Version == j.version)
+	if !newest && j.version != "" && (err == nil || store.ClassOf(err) == store.NotFound) {
+		what := "the version that was written is there, but another lies on top of it"
+		if err == nil {
+			body.Close()
+		} else {
+			what = "the version that was written is there, but hidden behind a delete marker"
+		}
+		top := err
+		if body, _, err = r.v.store.Get(ctx, j.object, store.GetOptions{Version: j.version}); err == nil {
+			r.v.notice(Fault{Seq: j.seq, Key: j.key, Object: j.object, What: what})
+		} else if store.ClassOf(err) == store.NotFound && top == nil {
+			r.v.fault(Fault{Seq: j.seq, Key: j.key, Object: j.object, What: "the version that was written is gone; another is in its place"})
+			return nil
+		}
+	}
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case cannotLook(err) != nil:
+		return err
+	case store.ClassOf(err) == store.NotFound:
+		r.v.miss(Fault{Seq: j.seq, Key: j.key, Object: j.object, What: "the object is missing"})
+		return nil
+	case err != nil:
+		r.v.fault(Fault{Seq: j.seq, Key: j.key, Object: j.object, What: "the object cannot be read: " + err.Error()})
+		return nil
+	}
+	defer body.Close()
+	r.compare(j, body)
+	return nil
+}
+
+func (r *objectReader) compare(j job, body io.Reader) {
+	r.hash.Reset()
+	// One byte more than there should be, so that a longer object is noticed and not read to its end.
+	size, err := io.CopyBuffer(struct{ io.Writer }{r.hash}, struct{ io.Reader }{io.LimitReader(body, j.size+1)}, r.buf)
+	var sum record.Digest
+	r.hash.Sum(sum[:0])
+	r.v.read(size)
+	x := Fault{Seq: j.seq, Key: j.key, Object: j.object}
+	switch {
+	case err != nil:
+		x.What = "the object cannot be read: " + err.Error()
+	case size < j.size:
+		x.What = fmt.Sprintf("the object was truncated: it has %d bytes, the log says %d", size, j.size)
+	case size > j.size:
+		x.What = fmt.Sprintf("the object was changed: it has more than the %d bytes that the log says", j.size)
+	case sum != j.digest:
+		x.What = fmt.Sprintf("the object was changed: its SHA-256 is %s, the log says %s", sum, j.digest)
+	default:
+		return
+	}
+	r.v.fault(x)
+}
+
+// nameSet holds the names of very many objects, as keyed 64-bit hashes.
+type nameSet struct {
+	seed   maphash.Seed
+	hashes []uint64
+}
+
+func newNameSet() *nameSet { return &nameSet{seed: maphash.MakeSeed()} }
+
+func (n *nameSet) add(name string) { n.hashes = append(n.hashes, maphash.String(n.seed, name)) }
+
+func (n *nameSet) has(name string) bool {
+	_, ok := slices.BinarySearchFunc(n.hashes, maphash.String(n.seed, name), func(a, b uint64) int { return cmp.Compare(a, b) })
+	return ok
+}
+
+// findExtras lists the objects that no leaf names. They are no fault: others may use the bucket too.
+func (v *verifier) findExtras(ctx context.Context) error {
+	if v.names == nil {
+		return nil
+	}
+	slices.Sort(v.names.hashes)
+	for info, err := range v.store.List(ctx, store.ListOptions{Prefix: v.base}) {
+		if err != nil {
+			return err
+		}
+		if strings.HasPrefix(info.Key, v.base+"_indelible/") || v.names.has(info.Key) {
+			continue
+		}
+		v.report.Extras++
+		if len(v.report.ExtraKeys) < listed {
+			v.report.ExtraKeys = append(v.report.ExtraKeys, info.Key)
+		}
+	}
+	return nil
+}
+
+// patientStore tries reads again that failed for reasons that pass.
+type patientStore struct{ store.Store }
+
+const patience = 6 // attempts, over about ten seconds
+
+func (p patientStore) again(ctx context.Context, read func() error) error {
+	for attempt := 1; ; attempt++ {
+		err := read()
+		switch store.ClassOf(err) {
+		case store.Throttled, store.Ambiguous, store.Unreachable, store.Unknown:
+		default:
+			return err
+		}
+		if err == nil || attempt == patience || ctx.Err() != nil {
+			return err
+		}
+		wait := 150 * time.Millisecond << attempt
+		if e, ok := errors.AsType[*store.Error](err); ok {
+			wait = max(wait, e.RetryAfter)
+		}
+		if serr := sleep(ctx, wait/2+rand.N(wait/2)); serr != nil {
+			return serr
+		}
+	}
+}
+
+// Get is store.Store's. What fails in the middle of a body is the caller's business.
+func (p patientStore) Get(ctx context.Context, key string, o store.GetOptions) (body io.ReadCloser, info store.Info, err error) {
+	err = p.again(ctx, func() error {
+		body, info, err = p.Store.Get(ctx, key, o)
+		return err
+	})
+	return body, info, err
+}
+
+// Head is store.Store's.
+func (p patientStore) Head(ctx context.Context, key string, o store.GetOptions) (info store.Info, err error) {
+	err = p.again(ctx, func() error {
+		info, err = p.Store.Head(ctx, key, o)
+		return err
+	})
+	return info, err
+}
+
+// List is store.Store's; after an error it goes on behind the last key it gave.
+func (p patientStore) List(ctx context.Context, o store.ListOptions) iter.Seq2[store.Info, error] {
+	return func(yield func(store.Info, error) bool) {
+		stopped := false
+		err := p.again(ctx, func() error {
+			for info, err := range p.Store.List(ctx, o) {
+				if err != nil {
+					return err
+				}
+				o.After = info.Key
+				if !yield(info, nil) {
+					stopped = true
+					return nil
+				}
+			}
+			return nil
+		})
+		if err != nil && !stopped {
+			yield(store.Info{}, err)
+		}
+	}
+}
