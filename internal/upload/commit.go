@@ -128,6 +128,9 @@ func (c *committer) settle(ctx, last context.Context, batch []settled) {
 		if s.slot != nil && !c.setAside(last, &s) {
 			continue
 		}
+		if s.again && c.u.opts.Ledger == nil {
+			continue // it has its place in the order already
+		}
 		run = append(run, c.order.put(s)...)
 	}
 	if len(run) == 0 {

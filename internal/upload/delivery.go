@@ -1,6 +1,7 @@
 package upload
 
 import (
+	"container/heap"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,7 @@ type delivery struct {
 
 	read     record.Seq // the last one fed
 	upto     record.Seq // the committer has everything up to here
+	failures int        // since a record was stored
 	inFlight int
 	bytes    int64 // cost of what is in flight
 }
@@ -84,10 +86,22 @@ func (d *delivery) run(ctx context.Context) {
 
 // openFeeds is nil while the window is full.
 func (d *delivery) openFeeds() <-chan fed {
-	if d.full() {
+	if d.full() && !d.stalled() {
 		return nil
 	}
 	return d.feeds
+}
+
+// spareRecords go beyond a full window, to find out what is wrong in it.
+const spareRecords = 64
+
+// stalled says that a full window holds nothing but records that have failed, each since
+// anything was stored. Then one more is let in: only a record that is stored tells whether
+// the store fails or those records do.
+func (d *delivery) stalled() bool {
+	failing := len(d.slots.waiting) + len(d.slots.again)
+	return failing > 0 && failing <= d.failures && len(d.slots.fresh) == 0 && d.inFlight == 0 &&
+		int(d.read-d.upto) < d.u.opts.MaxRecords+spareRecords
 }
 
 func (d *delivery) full() bool { return int(d.read-d.upto) >= d.u.opts.MaxRecords }
@@ -133,13 +147,18 @@ func (d *delivery) takeAside(e record.Entry) {
 // (zero: when something happens).
 func (d *delivery) dispatch(ctx context.Context, attempts *sync.WaitGroup, now time.Time) (next time.Time) {
 	d.slots.wakeDue(now)
-	for len(d.slots.ready) > 0 && d.inFlight < d.pace.allowed() && (d.bytes == 0 || d.bytes+d.slots.ready[0].cost() <= d.u.opts.MaxBytes) {
+	for d.inFlight < d.pace.allowed() {
+		// A probe is a record that never failed, if there is one: others may be what fails.
+		q := d.slots.top(d.health.down)
+		if q == nil || d.bytes > 0 && d.bytes+(*q)[0].cost() > d.u.opts.MaxBytes {
+			break
+		}
 		ok, when := d.health.may(now)
 		if !ok {
 			next = sooner(next, when)
 			break
 		}
-		s := d.slots.pop()
+		s := heap.Pop(q).(*slot)
 		d.begin(s, now)
 		attempts.Go(func() { d.verdicts <- d.u.attempt(ctx, s) })
 	}
@@ -182,6 +201,7 @@ func (d *delivery) judge(v verdict, now time.Time) {
 }
 
 func (d *delivery) stored(s *slot, v verdict, now time.Time) {
+	d.failures = 0
 	d.pace.succeeded(s.full)
 	d.back(d.health.succeeded(now), now)
 	o := bare(record.Outcome{Info: s.entry.Info, State: record.Stored, Stored: s.target, Version: v.info.Version})
@@ -223,6 +243,7 @@ func (d *delivery) failed(v verdict, now time.Time) {
 // retry puts a record back, or sets it aside when it fails while others do not.
 func (d *delivery) retry(v verdict, now time.Time) {
 	s, o := v.slot, d.u.opts
+	d.failures++
 	if v.local || d.health.successes > s.seen {
 		s.seen = d.health.successes
 		if s.strikes++; v.class != store.Throttled || v.local {

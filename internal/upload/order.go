@@ -8,7 +8,7 @@ type settled struct {
 	outcome     *record.Outcome  // of first, which is last; nil for a gap and for what earlier runs settled
 	gap         *record.GapError // nil unless it is one
 	slot        *slot            // where outcome is not Stored: the record that waits to be set aside
-	again       bool             // the record was set aside before: it is not waited for in the order
+	again       bool             // the record was set aside before
 }
 
 // order brings what was settled into seq order. It is pure.
@@ -17,18 +17,18 @@ type order struct {
 	held map[record.Seq]settled
 }
 
-// put takes a range in and returns what is in order now.
+// put takes a range in and returns what is in order now. What comes again
+// before its turn takes the place of its first outcome.
 func (o *order) put(s settled) []settled {
-	if s.again {
-		if held, ok := o.held[s.first]; ok && held.outcome != nil {
-			// It is stored before its turn came to be called deferred.
-			s.again = false
-			o.held[s.first] = s
-			return nil
-		}
+	switch {
+	case s.again && s.first < o.next:
 		return []settled{s}
+	case s.last < o.next:
+		return nil // its turn came with what took its place
 	}
-	o.held[s.first] = s
+	if held, ok := o.held[s.first]; !ok || s.again || !held.again {
+		o.held[s.first] = s
+	}
 	var run []settled
 	for {
 		s, ok := o.held[o.next]

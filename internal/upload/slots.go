@@ -61,8 +61,9 @@ func popLast(q *[]*slot) *slot {
 
 // slots are the records under way that no attempt has in hand.
 type slots struct {
-	ready   readyQueue
-	waiting waitQueue
+	fresh   readyQueue       // ready, and never tried
+	again   readyQueue       // ready for another try
+	waiting waitQueue        // not due yet
 	tails   map[string]*slot // by stored key: the last record under way that has it
 	count   int              // records under way, those in attempts included
 }
@@ -77,7 +78,7 @@ func (q *slots) add(s *slot) {
 		tail.next = s
 		return
 	}
-	heap.Push(&q.ready, s)
+	heap.Push(&q.fresh, s)
 }
 
 // done lets a record go and wakes the next under its stored key.
@@ -88,7 +89,7 @@ func (q *slots) done(s *slot) {
 		return
 	}
 	s.next.mayExist = true // the plain key is taken: no need to send the body to find out
-	heap.Push(&q.ready, s.next)
+	heap.Push(&q.fresh, s.next)
 	s.next = nil
 }
 
@@ -101,8 +102,20 @@ func (q *slots) delay(s *slot, due time.Time) {
 // wakeDue makes those ready that are due.
 func (q *slots) wakeDue(now time.Time) {
 	for len(q.waiting) > 0 && !q.waiting[0].due.After(now) {
-		heap.Push(&q.ready, heap.Pop(&q.waiting).(*slot))
+		heap.Push(&q.again, heap.Pop(&q.waiting).(*slot))
 	}
 }
 
-func (q *slots) pop() *slot { return heap.Pop(&q.ready).(*slot) }
+// top is the queue whose first record is next: the one with the lowest seq, or
+// with untried one that was never tried, if there is any. Nil: none is ready.
+func (q *slots) top(untried bool) *readyQueue {
+	switch {
+	case len(q.fresh) == 0 && len(q.again) == 0:
+		return nil
+	case len(q.again) == 0 || untried && len(q.fresh) > 0:
+		return &q.fresh
+	case len(q.fresh) == 0 || q.again[0].entry.Seq < q.fresh[0].entry.Seq:
+		return &q.again
+	}
+	return &q.fresh
+}

@@ -1,0 +1,224 @@
+package upload_test
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"indelible/internal/record"
+)
+
+// source is a Source in memory. It is strict: releasing what was not settled,
+// or what the ledger does not cover, is an error that the test sees.
+type source struct {
+	mu       sync.Mutex
+	changed  chan struct{}
+	entries  []record.Entry // by seq-1
+	gaps     []record.GapError
+	settled  map[record.Seq]record.Outcome
+	aside    map[record.Seq]record.Aside
+	released record.Seq
+	lies     []string          // what must never happen
+	covered  func() record.Seq // with a ledger: everything up to it is in a checkpoint
+	fault    func(op string) error
+	lost     map[record.Seq]bool // bodies that the disk does not give back
+}
+
+func newSource() *source {
+	return &source{changed: make(chan struct{}), settled: map[record.Seq]record.Outcome{}, aside: map[record.Seq]record.Aside{}, lost: map[record.Seq]bool{}}
+}
+
+type seekCloser struct{ *bytes.Reader }
+
+func (seekCloser) Close() error { return nil }
+
+func (s *source) add(bucket, key, body string) record.Seq {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seq := record.Seq(len(s.entries) + 1)
+	s.entries = append(s.entries, record.Entry{
+		Info: record.Info{Seq: seq, Time: time.Now(), Door: "s3", Bucket: bucket, Key: key, Size: int64(len(body)), Digest: sha256.Sum256([]byte(body))},
+		Open: func() (io.ReadSeekCloser, error) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if s.lost[seq] {
+				return nil, errors.New("checksum mismatch")
+			}
+			return seekCloser{bytes.NewReader([]byte(body))}, nil
+		},
+	})
+	close(s.changed)
+	s.changed = make(chan struct{})
+	return seq
+}
+
+// gap fences off a range.
+func (s *source) gap(first, last record.Seq) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gaps = append(s.gaps, record.GapError{First: first, Last: last, Cause: "rot"})
+}
+
+func (s *source) gapAt(seq record.Seq) *record.GapError {
+	for _, g := range s.gaps {
+		if g.First <= seq && seq <= g.Last {
+			return &g
+		}
+	}
+	return nil
+}
+
+func (s *source) Entries(ctx context.Context, from record.Seq) iter.Seq2[record.Entry, error] {
+	s.mu.Lock()
+	newest := record.Seq(len(s.entries))
+	s.mu.Unlock()
+	return func(yield func(record.Entry, error) bool) {
+		for seq := from; seq <= newest; seq++ {
+			s.mu.Lock()
+			err := s.failing("entries")
+			gap := s.gapAt(seq)
+			_, done := s.settled[seq]
+			if a, ok := s.aside[seq]; ok && a.Seq == seq {
+				done = true
+			}
+			e := s.entries[seq-1]
+			s.mu.Unlock()
+			switch {
+			case ctx.Err() != nil:
+				yield(record.Entry{}, ctx.Err())
+				return
+			case err != nil:
+				yield(record.Entry{}, err)
+				return
+			case gap != nil:
+				if !yield(record.Entry{}, gap) {
+					return
+				}
+				seq = gap.Last
+			case !done:
+				if !yield(e, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (s *source) failing(op string) error {
+	if s.fault == nil {
+		return nil
+	}
+	return s.fault(op)
+}
+
+func (s *source) Wait(ctx context.Context, after record.Seq) (record.Seq, error) {
+	for {
+		s.mu.Lock()
+		newest, changed := record.Seq(len(s.entries)), s.changed
+		s.mu.Unlock()
+		if newest > after {
+			return newest, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+}
+
+func (s *source) Settle(ctx context.Context, outcomes ...record.Outcome) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.failing("settle"); err != nil {
+		return err
+	}
+	for _, o := range outcomes {
+		if o.State == record.Stored {
+			s.settled[o.Seq] = o
+			delete(s.aside, o.Seq)
+			continue
+		}
+		if len(outcomes) != 1 {
+			return errors.New("set-asides come one per call")
+		}
+		if s.lost[o.Seq] {
+			g := record.GapError{First: o.Seq, Last: o.Seq, Cause: "rot"}
+			s.gaps = append(s.gaps, g)
+			return &g
+		}
+		s.aside[o.Seq] = record.Aside{Entry: s.entries[o.Seq-1], State: o.State, Reason: o.Reason, Since: time.Now()}
+	}
+	return nil
+}
+
+func (s *source) Aside(ctx context.Context) iter.Seq2[record.Aside, error] {
+	s.mu.Lock()
+	list := slices.SortedFunc(maps.Values(s.aside), func(a, b record.Aside) int { return cmp.Compare(a.Seq, b.Seq) })
+	s.mu.Unlock()
+	return func(yield func(record.Aside, error) bool) {
+		for _, a := range list {
+			if !yield(a, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (s *source) Release(ctx context.Context, upto record.Seq) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.failing("release"); err != nil {
+		return err
+	}
+	for seq := s.released + 1; seq <= upto; seq++ {
+		_, stored := s.settled[seq]
+		_, aside := s.aside[seq]
+		if !stored && !aside && s.gapAt(seq) == nil {
+			s.lies = append(s.lies, fmt.Sprintf("record %d was released and is not settled", seq))
+		}
+		if s.covered != nil && s.covered() < seq {
+			s.lies = append(s.lies, fmt.Sprintf("record %d was released and is not proven", seq))
+		}
+	}
+	s.released = max(s.released, upto)
+	return nil
+}
+
+func (s *source) Released() record.Seq {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.released
+}
+
+// powerLoss forgets what needed no fsync: any of the stored outcomes that were not released.
+func (s *source) powerLoss(forget func() bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for seq := range s.settled {
+		if seq > s.released && forget() {
+			delete(s.settled, seq)
+		}
+	}
+}
+
+func (s *source) stateOf(seq record.Seq) record.State {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if o, ok := s.settled[seq]; ok {
+		return o.State
+	}
+	if a, ok := s.aside[seq]; ok {
+		return a.State
+	}
+	return record.Pending
+}
