@@ -42,6 +42,12 @@ const (
 // built here" from a skip into a failure.
 const RequirePeers = "INDELIBLE_REQUIRE_PEERS"
 
+// Build builds the servers into the cache, so that the tests that need them find them there.
+func Build(ctx context.Context) error {
+	_, err := build(ctx, "github.com/versity/versitygw")
+	return err
+}
+
 // Versitygw starts a versitygw with one bucket, "audit". Where it cannot be built
 // (no network, no cache) the test is skipped, or fails under RequirePeers=1.
 func Versitygw(t testing.TB) *Server {

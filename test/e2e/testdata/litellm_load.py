@@ -35,7 +35,7 @@ litellm.s3_callback_params = {
     "s3_bucket_name": bucket,
     "s3_region_name": "us-east-1",
     "s3_endpoint_url": endpoint,
-    "s3_path": "audit/Team One",
+    "s3_path": f"audit/Team {mode}",
     "s3_aws_access_key_id": os.environ["S3_KEY"],
     "s3_aws_secret_access_key": os.environ["S3_SECRET"],
 }

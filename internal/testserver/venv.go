@@ -1,0 +1,91 @@
+package testserver
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+)
+
+// Python returns the interpreter of a virtual environment with exactly the
+// packages that the requirements file pins, made once per machine and pins.
+// Where it cannot be made, the test is skipped, or fails under RequirePeers=1.
+func Python(t testing.TB, requirements string) string {
+	t.Helper()
+	python, err := MakePython(t.Context(), requirements)
+	if err != nil {
+		if os.Getenv(RequirePeers) == "1" {
+			t.Fatalf("the Python packages that %s=1 demands: %v", RequirePeers, err)
+		}
+		t.Skipf("no Python packages to test with: %v", err)
+	}
+	return python
+}
+
+// MakePython is Python without a test. It makes the environment anew where a making was cut short.
+func MakePython(ctx context.Context, requirements string) (string, error) {
+	pins, err := os.ReadFile(requirements)
+	if err != nil {
+		return "", err
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(cache, "indelible-test", fmt.Sprintf("venv-%x", sha256.Sum256(pins))[:5+24])
+	python := filepath.Join(dir, "bin", "python")
+	if runtime.GOOS == "windows" {
+		python = filepath.Join(dir, "Scripts", "python.exe")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "complete")); err == nil {
+		return python, nil
+	}
+	unlock, err := lockDir(ctx, dir+".lock")
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	if _, err := os.Stat(filepath.Join(dir, "complete")); err == nil {
+		return python, nil // made meanwhile
+	}
+	// A virtual environment cannot be moved: it is made in place and marked when it is whole.
+	for _, args := range [][]string{
+		{"python3", "-m", "venv", "--clear", dir},
+		{python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--requirement", requirements},
+	} {
+		if out, err := exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput(); err != nil {
+			return "", fmt.Errorf("%v: %w\n%s", args, err, out)
+		}
+	}
+	return python, os.WriteFile(filepath.Join(dir, "complete"), nil, 0o600)
+}
+
+// lockDir keeps other test processes out; a lock older than ten minutes was left by one that died.
+func lockDir(ctx context.Context, name string) (func(), error) {
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		return nil, err
+	}
+	for {
+		err := os.Mkdir(name, 0o700)
+		if err == nil {
+			return func() { _ = os.Remove(name) }, nil
+		}
+		if !os.IsExist(err) {
+			return nil, err
+		}
+		if info, err := os.Stat(name); err == nil && time.Since(info.ModTime()) > 10*time.Minute {
+			_ = os.Remove(name)
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
