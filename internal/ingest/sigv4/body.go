@@ -107,7 +107,7 @@ func (b *Body) dechunk(a *Auth, r *http.Request) (trailers []string, err error) 
 	if signed && a.Signed {
 		c = newChain(a)
 	}
-	b.chunks = newChunkReader(b.src, b.size, trailers, c, a.payload == streamTrailer)
+	b.chunks = newChunkReader(b.src, trailers, c, a.payload == streamTrailer)
 	b.src = b.chunks
 	return trailers, nil
 }

@@ -145,6 +145,22 @@ func TestLength(t *testing.T) {
 	}
 }
 
+// A body that does not end is not read to its end.
+func TestTooLong(t *testing.T) {
+	for _, frame := range []string{"", "fffffff\r\n"} {
+		rest := strings.NewReader(strings.Repeat("x", 1<<20))
+		header := http.Header{"X-Amz-Decoded-Content-Length": {"5"}}
+		if frame != "" {
+			header.Set(headerContentSHA256, streamUnsigned)
+		}
+		_, _, _, err := trusted(t, header, 5, io.MultiReader(strings.NewReader(frame), rest))
+		wantError(t, err, 400, "IncompleteBody")
+		if rest.Len() < 1<<19 {
+			t.Errorf("%d bytes were read behind the end", 1<<20-rest.Len())
+		}
+	}
+}
+
 func TestSeal(t *testing.T) {
 	r := &http.Request{Header: http.Header{}, ContentLength: 5, Body: io.NopCloser(strings.NewReader("hello"))}
 	b, err := new(Auth).Body(r)
@@ -210,13 +226,13 @@ func chunkedBody(key []byte, date, scope, seed string, chunks []string, trailers
 			b.WriteString("\r\n")
 		}
 	}
-	var canonical string
+	var canonical strings.Builder
 	for _, tr := range trailers {
 		b.WriteString(tr[0] + ":" + tr[1] + "\r\n")
-		canonical += tr[0] + ":" + tr[1] + "\n"
+		canonical.WriteString(tr[0] + ":" + tr[1] + "\n")
 	}
 	if key != nil && trailers != nil {
-		b.WriteString(trailerSigName + ":" + sign("TRAILER", "", canonical) + "\r\n")
+		b.WriteString(trailerSigName + ":" + sign("TRAILER", "", canonical.String()) + "\r\n")
 	}
 	return b.String() + "\r\n"
 }

@@ -29,9 +29,9 @@ const (
 //
 // It holds one line and never a chunk: data is handed out as it comes, and a
 // signature that does not match ends the stream with an error instead of io.EOF.
+// How long the data is to be is the caller's to check.
 type chunkReader struct {
 	br        *bufio.Reader
-	want      int64    // decoded length announced, or -1
 	announced []string // names of the trailers that have to come
 	chain     *chain   // nil if signatures are not there or not checked
 	signedEnd bool     // the trailers are signed
@@ -44,8 +44,8 @@ type chunkReader struct {
 	err      error
 }
 
-func newChunkReader(src io.Reader, want int64, announced []string, c *chain, signedEnd bool) *chunkReader {
-	return &chunkReader{br: bufio.NewReaderSize(src, maxLine), want: want, announced: announced,
+func newChunkReader(src io.Reader, announced []string, c *chain, signedEnd bool) *chunkReader {
+	return &chunkReader{br: bufio.NewReaderSize(src, maxLine), announced: announced,
 		chain: c, signedEnd: signedEnd, trailers: map[string]string{}}
 }
 
@@ -106,9 +106,6 @@ func (r *chunkReader) header() error {
 	if !ok {
 		return badChunk("The header of a chunk has no size in hexadecimal.")
 	}
-	if r.want >= 0 && size > r.want-r.n {
-		return incompleteBody(fmt.Sprintf("The chunks are longer than the %d bytes of x-amz-decoded-content-length.", r.want), nil)
-	}
 	r.sig = ""
 	for len(extensions) > 0 {
 		var ext []byte
@@ -149,9 +146,6 @@ func (r *chunkReader) checkChunk() error {
 func (r *chunkReader) end() error {
 	if err := r.checkChunk(); err != nil {
 		return err
-	}
-	if r.want >= 0 && r.n != r.want {
-		return incompleteBody(fmt.Sprintf("The chunks have %d bytes, but x-amz-decoded-content-length says %d.", r.n, r.want), nil)
 	}
 	if err := r.readTrailers(); err != nil {
 		return err

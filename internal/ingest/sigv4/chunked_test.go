@@ -167,7 +167,7 @@ func TestChunkedInvalid(t *testing.T) {
 		"trailer twice":               {stream{streamUnsigned, "5", unsigned.trailers, strings.TrimSuffix(unsigned.wire, "\r\n") + unsigned.trailers + ":x\r\n\r\n"}, 400, "MalformedTrailerError"},
 		"trailer without colon":       {stream{streamUnsigned, "5", unsigned.trailers, "5\r\nhello\r\n0\r\nnonsense\r\n\r\n"}, 400, "MalformedTrailerError"},
 		"trailers without end":        {stream{streamUnsigned, "5", unsigned.trailers, "5\r\nhello\r\n0\r\n" + strings.Repeat("\r\n", 40_000)}, 400, "MalformedTrailerError"},
-		"trailer in the wrong kind":   {stream{streamSigned, "10", unsigned.trailers, signed.wire}, 400, "MalformedTrailerError"},
+		"trailer in the wrong kind":   {stream{streamSigned, "10", "x-amz-checksum-crc32c", strings.TrimSuffix(signed.wire, "\r\n") + "x-amz-checksum-crc32c:" + encodeSum("crc32c", "helloworld") + "\r\n\r\n"}, 400, "MalformedTrailerError"},
 		"longer than announced":       {stream{streamUnsigned, "4", "", "5\r\nhello\r\n0\r\n\r\n"}, 400, "IncompleteBody"},
 		"longer in the second chunk":  {stream{streamUnsigned, "6", "", "5\r\nhello\r\n2\r\nab\r\n0\r\n\r\n"}, 400, "IncompleteBody"},
 		"shorter than announced":      {stream{streamUnsigned, "6", "", "5\r\nhello\r\n0\r\n\r\n"}, 400, "IncompleteBody"},
@@ -202,6 +202,10 @@ func TestChunkedCut(t *testing.T) {
 			if _, err := cut.read(false); err == nil {
 				t.Errorf("%s: clean end after %d of %d bytes", name, i, len(s.wire))
 			}
+			cut.decoded = ""
+			if _, err := cut.read(false); err == nil {
+				t.Errorf("%s, length not announced: clean end after %d of %d bytes", name, i, len(s.wire))
+			}
 		}
 	}
 }
@@ -211,7 +215,7 @@ func TestChunkedCutConnection(t *testing.T) {
 	s := valid(streamUnsigned, []string{"hello"})
 	for i := range len(s.wire) + 1 {
 		src := io.MultiReader(strings.NewReader(s.wire[:i]), iotest.ErrReader(io.ErrUnexpectedEOF))
-		if data, err := io.ReadAll(newChunkReader(src, 5, nil, nil, false)); err == nil {
+		if data, err := io.ReadAll(newChunkReader(src, nil, nil, false)); err == nil {
 			t.Errorf("clean end with %q after %d bytes", data, i)
 		}
 	}

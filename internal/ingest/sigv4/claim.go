@@ -193,10 +193,10 @@ func parsePresigned(query string) (c claim, found bool, err error) {
 			continue
 		}
 		if _, twice := p[name]; twice {
-			return claim{}, true, queryMalformed("The parameter " + name + " is there twice.")
+			return claim{}, true, queryMalformed("The parameter " + quote(name) + " is there twice.")
 		}
 		if p[name], err = url.QueryUnescape(value); err != nil {
-			return claim{}, true, queryMalformed("The parameter " + name + " is not URL-encoded.")
+			return claim{}, true, queryMalformed("The parameter " + quote(name) + " is not URL-encoded.")
 		}
 	}
 	if p["X-Amz-Algorithm"] == "" && p["X-Amz-Signature"] == "" && p["X-Amz-Credential"] == "" {

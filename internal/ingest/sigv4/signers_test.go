@@ -112,10 +112,8 @@ func minioPut(t testing.TB, target, body string, now time.Time, trailer http.Hea
 		t.Fatal(err)
 	}
 	r.Trailer = trailer
-	if trailer != nil {
-		for name := range trailer {
-			r.Header.Add("X-Amz-Trailer", strings.ToLower(name))
-		}
+	for name := range trailer {
+		r.Header.Add("X-Amz-Trailer", strings.ToLower(name))
 	}
 	return signer.StreamingSignV4(r, exampleID, exampleSecret, "", "us-east-1", int64(len(body)), now, minioSHA{sha256.New()})
 }

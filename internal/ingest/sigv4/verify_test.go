@@ -8,6 +8,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
 
 // change returns a documented request after edit changed its text.
@@ -114,12 +117,28 @@ func TestNoKeys(t *testing.T) {
 	wantError(t, err, 403, "AccessDenied")
 }
 
-// A secret that is empty in the configuration opens nothing.
+// An empty secret opens nothing: neither one that stands in the configuration
+// nor the one of a key id that is not there.
 func TestEmptySecret(t *testing.T) {
-	v := verifierAt(exampleTime)
-	v.Keys[exampleID] = ""
-	_, err := v.Verify(parse(t, documented[0].head, ""))
-	wantError(t, err, 403, "SignatureDoesNotMatch")
+	for _, id := range []string{exampleID, "UNKNOWN"} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://h/b/k", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		creds := aws.Credentials{AccessKeyID: id}
+		if err := v4.NewSigner().SignHTTP(t.Context(), creds, r, hexSum(""), "s3", "us-east-1", exampleTime); err != nil {
+			t.Fatal(err)
+		}
+		r.Host = "h"
+		v := verifierAt(exampleTime)
+		v.Keys[exampleID] = ""
+		code := "SignatureDoesNotMatch"
+		if id == "UNKNOWN" {
+			code = "InvalidAccessKeyId"
+		}
+		_, err = v.Verify(r)
+		wantError(t, err, 403, code)
+	}
 }
 
 func TestTime(t *testing.T) {
@@ -205,6 +224,24 @@ func TestTarget(t *testing.T) {
 	}
 	if path, query := Target(&http.Request{URL: &url.URL{Path: "/a b", RawQuery: "c"}}); path != "/a%20b" || query != "c" {
 		t.Errorf("request of a client: %q %q", path, query)
+	}
+}
+
+func TestQueryForms(t *testing.T) {
+	for query, want := range map[string][queryForms]string{
+		"":                               {"", "-", "-"},
+		"acl":                            {"acl=", "acl=", "acl="},
+		"b=2&a-b=1&a=2&a=1":              {"a=1&a=2&a-b=1&b=2", "a=1&a=2&a-b=1&b=2", "a=1&a=2&a-b=1&b=2"},
+		"p=a+b%2fc/d":                    {"p=a%20b%2Fc%2Fd", "p=a+b%2fc/d", "p=a%2Bb%2Fc%2Fd"},
+		"&x=%zz&":                        {"-", "x=%zz", "-"},
+		"X-Amz-Signature=ab&X-Amz-Date=": {"X-Amz-Date=", "X-Amz-Date=", "X-Amz-Date="},
+	} {
+		for n := range queryForms {
+			got, ok := appendQuery(nil, query, n)
+			if ok != (want[n] != "-") || ok && string(got) != want[n] {
+				t.Errorf("form %d of %q = %q %v, want %q", n, query, got, ok, want[n])
+			}
+		}
 	}
 }
 
