@@ -99,8 +99,9 @@ func (b *body) Close() error { return b.src.Close() }
 
 // Bounds of what is read of a body that was refused.
 const (
-	maxDrain  = 1 << 20
-	drainTime = 3 * time.Second
+	maxDrain   = 1 << 20
+	drainTime  = 3 * time.Second
+	lingerTime = 100 * time.Millisecond
 )
 
 // settle brings the connection of a refused request in order: it reads what is
@@ -112,7 +113,10 @@ func (b *body) settle() bool {
 	case b.none || b.ended:
 		return true
 	case b.failed || b.expects && b.n == 0:
-		return false // reading now would ask for the body
+		// Reading now would ask for the body. net/http waits for it all the same
+		// when it closes the connection; this is how long.
+		_ = b.conn.SetReadDeadline(time.Now().Add(lingerTime))
+		return false
 	}
 	_ = b.conn.SetReadDeadline(time.Now().Add(drainTime))
 	_, err := io.CopyN(io.Discard, b.src, maxDrain)

@@ -32,10 +32,7 @@ const (
 // putObject takes one record. It answers after the spool has fsynced it.
 func (d *Door) putObject(q *request) error {
 	start := time.Now()
-	cond, err := putConditions(q.Header)
-	if err != nil {
-		return err
-	}
+	cond := putConditions(q.Header)
 	payload, attrs, err := d.admit(q)
 	if err != nil {
 		return err
@@ -125,10 +122,8 @@ func attributes(h http.Header) record.Attrs {
 			attrs = append(attrs, record.Attr{Name: k.attr, Value: strings.Join(v, ", ")})
 		}
 	}
-	if h["Content-Encoding"] != nil {
-		if v := sigv4.ContentEncoding(h); v != "" {
-			attrs = append(attrs, record.Attr{Name: "content-encoding", Value: v})
-		}
+	if v := contentEncoding(h); v != "" {
+		attrs = append(attrs, record.Attr{Name: "content-encoding", Value: v})
 	}
 	first := len(attrs)
 	for name, v := range h {
@@ -138,6 +133,15 @@ func attributes(h http.Header) record.Attrs {
 	}
 	slices.SortFunc(attrs[first:], func(a, b record.Attr) int { return strings.Compare(a.Name, b.Name) })
 	return attrs
+}
+
+// contentEncoding is what was sent, less aws-chunked, which was about the wire.
+func contentEncoding(h http.Header) string {
+	v := strings.Join(h["Content-Encoding"], ", ")
+	if strings.Contains(strings.ToLower(v), "aws-chunked") {
+		return sigv4.ContentEncoding(h)
+	}
+	return v
 }
 
 // source is who sent a request: a proven access key id, or the remote host.
@@ -168,24 +172,15 @@ func (b *bounded) Read(p []byte) (int, error) {
 
 // putCondition is what a conditional PUT wants of the object that is there.
 type putCondition struct {
-	absent bool   // If-None-Match: *
-	match  string // If-Match, as sent
+	noneMatch string // If-None-Match: "*" or, which S3 does not have, ETags
+	match     string // If-Match
 }
 
-func (c putCondition) any() bool { return c.absent || c.match != "" }
-
-func putConditions(h http.Header) (c putCondition, err error) {
-	if v := h.Get("If-None-Match"); v != "" {
-		if strings.TrimSpace(v) != "*" {
-			return c, notImplemented("If-None-Match of a PUT can only be *.")
-		}
-		c.absent = true
-	}
-	if c.match = strings.TrimSpace(h.Get("If-Match")); c.match != "" && c.absent {
-		return c, notImplemented("If-Match and If-None-Match cannot be combined.")
-	}
-	return c, nil
+func putConditions(h http.Header) putCondition {
+	return putCondition{noneMatch: h.Get("If-None-Match"), match: h.Get("If-Match")}
 }
+
+func (c putCondition) any() bool { return c.noneMatch != "" || c.match != "" }
 
 // checkEarly spares the sender a body whose condition cannot hold.
 func (d *Door) checkEarly(q *request, c putCondition) error {
@@ -205,7 +200,7 @@ func (d *Door) checkPut(ctx context.Context, q *request, c putCondition) error {
 	switch {
 	case err != nil:
 		return err
-	case c.absent && found:
+	case c.noneMatch != "" && found && matches(c.noneMatch, etag(&entry.Info)):
 		return preconditionFailed("If-None-Match")
 	case c.match != "" && !found:
 		return noSuchKey(q.key)

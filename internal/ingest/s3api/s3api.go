@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -162,9 +163,11 @@ func (d *Door) answer(q *request) error {
 // refuse answers with an error. The rest of the body is read where that is
 // cheap, because many clients read no answer before they have sent all.
 func (d *Door) refuse(q *request, e *refusal) {
-	d.stats.refuse(e.code)
-	if d.events.Refused != nil {
-		d.events.Refused(e.code)
+	if q.Method == http.MethodPut && q.key != "" {
+		d.stats.refuse(e.code)
+		if d.events.Refused != nil {
+			d.events.Refused(e.code)
+		}
 	}
 	if e.status >= 500 && e.status != http.StatusNotImplemented || e.cause != nil {
 		d.log.LogAttrs(q.Context(), slog.LevelWarn, "refused", slog.String("door", "s3"), slog.String("request", q.id),
@@ -173,9 +176,7 @@ func (d *Door) refuse(q *request, e *refusal) {
 	if !q.body.settle() {
 		setHeader(q.w, "Connection", "close")
 	}
-	for name, values := range e.header {
-		q.w.Header()[name] = values
-	}
+	maps.Copy(q.w.Header(), e.header)
 	if e.status == http.StatusNotModified {
 		q.w.WriteHeader(e.status)
 		return

@@ -20,8 +20,8 @@ type Events struct {
 	// Acked is called after a record was acknowledged. took is from the first
 	// look at the request's head to the ack.
 	Acked func(r record.Receipt, took time.Duration)
-	// Refused is called before an error is answered. reason is an S3 error
-	// code, one of a bounded set.
+	// Refused is called before a record is refused, which its sender keeps.
+	// reason is an S3 error code, one of a bounded set.
 	Refused func(reason string)
 }
 
@@ -31,7 +31,7 @@ type Stats struct {
 	Acked    uint64            // records acknowledged, Resent included
 	Resent   uint64            // of these, acknowledged by the receipt of an earlier copy
 	Bytes    uint64            // of bodies acknowledged
-	Refused  map[string]uint64 // by S3 error code
+	Refused  map[string]uint64 // records that were not acknowledged, by S3 error code
 	Last     time.Time         // of the last ack; zero if there was none
 }
 
