@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"indelible/internal/query"
 )
 
 const (
@@ -42,11 +44,11 @@ func (d *Door) listObjects(q *request) error {
 }
 
 // page reads one page, and whether there is more behind it.
-func (d *Door) page(q *request, l *listing) (rows []Item, truncated bool, err error) {
+func (d *Door) page(q *request, l *listing) (rows []query.Item, truncated bool, err error) {
 	if l.maxKeys == 0 {
 		return nil, false, nil
 	}
-	o := ListOptions{Prefix: l.prefix, After: l.after, Delimiter: l.delimiter, Limit: l.maxKeys + 1}
+	o := query.ListOptions{Prefix: l.prefix, After: l.after, Delimiter: l.delimiter, Limit: l.maxKeys + 1}
 	for item, err := range d.records.List(q.Context(), q.bucket, o) {
 		if err != nil {
 			return nil, false, err
@@ -119,7 +121,7 @@ func badToken(token string) *refusal {
 }
 
 // document is the XML of a page.
-func (l *listing) document(bucket string, rows []Item, truncated bool) string {
+func (l *listing) document(bucket string, rows []query.Item, truncated bool) string {
 	var b strings.Builder
 	b.Grow(512 + 400*len(rows))
 	b.WriteString(xmlHeader + "<ListBucketResult" + xmlns + ">" + element("Name", bucket) + l.name("Prefix", l.prefix))
@@ -147,10 +149,10 @@ func (l *listing) document(bucket string, rows []Item, truncated bool) string {
 }
 
 // position says where the page begins and where the next one does.
-func (l *listing) position(b *strings.Builder, rows []Item, truncated bool) {
+func (l *listing) position(b *strings.Builder, rows []query.Item, truncated bool) {
 	last := ""
 	if truncated {
-		last = rows[len(rows)-1].name()
+		last = rowName(rows[len(rows)-1])
 	}
 	if !l.v2 {
 		b.WriteString(l.name("Marker", l.marker))
@@ -171,7 +173,7 @@ func (l *listing) position(b *strings.Builder, rows []Item, truncated bool) {
 	b.WriteString(element("KeyCount", strconv.Itoa(len(rows))))
 }
 
-func (l *listing) contents(b *strings.Builder, row Item) {
+func (l *listing) contents(b *strings.Builder, row query.Item) {
 	b.WriteString("<Contents>" + l.name("Key", row.Key) + element("LastModified", row.Time.UTC().Format(isoTime)) +
 		element("ETag", etag(&row.Info)))
 	if algorithm := checksumName(row.Attrs); algorithm != "" {
@@ -192,10 +194,5 @@ func (l *listing) name(name, text string) string {
 	return element(name, text)
 }
 
-// name is what a row is sorted by.
-func (i Item) name() string {
-	if i.Prefix != "" {
-		return i.Prefix
-	}
-	return i.Key
-}
+// rowName is what a row is sorted by.
+func rowName(row query.Item) string { return row.Prefix + row.Key }

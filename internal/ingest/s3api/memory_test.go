@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"indelible/internal/ingest/s3api"
+	"indelible/internal/query"
 	"indelible/internal/record"
 )
 
@@ -70,7 +70,7 @@ func (m *memory) Find(_ context.Context, bucket, key string) (record.Entry, bool
 	return record.Entry{}, false, nil
 }
 
-func (m *memory) List(_ context.Context, bucket string, o s3api.ListOptions) iter.Seq2[s3api.Item, error] {
+func (m *memory) List(_ context.Context, bucket string, o query.ListOptions) iter.Seq2[query.Item, error] {
 	m.mu.Lock()
 	newest := map[string]record.Info{}
 	for _, e := range m.entries {
@@ -79,19 +79,19 @@ func (m *memory) List(_ context.Context, bucket string, o s3api.ListOptions) ite
 		}
 	}
 	m.mu.Unlock()
-	var items []s3api.Item
+	var items []query.Item
 	for key, info := range newest {
-		item := s3api.Item{Info: info}
+		item := query.Item{Info: info}
 		if i := strings.Index(key[len(o.Prefix):], o.Delimiter); o.Delimiter != "" && i >= 0 {
-			item = s3api.Item{Prefix: key[:len(o.Prefix)+i+len(o.Delimiter)]}
+			item = query.Item{Prefix: key[:len(o.Prefix)+i+len(o.Delimiter)]}
 		}
 		if item.Key+item.Prefix > o.After {
 			items = append(items, item)
 		}
 	}
-	slices.SortFunc(items, func(a, b s3api.Item) int { return strings.Compare(a.Key+a.Prefix, b.Key+b.Prefix) })
-	items = slices.CompactFunc(items, func(a, b s3api.Item) bool { return a.Prefix != "" && a.Prefix == b.Prefix })
-	return func(yield func(s3api.Item, error) bool) {
+	slices.SortFunc(items, func(a, b query.Item) int { return strings.Compare(a.Key+a.Prefix, b.Key+b.Prefix) })
+	items = slices.CompactFunc(items, func(a, b query.Item) bool { return a.Prefix != "" && a.Prefix == b.Prefix })
+	return func(yield func(query.Item, error) bool) {
 		for _, item := range items {
 			if !yield(item, nil) {
 				return

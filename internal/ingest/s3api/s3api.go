@@ -21,32 +21,20 @@ import (
 
 	"indelible/internal/ingest"
 	"indelible/internal/ingest/sigv4"
+	"indelible/internal/query"
 	"indelible/internal/record"
 )
 
 // Records is where the door reads from: what is stored, and what was acked and
 // is still on its way. Whatever was acked before a call is in its answer.
+// *query.Reader is one.
 type Records interface {
 	// Find returns the newest record that was sent under bucket and key.
 	Find(ctx context.Context, bucket, key string) (record.Entry, bool, error)
 	// List yields one item per key of a bucket, in the byte order of the names.
-	List(ctx context.Context, bucket string, o ListOptions) iter.Seq2[Item, error]
+	List(ctx context.Context, bucket string, o query.ListOptions) iter.Seq2[query.Item, error]
 	// Buckets yields the names of the buckets that senders used, sorted.
 	Buckets(ctx context.Context) iter.Seq2[record.Bucket, error]
-}
-
-// ListOptions narrow a List.
-type ListOptions struct {
-	Prefix    string
-	After     string // only names greater than this
-	Delimiter string // keys that hold it behind Prefix are rolled up into one Item
-	Limit     int    // how many items will be read at most: a hint
-}
-
-// Item is one row of a list: a record, or a common prefix.
-type Item struct {
-	record.Info
-	Prefix string // if not "", a common prefix, and there is no Info
 }
 
 // Options are what a Door is made of.
