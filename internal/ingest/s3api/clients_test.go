@@ -18,8 +18,8 @@ import (
 	"indelible/internal/testserver"
 )
 
-// Pinned so that a new release of a client is our decision.
-var pythonPins = []string{"boto3==1.44.5", "botocore==1.44.5", "awscli==1.46.3", "s3transfer==0.19.3", "urllib3==2.8.0"}
+// clientPins names what the Python clients are made of, each with its version.
+const clientPins = "testdata/requirements-clients.txt"
 
 const keyID, keySecret = "AKIDCLIENTS", "secret/of+clients"
 
@@ -44,12 +44,12 @@ func TestBoto3(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs Python")
 	}
-	bin := testserver.Python(t, pythonPins...)
+	python := testserver.Python(t, clientPins)
 	script, err := filepath.Abs("testdata/boto3_client.py")
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := tool(t, nil, filepath.Join(bin, "python"), script, "http://"+serveReal(t), keyID, keySecret)
+	out, err := tool(t, nil, python, script, "http://"+serveReal(t), keyID, keySecret)
 	if err != nil || !strings.HasSuffix(out, "ok\n") {
 		t.Errorf("%v\n%s", err, out)
 	}
@@ -59,14 +59,14 @@ func TestAWSCommandLine(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs Python")
 	}
-	bin := testserver.Python(t, pythonPins...)
+	python := testserver.Python(t, clientPins)
 	endpoint := "http://" + serveReal(t)
 	dir := t.TempDir()
 	env := []string{"AWS_ACCESS_KEY_ID=" + keyID, "AWS_SECRET_ACCESS_KEY=" + keySecret, "AWS_DEFAULT_REGION=us-east-1",
 		"AWS_CONFIG_FILE=" + filepath.Join(dir, "none"), "AWS_MAX_ATTEMPTS=1", "AWS_EC2_METADATA_DISABLED=true"}
 	aws := func(args ...string) (string, error) {
 		t.Helper()
-		return tool(t, env, filepath.Join(bin, "python"), append([]string{filepath.Join(bin, "aws"), "--endpoint-url", endpoint}, args...)...)
+		return tool(t, env, python, append([]string{filepath.Join(filepath.Dir(python), "aws"), "--endpoint-url", endpoint}, args...)...)
 	}
 	file, back := filepath.Join(dir, "a.json"), filepath.Join(dir, "b.json")
 	if err := os.WriteFile(file, []byte(`{"a":1}`), 0o600); err != nil {
