@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
 	"indelible/internal/store"
 )
 
@@ -223,6 +225,9 @@ func failure(op, key string, x *exchange, err error) *store.Error {
 		return e
 	}
 	if x.status == 0 {
+		if send, ok := errors.AsType[*smithyhttp.RequestSendError](err); ok {
+			e.Err = send.Err // without the SDK's words around it
+		}
 		e.Class = connectClass(err)
 		return e
 	}

@@ -84,7 +84,10 @@ func TestPutFaults(t *testing.T) {
 			proxy.Set(faultproxy.Rule{Fault: c.fault, Count: 1})
 			_, err := s.Put(t.Context(), object(key, strings.Repeat("body ", 1000)))
 			e, ok := errors.AsType[*store.Error](err)
-			if !ok || e.Class != c.class || e.Status != c.status || e.RetryAfter != c.retryAfter || !strings.Contains(e.Error(), c.says) {
+			if !ok {
+				t.Fatalf("put: %v, want %v", err, c.class)
+			}
+			if e.Class != c.class || e.Status != c.status || e.RetryAfter != c.retryAfter || !strings.Contains(e.Error(), c.says) {
 				t.Fatalf("put: %v (status %d, retry after %v); want %v, status %d, retry after %v, %q", err, e.Status, e.RetryAfter, c.class, c.status, c.retryAfter, c.says)
 			}
 			if c.status != 200 && e.Code != c.code {
@@ -138,8 +141,8 @@ func TestRefused(t *testing.T) {
 			t.Fatalf("put: %v, want unreachable", err)
 		}
 	}
-	if _, err := s.Head(t.Context(), "during", store.GetOptions{}); store.ClassOf(err) != store.Unreachable {
-		t.Errorf("head: %v, want unreachable", err)
+	if _, err := s.Head(t.Context(), "during", store.GetOptions{}); store.ClassOf(err) != store.Unreachable || !strings.HasSuffix(err.Error(), "unreachable: dial tcp "+front.Addr+": connect: connection refused") {
+		t.Errorf("head: %v, want unreachable, in few words", err)
 	}
 	if err := front.Accept(); err != nil {
 		t.Fatal(err)

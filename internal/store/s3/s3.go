@@ -97,7 +97,7 @@ func (s *Store) failed(ctx, attempt context.Context, op, key string, x *exchange
 		return gone
 	}
 	if cause := context.Cause(attempt); cause == errSilent {
-		err = fmt.Errorf("%w: %w", cause, err)
+		err = cause
 	}
 	e := failure(op, key, x, err)
 	switch {
