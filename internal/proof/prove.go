@@ -1,0 +1,213 @@
+package proof
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"indelible/internal/record"
+	"indelible/internal/store"
+)
+
+// ErrUnproven is wrapped when a record is not (or not yet) covered by the checkpoint in the bucket.
+var ErrUnproven = errors.New("the record is not covered by the checkpoint in the bucket")
+
+// proofMagic is the first line of a C2SP tlog-proof.
+const proofMagic = "c2sp.org/tlog-proof@v1\n"
+
+// maxProof bounds what ParseProof reads: the longest leaf in base64, 64 hashes and a checkpoint.
+const maxProof = 128 << 10
+
+// OfflineProof is the evidence that one leaf is in the log: it needs no network.
+type OfflineProof struct {
+	Raw        []byte // the leaf, as it stands in the log
+	Index      uint64
+	Path       tlog.RecordProof
+	Checkpoint []byte
+}
+
+// Prove makes the offline proof of a record. Where the record was set aside
+// and stored later, the leaf is the one that gave it its place: it holds the digest too.
+func Prove(ctx context.Context, st store.Store, base, vkey string, seq record.Seq) (*OfflineProof, error) {
+	key, err := note.NewVerifier(vkey)
+	if err != nil {
+		return nil, fmt.Errorf("prove record %d: the public key is none: %w", seq, err)
+	}
+	p, err := prove(ctx, newReader(patientStore{st}, base, key.Name()), key, seq)
+	if err != nil {
+		return nil, fmt.Errorf("prove record %d: %w", seq, err)
+	}
+	return p, nil
+}
+
+func prove(ctx context.Context, r reader, key note.Verifier, seq record.Seq) (*OfflineProof, error) {
+	checkpoint, _, err := r.get(ctx, "checkpoint")
+	if err != nil {
+		return nil, err
+	}
+	head, err := openHead(checkpoint, key.Name(), key)
+	if err != nil {
+		return nil, err
+	}
+	f := finder{reader: r, size: head.Size}
+	at, ok, err := f.find(ctx, seq)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, ErrUnproven
+	}
+	tiles := tileReader{ctx: ctx, reader: r, size: head.Size}
+	path, err := tlog.ProveRecord(int64(head.Size), int64(at.index), tlog.TileHashReader(tlog.Tree{N: int64(head.Size), Hash: head.Root}, &tiles))
+	if err != nil {
+		return nil, fmt.Errorf("the tree in the bucket is damaged (%w): run verify", err)
+	}
+	if err := tlog.CheckRecord(path, int64(head.Size), head.Root, int64(at.index), tlog.RecordHash(at.raw)); err != nil {
+		return nil, fmt.Errorf("leaf %d in the bucket is not the one in the tree: run verify", at.index)
+	}
+	return &OfflineProof{Raw: at.raw, Index: at.index, Path: path, Checkpoint: checkpoint}, nil
+}
+
+// tileReader hands tiles to x/mod for one call. It holds that call's context.
+type tileReader struct {
+	reader
+	ctx  context.Context
+	size uint64
+}
+
+// Height is tlog.TileReader's: 2^8 hashes in a tile.
+func (t *tileReader) Height() int { return 8 }
+
+// ReadTiles is tlog.TileReader's.
+func (t *tileReader) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
+	data := make([][]byte, len(tiles))
+	for i, want := range tiles {
+		hashes, err := t.tile(t.ctx, want.L, uint64(want.N), t.size)
+		if err != nil {
+			return nil, err
+		}
+		data[i] = encodeTile(hashes[:min(want.W, len(hashes))])
+	}
+	return data, nil
+}
+
+// SaveTiles is tlog.TileReader's; nothing is kept.
+func (t *tileReader) SaveTiles([]tlog.Tile, [][]byte) {}
+
+// Encode is the proof as a file: a C2SP tlog-proof with the leaf as its extra data.
+func (p *OfflineProof) Encode() []byte {
+	var b bytes.Buffer
+	b.WriteString(proofMagic)
+	b.WriteString("extra " + base64.StdEncoding.EncodeToString(p.Raw) + "\n")
+	b.WriteString("index " + strconv.FormatUint(p.Index, 10) + "\n")
+	for _, h := range p.Path {
+		b.WriteString(h.String() + "\n")
+	}
+	b.WriteString("\n")
+	b.Write(p.Checkpoint)
+	return b.Bytes()
+}
+
+// ParseProof reads what Encode wrote.
+func ParseProof(file []byte) (*OfflineProof, error) {
+	p, err := parseProof(string(file))
+	if err != nil {
+		return nil, fmt.Errorf("parse proof: %w", err)
+	}
+	return p, nil
+}
+
+func parseProof(s string) (*OfflineProof, error) {
+	if len(s) > maxProof {
+		return nil, fmt.Errorf("%d bytes are more than a proof has", len(s))
+	}
+	s, ok := strings.CutPrefix(s, proofMagic)
+	if !ok {
+		return nil, errors.New("the first line is not c2sp.org/tlog-proof@v1")
+	}
+	head, checkpoint, ok := strings.Cut(s, "\n\n")
+	if !ok {
+		return nil, errors.New("there is no checkpoint in it")
+	}
+	lines := strings.Split(head, "\n")
+	if len(lines) < 2 {
+		return nil, errors.New("want a line with extra and a line with index")
+	}
+	p := &OfflineProof{Checkpoint: []byte(checkpoint), Path: tlog.RecordProof{}}
+	extra, ok := strings.CutPrefix(lines[0], "extra ")
+	raw, err := base64.StdEncoding.Strict().DecodeString(extra)
+	if !ok || err != nil || len(raw) > MaxLeaf {
+		return nil, errors.New("the line with extra holds no leaf")
+	}
+	p.Raw = raw
+	index, ok := strings.CutPrefix(lines[1], "index ")
+	if p.Index, err = strconv.ParseUint(index, 10, 63); !ok || err != nil || strconv.FormatUint(p.Index, 10) != index {
+		return nil, errors.New("the line with index holds none")
+	}
+	for _, line := range lines[2:] {
+		h, err := base64.StdEncoding.Strict().DecodeString(line)
+		if err != nil || len(h) != tlog.HashSize {
+			return nil, fmt.Errorf("%q is no hash", line)
+		}
+		p.Path = append(p.Path, tlog.Hash(h))
+	}
+	return p, nil
+}
+
+// Check verifies the proof with nothing but the log's public key, and returns
+// the leaf and the head that it stands below. body is the record's bytes, or
+// nil when only the leaf is asked about.
+func (p *OfflineProof) Check(vkey string, body io.Reader) (Leaf, Head, error) {
+	leaf, head, err := p.check(vkey, body)
+	if err != nil {
+		return Leaf{}, Head{}, fmt.Errorf("check proof: %w", err)
+	}
+	return leaf, head, nil
+}
+
+func (p *OfflineProof) check(vkey string, body io.Reader) (Leaf, Head, error) {
+	key, err := note.NewVerifier(vkey)
+	if err != nil {
+		return Leaf{}, Head{}, fmt.Errorf("the public key is none: %w", err)
+	}
+	head, err := openHead(p.Checkpoint, key.Name(), key)
+	if err != nil {
+		return Leaf{}, Head{}, err
+	}
+	if p.Index >= head.Size {
+		return Leaf{}, Head{}, fmt.Errorf("leaf %d is not among the %d of the checkpoint", p.Index, head.Size)
+	}
+	if err := tlog.CheckRecord(p.Path, int64(head.Size), head.Root, int64(p.Index), tlog.RecordHash(p.Raw)); err != nil {
+		return Leaf{}, Head{}, errors.New("the leaf is not in the signed tree")
+	}
+	leaf, err := ParseLeaf(p.Raw)
+	if err != nil || body == nil {
+		return leaf, head, err
+	}
+	size, sum, err := digestOf(io.LimitReader(body, leaf.Size+1))
+	if err != nil {
+		return Leaf{}, Head{}, fmt.Errorf("read record: %w", err)
+	}
+	if leaf.Kind == Gap || !leaf.Kind.counts() && leaf.Kind != Stored {
+		return Leaf{}, Head{}, fmt.Errorf("the leaf is of kind %s and speaks of no bytes", leaf.Kind)
+	}
+	if size != leaf.Size || sum != leaf.Digest {
+		return Leaf{}, Head{}, fmt.Errorf("the record is not the one that was logged: the log says %d bytes with SHA-256 %s", leaf.Size, leaf.Digest)
+	}
+	return leaf, head, nil
+}
+
+func digestOf(r io.Reader) (int64, record.Digest, error) {
+	h := sha256.New()
+	n, err := io.Copy(h, r)
+	return n, record.Digest(h.Sum(nil)), err
+}

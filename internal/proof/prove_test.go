@@ -1,0 +1,157 @@
+package proof
+
+import (
+	"bytes"
+	"errors"
+	"iter"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"indelible/internal/record"
+)
+
+func TestProve(t *testing.T) {
+	b := filled(t)
+	for _, seq := range []record.Seq{1, 5, 255, 256, 301, 302, 511, 600} {
+		p, err := Prove(t.Context(), b.st, testBase, b.key.Public(), seq)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := p.Encode()
+		if len(file) > 2<<10 {
+			t.Errorf("the proof of record %d has %d bytes", seq, len(file))
+		}
+		again, err := ParseProof(file)
+		if err != nil || !bytes.Equal(again.Encode(), file) {
+			t.Fatalf("record %d: %v", seq, err)
+		}
+		leaf, head, err := again.Check(b.key.Public(), bytes.NewReader(body(seq)))
+		if err != nil || leaf.Seq != seq || head.Size != 605 {
+			t.Errorf("record %d: %v, %+v, %+v", seq, err, leaf, head)
+		}
+	}
+	if _, err := Prove(t.Context(), b.st, testBase, b.key.Public(), 601); !errors.Is(err, ErrUnproven) {
+		t.Errorf("a record that is not there: %v", err)
+	}
+}
+
+func TestCheckProofRefuses(t *testing.T) {
+	b := filled(t)
+	p, err := Prove(t.Context(), b.st, testBase, b.key.Public(), 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stranger, _ := GenerateKey("test-log")
+	for name, c := range map[string]struct {
+		vkey   string
+		body   []byte
+		change func(p *OfflineProof)
+	}{
+		"other bytes":     {b.key.Public(), body(6), nil},
+		"longer":          {b.key.Public(), append(body(5), 0), nil},
+		"a stranger":      {stranger.Public(), body(5), nil},
+		"other leaf":      {b.key.Public(), body(5), func(p *OfflineProof) { p.Raw[30] ^= 1 }},
+		"other index":     {b.key.Public(), body(5), func(p *OfflineProof) { p.Index++ }},
+		"beyond the tree": {b.key.Public(), body(5), func(p *OfflineProof) { p.Index = 1 << 62 }},
+		"other path":      {b.key.Public(), body(5), func(p *OfflineProof) { p.Path[2][0]++ }},
+		"shorter path":    {b.key.Public(), body(5), func(p *OfflineProof) { p.Path = p.Path[1:] }},
+		"other head":      {b.key.Public(), body(5), func(p *OfflineProof) { p.Checkpoint[12] ^= 1 }},
+	} {
+		q, err := ParseProof(p.Encode())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.change != nil {
+			c.change(q)
+		}
+		if _, _, err := q.Check(c.vkey, bytes.NewReader(c.body)); err == nil {
+			t.Errorf("%s passes", name)
+		}
+	}
+}
+
+func FuzzParseProof(f *testing.F) {
+	f.Add([]byte(proofMagic + "extra e30=\nindex 0\n\nlog\n1\nAAAA\n\n— log x\n"))
+	f.Add([]byte(proofMagic + "extra e30=\nindex 7\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n\nx"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p, err := ParseProof(b)
+		if err != nil {
+			return
+		}
+		if !bytes.Equal(p.Encode(), b) {
+			t.Fatalf("%q was read as %q", b, p.Encode())
+		}
+	})
+}
+
+func FuzzParseHead(f *testing.F) {
+	f.Add([]byte("log\n1\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n\n— log x\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if h, err := ParseHead(b); err == nil && !bytes.HasPrefix(b, []byte(h.text())) {
+			t.Fatalf("%q was read as %+v", b, h)
+		}
+	})
+}
+
+func producer(ids ...string) iter.Seq2[KnownID, error] {
+	return func(yield func(KnownID, error) bool) {
+		for _, id := range ids {
+			if !yield(KnownID{ID: id, Time: time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)}, nil) {
+				return
+			}
+		}
+	}
+}
+
+func TestReconcile(t *testing.T) {
+	b := newBench(t)
+	l := b.open()
+	b.add(l, 1, 3)
+	b.do(l.Add(t.Context(), b.outcome(4, record.Deferred)))
+	b.do(l.Add(t.Context(), b.outcome(4, record.Stored)))
+	b.do(l.Checkpoint(t.Context()))
+	r, err := Reconcile(t.Context(), b.st, testBase, b.key.Public(), producer("id1", "id2", "id4", "id/9", "id/9", "2026-11-24/time-08-00-00-000000_id1.json"), ReconcileOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.IDs != 5 || r.Records != 4 || r.Matched != 4 || len(r.Missing) != 1 || r.Missing[0].ID != "id/9" || r.Others != 1 || !strings.HasSuffix(r.Unknown[0].Key, "id3.json") {
+		t.Errorf("%+v", r)
+	}
+	if len(r.Hours) != 2 || r.Hours[0].Records != 4 || r.Hours[0].Unknown != 1 || r.Hours[1].Missing != 1 {
+		t.Errorf("hours %+v", r.Hours)
+	}
+	r, err = Reconcile(t.Context(), b.st, testBase, b.key.Public(), producer("id1"), ReconcileOptions{Until: time.Date(2026, 11, 24, 8, 0, 0, 2, time.UTC)})
+	if err != nil || r.Records != 1 || r.Others != 0 || r.Matched != 1 {
+		t.Errorf("%v, %+v", err, r)
+	}
+}
+
+// LiteLLM replaces the slashes and colons of an id in the key.
+func TestReconcileSanitizedIDs(t *testing.T) {
+	b := newBench(t)
+	l := b.open()
+	o := b.outcome(1, record.Stored)
+	o.Key = "2026-11-24/time-08-00-00-000000_arn_aws_x_y.json"
+	b.do(l.Add(t.Context(), o))
+	b.do(l.Checkpoint(t.Context()))
+	r, err := Reconcile(t.Context(), b.st, testBase, b.key.Public(), producer("arn:aws:x/y"), ReconcileOptions{})
+	if err != nil || r.Matched != 1 || r.Others != 0 {
+		t.Errorf("%v, %+v", err, r)
+	}
+}
+
+func TestKeyIDs(t *testing.T) {
+	for key, want := range map[string]string{
+		"team/2026-11-24/time-08-00-00-123456_chatcmpl-a_b.json": "chatcmpl-a_b",
+		"http/2026-11-24/08/time-08-00-00-123456_x.y.json":       "x.y",
+		"plain.json":  "plain",
+		"no/ext":      "ext",
+		"time-x.json": "time-x",
+	} {
+		if ids := KeyIDs(&Leaf{Key: "p/" + key, SentKey: key}); !slices.Contains(ids, want) || !slices.Contains(ids, key) {
+			t.Errorf("%s: %q lack %q", key, ids, want)
+		}
+	}
+}
