@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"indelible/internal/disk"
+	"indelible/internal/record"
 	"indelible/internal/store"
 )
 
@@ -165,6 +166,12 @@ func (s *Store) Get(_ context.Context, key string, o store.GetOptions) (io.ReadC
 	_, file, err := s.find(key)
 	if err != nil {
 		return nil, store.Info{}, fail("get", key, err)
+	}
+	if size, err := file.Size(); err != nil {
+		_ = file.Close()
+		return nil, store.Info{}, fail("get", key, err)
+	} else if size != info.Size { // changed behind our back: give what is there, and do not vouch for it
+		info.Size, info.Digest = size, record.Digest{}
 	}
 	to := o.To
 	if to == 0 || to > info.Size {

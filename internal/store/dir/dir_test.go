@@ -2,6 +2,7 @@ package dir_test
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -136,4 +137,24 @@ func TestRemovedUnderItsHands(t *testing.T) {
 		_, err = s.Put(t.Context(), storetest.Object("a/c", "x"))
 	}
 	t.Errorf("put never recovers: %v", err)
+}
+
+// A file that somebody changed is given as it is: who compares it with a digest sees the change.
+func TestChangedFileIsGivenAsItIs(t *testing.T) {
+	for _, changed := range []string{"", "{}more", "[]"} {
+		root := t.TempDir()
+		s := open(t, root)
+		storetest.MustPut(t, s, storetest.Object("k.json", "{}"))
+		if err := os.WriteFile(filepath.Join(root, "k.json"), []byte(changed), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		body, info, err := s.Get(t.Context(), "k.json", store.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(body)
+		if err = errors.Join(err, body.Close()); err != nil || string(got) != changed || info.Size != int64(len(changed)) {
+			t.Errorf("%q, size %d, %v; want %q", got, info.Size, err, changed)
+		}
+	}
 }
