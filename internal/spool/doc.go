@@ -1,0 +1,3 @@
+// Package spool is the durable queue: Append returns after fsync, and a record
+// leaves only when it was released.
+package spool
