@@ -155,11 +155,21 @@ func (s *Store) describe(key string, at attributes) error {
 
 // attributes reads them; fs.ErrNotExist if there are none.
 func (s *Store) attributes(key string) (attributes, error) {
-	_, file, err := s.findIn(metaDir, key)
+	at, _, err := s.attributesIn(key)
+	return at, err
+}
+
+// attributesIn is attributes, with the name of their file.
+func (s *Store) attributesIn(key string) (attributes, string, error) {
+	name, file, err := s.findIn(metaDir, key)
 	if err != nil {
-		return attributes{}, err
+		return attributes{}, "", err
 	}
-	defer func() { _ = file.Close() }()
+	at, err := readAttributes(file)
+	return at, name, errors.Join(err, file.Close())
+}
+
+func readAttributes(file disk.File) (attributes, error) {
 	size, err := file.Size()
 	if err != nil {
 		return attributes{}, err

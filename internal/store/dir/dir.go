@@ -45,6 +45,10 @@ type Store struct {
 	mu   sync.Mutex
 	made map[string]bool // directories known to be durable, at most maxMade
 	tmp  uint64          // counts temporary files
+	// doubt holds the keys of Puts that failed when the name could exist
+	// already, and what they wrote: a power loss may undo it, so it counts as not
+	// stored until a Put of these bytes succeeds.
+	doubt map[string]record.Digest
 }
 
 const maxMade = 10_000
@@ -53,7 +57,7 @@ var _ store.Store = (*Store)(nil)
 
 // Open is the store in the root of fsys. It touches nothing before the first Put.
 func Open(fsys disk.FS) *Store {
-	return &Store{disk: fsys, made: map[string]bool{}, start: time.Now().UnixNano()}
+	return &Store{disk: fsys, made: map[string]bool{}, doubt: map[string]record.Digest{}, start: time.Now().UnixNano()}
 }
 
 // Put is store.Store's.
@@ -84,47 +88,81 @@ func (s *Store) commit(o store.Object, tmp string, at attributes) (store.Info, e
 	if o.Condition.Any || o.Condition.Match != "" {
 		return s.replace(o, tmp, at)
 	}
-	name, err := s.place(o.Key, tmp, s.disk.Link)
-	switch {
-	case errors.Is(err, fs.ErrExist):
-		if err := s.complete(o.Key, at); err != nil {
-			return store.Info{}, err
-		}
-		err = s.disk.Remove(tmp)
-	case err == nil:
-		err = errors.Join(s.disk.Remove(tmp), s.disk.SyncDir(path.Dir(name)))
-	}
-	if err != nil {
-		return store.Info{}, err
-	}
-	if err := s.describe(o.Key, at); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := s.create(o.Key, tmp, at); err != nil {
 		return store.Info{}, err
 	}
 	return at.info(o.Key), nil
 }
 
+// create gives a new object its names: first its own, then its attributes'.
+// From the moment the first can exist until both are durable, a failure leaves
+// the key in doubt.
+func (s *Store) create(key, tmp string, at attributes) error {
+	name, err := s.place(key, tmp, s.disk.Link)
+	if err != nil && name == "" {
+		return err // the name was not tried yet
+	}
+	if errors.Is(err, fs.ErrExist) {
+		whole, err := s.complete(key, at)
+		if err != nil {
+			return err
+		}
+		if err := s.disk.Remove(tmp); err != nil || whole {
+			return err
+		}
+	} else {
+		if err == nil {
+			err = errors.Join(s.disk.Remove(tmp), s.disk.SyncDir(path.Dir(name)))
+		}
+		if err != nil {
+			s.setDoubt(key, at.Digest)
+			return err
+		}
+	}
+	if err := s.describe(key, at); err != nil && !errors.Is(err, fs.ErrExist) { // another process did
+		s.setDoubt(key, at.Digest)
+		return err
+	}
+	s.settle(key)
+	return nil
+}
+
 // errExists is the condition that did not hold.
 var errExists = errors.New("the key is taken")
 
-// complete checks that the object under key is a Put of at's bytes that a crash cut before
-// its attributes were written; any other object makes it fail with errExists.
-func (s *Store) complete(key string, at attributes) error {
-	if _, err := s.attributes(key); !errors.Is(err, fs.ErrNotExist) {
-		return errors.Join(errExists, err)
+// complete is for a name that was taken. It fails with errExists unless the
+// object is what a Put of at's bytes left that did not succeed, and makes its
+// name durable; whole says that it has its attributes, durably, too.
+func (s *Store) complete(key string, at attributes) (whole bool, err error) {
+	there, meta, err := s.attributesIn(key)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, errors.Join(errExists, err)
 	}
+	whole = err == nil
 	name, file, err := s.find(key)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer func() { _ = file.Close() }()
-	there, err := digest(file)
-	if err != nil {
-		return err
+	if !whole {
+		if there, err = digest(file); err != nil {
+			return false, err
+		}
 	}
 	if there.Digest != at.Digest {
-		return errExists
+		return false, errExists
 	}
-	return s.disk.SyncDir(path.Dir(name))
+	// Whoever made the names may have died, or failed, before they were durable.
+	if err := s.disk.SyncDir(path.Dir(name)); err != nil || !whole {
+		return false, err
+	}
+	if err := s.disk.SyncDir(path.Dir(meta)); err != nil {
+		return false, err
+	}
+	if !s.settle(key) {
+		return false, errExists
+	}
+	return true, nil
 }
 
 // replace overwrites an object. Its attributes go first, so that at no moment
@@ -154,6 +192,7 @@ func (s *Store) replace(o store.Object, tmp string, at attributes) (store.Info, 
 	if err := s.describe(o.Key, at); err != nil {
 		return store.Info{}, err
 	}
+	s.settle(o.Key)
 	return at.info(o.Key), nil
 }
 
@@ -224,7 +263,7 @@ var errNoAttributes = errors.New("no attributes")
 func (s *Store) stat(key string) (store.Info, error) {
 	at, err := s.attributes(key)
 	if err == nil {
-		return at.info(key), nil
+		return s.trusted(key, at)
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return store.Info{}, err
@@ -252,7 +291,7 @@ func (s *Store) stated(key string) (store.Info, error) {
 	if err != nil {
 		return store.Info{}, err
 	}
-	return at.info(key), nil
+	return s.trusted(key, at)
 }
 
 func check(key string) error {
