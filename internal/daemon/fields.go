@@ -1,6 +1,10 @@
 package daemon
 
-import "strings"
+import (
+	"strings"
+
+	"indelible/internal/proof"
+)
 
 // Field is one setting and all its names.
 type Field struct {
@@ -107,14 +111,9 @@ func wrongARN(s string) string {
 	return ""
 }
 
-// wrongLogName keeps a log's name fit for keys, origins and key names.
 func wrongLogName(s string) string {
-	ok := s != "" && len(s) <= 128 && s[0] != '.'
-	for _, r := range s {
-		ok = ok && (r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-", r))
-	}
-	if !ok {
-		return "want up to 128 letters, digits, '.', '_' and '-', the first no dot"
+	if proof.CheckName(s) != nil {
+		return "want up to 200 letters, digits, '.', '_' and '-'"
 	}
 	return ""
 }

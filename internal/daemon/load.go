@@ -24,9 +24,12 @@ func (e *ConfigError) Error() string {
 
 // Source is where a setting's value came from.
 type Source struct {
-	Kind string `json:"kind"`           // default, yaml, env or flag
-	Name string `json:"name,omitempty"` // file:line, the variable or the flag
+	Kind string // default, yaml, env or flag
+	Name string // file:line, the variable or the flag
 }
+
+// MarshalText is String, for JSON.
+func (s Source) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 func (s Source) String() string {
 	if s.Name == "" {

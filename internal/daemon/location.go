@@ -27,8 +27,8 @@ func ParseLocation(s string) (Location, error) {
 		dir, _ = filePath(s)
 	}
 	// A template begins the prefix; what stands before it is the store's root.
-	if brace := strings.IndexByte(dir, '{'); brace >= 0 {
-		cut := strings.LastIndexByte(filepath.ToSlash(dir[:brace]), '/') + 1
+	if before, _, ok := strings.Cut(dir, "{"); ok {
+		cut := strings.LastIndexByte(filepath.ToSlash(before), '/') + 1
 		root := dir[:cut]
 		if root == "" {
 			root = "."

@@ -12,7 +12,7 @@ const mask = "********"
 
 // Setting is one effective setting, as `config print` shows it.
 type Setting struct {
-	Path   string `json:"path"`
+	Path   string `json:"-"`
 	Value  string `json:"value"` // secrets masked
 	Source Source `json:"source"`
 }

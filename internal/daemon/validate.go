@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/url"
 	"strings"
+
+	"indelible/internal/layout"
 )
 
 // validate checks what no single setting can know. Its error joins a
@@ -49,21 +51,6 @@ func (l *Loaded) doors() error {
 	return errors.Join(errs...)
 }
 
-// listener is a door's place in the file, with where and how it listens.
-type listener struct {
-	path, addr string
-	tls        TLS
-}
-
-func (c *Config) listeners() []listener {
-	return []listener{
-		{"doors.s3", c.Doors.S3.Listen, c.Doors.S3.TLS},
-		{"doors.http", c.Doors.HTTP.Listen, c.Doors.HTTP.TLS},
-		{"doors.proxy", c.Doors.Proxy.Listen, c.Doors.Proxy.TLS},
-		{"admin", c.Admin.Listen, c.Admin.TLS},
-	}
-}
-
 // sameAddress finds two doors on one address.
 func (l *Loaded) sameAddress() error {
 	c := &l.Config
@@ -88,6 +75,9 @@ func (l *Loaded) destination() error {
 		return l.wrong("destination.url", "%v", err)
 	}
 	var errs []error
+	if _, err := layout.Parse(loc.Prefix); err != nil {
+		errs = append(errs, l.wrong("destination.url", "destination.url %s: %v", d.URL, err))
+	}
 	if loc.Bucket == "" {
 		for _, f := range c.fields() {
 			if s := l.Sources[f.Path]; f.remote && (s.Kind == "yaml" || s.Kind == "flag") {

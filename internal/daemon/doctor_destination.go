@@ -1,0 +1,94 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"time"
+
+	"indelible/internal/layout"
+	"indelible/internal/record"
+	"indelible/internal/store"
+	"indelible/internal/upload"
+)
+
+const (
+	// checkTimeout bounds each question to the destination.
+	checkTimeout = 15 * time.Second
+	// checkObject is what the doctor writes, below the base prefix. It stays: the store has no delete.
+	checkObject = layout.ProofDir + "doctor.txt"
+)
+
+// checkDestination asks the store what an upload would meet.
+func checkDestination(ctx context.Context, l *Loaded, report func(Check)) {
+	const name = "destination"
+	url := l.Config.Destination.URL
+	d, err := openDestination(ctx, &l.Config, false)
+	if err != nil {
+		report(failed(name, "give the user of serve this place, or choose another with --to", "%v", err))
+		return
+	}
+	defer func() { _ = d.close() }()
+	if err := ask(ctx, func(ctx context.Context) error { return probeErr(ctx, d.store) }); err != nil {
+		report(failed(name, cure(err), "%s cannot be listed: %v", url, err))
+		return
+	}
+	report(good(name, "%s can be listed", url))
+
+	// The second Put of the same key has to be refused: that is what makes a
+	// retry after an ambiguous answer safe.
+	key := d.objects.Base() + checkObject
+	first := ask(ctx, func(ctx context.Context) error { return putCheck(ctx, d.store, key, "written by indelible doctor\n") })
+	if first != nil && store.ClassOf(first) != store.Exists {
+		report(failed("writes", cure(first), "an object cannot be stored: %v", first))
+		return
+	}
+	report(good("writes", "objects can be stored (%s is left there)", key))
+	second := ask(ctx, func(ctx context.Context) error {
+		return putCheck(ctx, d.store, key, "written again by indelible doctor\n")
+	})
+	switch {
+	case second == nil:
+		report(failed("conditional", "use a store that honours If-None-Match: *", "the store overwrites what must not be overwritten"))
+	case store.ClassOf(second) != store.Exists:
+		report(failed("conditional", cure(second), "the store did not say that the object exists: %v", second))
+	default:
+		report(good("conditional", "an object that exists is not overwritten"))
+	}
+}
+
+func ask(ctx context.Context, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	return f(ctx)
+}
+
+// probeErr lists one object: whether it may is what is asked.
+func probeErr(ctx context.Context, s store.Store) error {
+	for _, err := range s.List(ctx, store.ListOptions{Limit: 1}) {
+		return err
+	}
+	return nil
+}
+
+func putCheck(ctx context.Context, s store.Store, key, text string) error {
+	_, err := s.Put(ctx, store.Object{
+		Key: key, Body: bytes.NewReader([]byte(text)), Size: int64(len(text)),
+		Digest: record.Digest(sha256.Sum256([]byte(text))),
+		Header: map[string]string{"content-type": "text/plain"},
+	})
+	return err
+}
+
+// cure is what to do about an error of the store.
+func cure(err error) string {
+	switch stateOf(err) {
+	case upload.Credentials:
+		return "give this user credentials that may list and write there (AWS_ACCESS_KEY_ID, AWS_PROFILE, a role)"
+	case upload.Configuration:
+		return "check --to, --region and --endpoint, and that the bucket exists"
+	case upload.Throttled:
+		return "try again later: it asks for less"
+	}
+	return "check network and --endpoint; serve starts and acknowledges all the same, and delivers when it is back"
+}

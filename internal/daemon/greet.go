@@ -1,0 +1,79 @@
+package daemon
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// greet says, in a dozen lines, where the doors are, where records go, and how
+// to point LiteLLM here.
+func (d *daemon) greet(w io.Writer) {
+	c := d.config
+	var b strings.Builder
+	fmt.Fprintf(&b, "indelible %s serves the log %s\n", Version().Version, d.rooms.log)
+	s3 := ""
+	for _, s := range d.servers {
+		switch s.at.name {
+		case "s3":
+			s3 = s.at.url(s.ln)
+			fmt.Fprintf(&b, "  S3 door      %s  (%s)\n", s3, signatures(c.Doors.S3))
+		case "admin":
+			fmt.Fprintf(&b, "  admin        %s  (/metrics, /readyz)\n", s.at.url(s.ln))
+		}
+	}
+	fmt.Fprintf(&b, "  spool        %s\n", c.Data)
+	fmt.Fprintf(&b, "  destination  %s\n", c.Destination.URL)
+	if s3 != "" {
+		fmt.Fprintf(&b, "For LiteLLM's config.yaml (with DEFAULT_S3_FLUSH_INTERVAL_SECONDS=1 in its environment):\n%s", liteLLM(s3, c))
+	}
+	_, _ = io.WriteString(w, b.String())
+}
+
+func signatures(s S3Door) string {
+	switch {
+	case s.Trust:
+		return "signatures not checked: doors.s3.trust"
+	case len(s.Keys) == 0:
+		return "signatures not checked: loopback only"
+	case len(s.Keys) == 1:
+		return "1 access key"
+	}
+	return fmt.Sprintf("%d access keys", len(s.Keys))
+}
+
+// LiteLLM is the block of LiteLLM's config.yaml that sends its audit log to the
+// S3 door: of the daemon that runs, or else of this configuration.
+func LiteLLM(l *Loaded) (string, error) {
+	c := &l.Config
+	at := c.listeners()[0]
+	addr := at.addr
+	if r, err := ReadRunning(c.Data); err == nil && r.S3 != "" {
+		addr = r.S3
+	}
+	if addr == off {
+		return "", &ConfigError{Where: "--s3", Problem: "the S3 door is off: LiteLLM's s3_v2 callback needs it"}
+	}
+	scheme := "http://"
+	if at.tls.Cert != "" {
+		scheme = "https://"
+	}
+	return liteLLM(scheme+reachable(addr), c), nil
+}
+
+// liteLLM is the block for the S3 door at url. Secrets stay in the environment.
+func liteLLM(url string, c *Config) string {
+	id, secret := "any", "any"
+	if len(c.Doors.S3.Keys) > 0 {
+		id, secret = c.Doors.S3.Keys[0].ID, "os.environ/INDELIBLE_SECRET"
+	}
+	return fmt.Sprintf(`litellm_settings:
+  callbacks: ["s3_v2"]
+  s3_callback_params:
+    s3_bucket_name: %s
+    s3_region_name: us-east-1
+    s3_endpoint_url: %s
+    s3_aws_access_key_id: %s
+    s3_aws_secret_access_key: %s
+`, yamlText(c.Doors.S3.Bucket), url, yamlText(id), secret)
+}

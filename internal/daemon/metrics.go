@@ -1,0 +1,151 @@
+package daemon
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"indelible/internal/spool"
+)
+
+// metrics are what moves one by one; snapshot has the rest. All names are
+// promises, and no label ever holds a key, an id, a prompt or a secret.
+type metrics struct {
+	registry     *prometheus.Registry
+	acked        *prometheus.CounterVec
+	refused      *prometheus.CounterVec
+	ackSeconds   prometheus.Histogram
+	fsyncSeconds prometheus.Histogram
+	attempts     *prometheus.CounterVec
+	retries      *prometheus.CounterVec
+}
+
+// latencies are bucket bounds from a fast disk's sync to a hold at the door.
+var latencies = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20, 30}
+
+func newMetrics() *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		acked: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "indelible_records_acked_total", Help: "Records acknowledged since the start, re-sent copies not counted.",
+		}, []string{"door"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "indelible_records_refused_total", Help: "Records not acknowledged since the start; their senders still have them.",
+		}, []string{"door", "reason"}),
+		ackSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "indelible_ack_seconds", Help: "From the beginning of a record's body at the door to its acknowledgement.", Buckets: latencies,
+		}),
+		fsyncSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "indelible_fsync_seconds", Help: "Syncs of the spool.", Buckets: latencies,
+		}),
+		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "indelible_upload_attempts_total", Help: "Attempts to store a record since the start, by how they ended.",
+		}, []string{"result"}),
+		retries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "indelible_upload_retries_total", Help: "Attempts that will be repeated since the start, by what went wrong.",
+		}, []string{"cause"}),
+	}
+	m.registry.MustRegister(
+		m.acked, m.refused, m.ackSeconds, m.fsyncSeconds, m.attempts, m.retries,
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	return m
+}
+
+// reading is one number of a Status as a metric.
+type reading struct {
+	desc  *prometheus.Desc
+	kind  prometheus.ValueType
+	value func(*Status) float64
+}
+
+// snapshot collects a Status as metrics, when it is asked for.
+type snapshot struct {
+	status   func() (Status, error)
+	states   []string // every state that the destination can be in
+	readings []reading
+	state    *prometheus.Desc
+	age      *prometheus.Desc
+	last     *prometheus.Desc
+}
+
+func newSnapshot(status func() (Status, error), states []string) *snapshot {
+	total := func(name, help string, v func(*Status) uint64) reading {
+		return reading{desc(name, help), prometheus.CounterValue, func(s *Status) float64 { return float64(v(s)) }}
+	}
+	gauge := func(name, help string, v func(*Status) int64) reading {
+		return reading{desc(name, help), prometheus.GaugeValue, func(s *Status) float64 { return float64(v(s)) }}
+	}
+	return &snapshot{
+		status: status, states: states,
+		readings: []reading{
+			total("records_stored_total", "Records that the store has confirmed, over the life of the spool.", func(s *Status) uint64 { return s.Stored }),
+			total("records_proven_total", "Records covered by a signed checkpoint in the store, over the life of the spool.", func(s *Status) uint64 { return s.Proven }),
+			total("key_collisions_total", "Records whose key was taken by other bytes, over the life of the spool; each was kept under a name of its own.", func(s *Status) uint64 { return s.Collisions }),
+			total("gaps_total", "Ranges of records made unreadable by damage to the disk, over the life of the spool.", func(s *Status) uint64 { return s.Gaps }),
+			gauge("pending_records", "Records acknowledged and not yet stored.", func(s *Status) int64 { return int64(s.Pending) }),
+			gauge("pending_bytes", "Bytes of the records acknowledged and not yet stored.", func(s *Status) int64 { return s.PendingBytes }),
+			gauge("oldest_pending_seconds", "Age of the oldest record that is not yet stored.", func(s *Status) int64 { return s.OldestPendingSeconds }),
+			gauge("upload_in_flight", "Attempts to store a record under way.", func(s *Status) int64 { return int64(s.Destination.InFlight) }),
+			gauge("quarantined_records", "Records that the store refuses for their own content; on disk until they are redriven.", func(s *Status) int64 { return int64(s.Quarantined) }),
+		},
+		state: desc("destination_state", "1 for the state that the destination is in, 0 for the others.", "state"),
+		age:   desc("checkpoint_age_seconds", "Age of the newest signed checkpoint in the store."),
+		last:  desc("last_record_seconds", "Time since a door last acknowledged a record.", "door"),
+	}
+}
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("indelible_"+name, help, labels, nil)
+}
+
+// Describe is prometheus.Collector's.
+func (s *snapshot) Describe(ch chan<- *prometheus.Desc) {
+	for _, r := range s.readings {
+		ch <- r.desc
+	}
+	ch <- s.state
+	ch <- s.age
+	ch <- s.last
+}
+
+// Collect is prometheus.Collector's.
+func (s *snapshot) Collect(ch chan<- prometheus.Metric) {
+	st, err := s.status()
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(s.state, err)
+		return
+	}
+	for _, r := range s.readings {
+		ch <- prometheus.MustNewConstMetric(r.desc, r.kind, r.value(&st))
+	}
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	for _, state := range s.states {
+		is := 0.0
+		if state == st.Destination.State {
+			is = 1
+		}
+		gauge(s.state, is, state)
+	}
+	if age := st.Log.CheckpointAgeSeconds; age != nil {
+		gauge(s.age, float64(*age))
+	}
+	for door, d := range st.Doors {
+		if d.LastRecord != nil {
+			gauge(s.last, time.Since(*d.LastRecord).Seconds(), door)
+		}
+	}
+}
+
+// spoolEvents are what the spool tells as it happens.
+func (m *metrics) spoolEvents() spool.Events {
+	return spool.Events{Synced: func(_ int, _ int64, took time.Duration, err error) {
+		if err == nil {
+			m.fsyncSeconds.Observe(took.Seconds())
+		}
+	}}
+}

@@ -1,0 +1,53 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+)
+
+// socketFile is the Unix socket on which a running daemon answers the command
+// line.
+const socketFile = "indelible.sock"
+
+// maxSocketPath is how long a socket's path may be on every system (macOS: 104
+// bytes with the zero at its end; Linux and Windows: 108).
+const maxSocketPath = 103
+
+// listenSocket opens the socket in dataDir, readable for this user alone. What
+// is there under its name is stale: the caller holds the lock.
+func listenSocket(dataDir string) (net.Listener, error) {
+	full := filepath.Join(dataDir, socketFile)
+	if err := os.Remove(full); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("open the socket: %w", err)
+	}
+	path, done, err := shortPath(dataDir)
+	if err != nil {
+		return nil, fmt.Errorf("open the socket: %w", err)
+	}
+	defer done()
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return nil, fmt.Errorf("open the socket: %w", err)
+	}
+	ln.SetUnlinkOnClose(false) // its path may be a short-lived one; serve removes the file
+	if err := os.Chmod(full, 0o600); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the socket: %w", err), ln.Close())
+	}
+	return ln, nil
+}
+
+// dialSocket connects to the daemon that runs on dataDir.
+func dialSocket(ctx context.Context, dataDir string) (net.Conn, error) {
+	path, done, err := shortPath(dataDir)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	var d net.Dialer
+	return d.DialContext(ctx, "unix", path)
+}

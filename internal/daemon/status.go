@@ -1,0 +1,116 @@
+package daemon
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"time"
+
+	"indelible/internal/upload"
+)
+
+// Status is what `status --json` and /api/status say. Totals are durable: they
+// count over the life of the spool.
+type Status struct {
+	Running              bool                  `json:"running"` // false: read from the data directory, no daemon runs
+	PID                  int                   `json:"pid,omitempty"`
+	Version              string                `json:"version"`
+	Acked                uint64                `json:"acked"`
+	Stored               uint64                `json:"stored"`
+	Proven               uint64                `json:"proven"`
+	Pending              uint64                `json:"pending"`
+	PendingBytes         int64                 `json:"pending_bytes"`
+	OldestPendingSeconds int64                 `json:"oldest_pending_seconds"`
+	Quarantined          uint64                `json:"quarantined"`
+	Deferred             uint64                `json:"deferred"`
+	Collisions           uint64                `json:"collisions"`
+	Resent               uint64                `json:"resent"`
+	Gaps                 uint64                `json:"gaps"`
+	Log                  LogStatus             `json:"log"`
+	Destination          DestinationStatus     `json:"destination"`
+	Disk                 DiskStatus            `json:"disk"`
+	Doors                map[string]DoorStatus `json:"doors"`
+}
+
+// LogStatus is about the transparency log.
+type LogStatus struct {
+	Name string `json:"name"`
+	Size uint64 `json:"size"` // leaves in the tree
+	// CheckpointAgeSeconds is null until there is a checkpoint.
+	CheckpointAgeSeconds *int64 `json:"checkpoint_age_seconds"`
+}
+
+// DestinationStatus is what the store says.
+type DestinationStatus struct {
+	URL       string    `json:"url"`
+	State     string    `json:"state"` // ok, throttled, credentials, configuration or unreachable
+	Since     time.Time `json:"since"`
+	Retries   uint64    `json:"retries"` // since the daemon started
+	InFlight  int       `json:"in_flight"`
+	LastError string    `json:"last_error"`
+}
+
+// DiskStatus is about the data directory's disk.
+type DiskStatus struct {
+	FreeBytes  int64 `json:"free_bytes"`
+	SpoolBytes int64 `json:"spool_bytes"`
+}
+
+// DoorStatus is about one open door; counts are since the daemon started.
+type DoorStatus struct {
+	Listen  string `json:"listen"`
+	Acked   uint64 `json:"acked"`
+	Refused uint64 `json:"refused"`
+	// LastRecord is null until a record came.
+	LastRecord *time.Time `json:"last_record"`
+}
+
+// status is what the disk tells: everything but the destination and the doors.
+func (r *rooms) status() (Status, error) {
+	s := Status{Version: Version().Version, Log: LogStatus{Name: r.log}, Doors: map[string]DoorStatus{}}
+	if r.data != nil {
+		free, err := r.data.Free()
+		if err != nil {
+			return s, fmt.Errorf("ask for free space: %w", err)
+		}
+		s.Disk.FreeBytes = int64(min(free, math.MaxInt64))
+	}
+	if r.spool == nil {
+		return s, nil
+	}
+	st := r.spool.Stats()
+	s.Acked, s.Stored, s.Resent = st.Acked, st.Stored, st.Resent
+	s.Collisions, s.Gaps, s.Quarantined, s.Deferred = st.Collisions, st.Gaps, st.Quarantined, st.Deferred
+	s.Pending, s.PendingBytes, s.Disk.SpoolBytes = st.Pending, st.PendingBytes, st.SpoolBytes
+	if !st.OldestPending.IsZero() {
+		s.OldestPendingSeconds = int64(max(0, time.Since(st.OldestPending)) / time.Second)
+	}
+	return s, nil
+}
+
+// status is the whole of it, in the daemon.
+func (d *daemon) status() (Status, error) {
+	s, err := d.rooms.status()
+	if err != nil {
+		return s, err
+	}
+	s.Running, s.PID = true, os.Getpid()
+	u := d.uploader.Stats()
+	s.Destination = DestinationStatus{
+		URL: d.config.Destination.URL, State: string(u.State), Since: u.Since.UTC(),
+		Retries: u.Retries, InFlight: u.InFlight, LastError: u.LastError,
+	}
+	for name, t := range d.tallies {
+		s.Doors[name] = t.status()
+	}
+	return s, nil
+}
+
+// states are the labels of the destination's state.
+func (d *daemon) states() []string {
+	var states []string
+	for _, s := range upload.States() {
+		states = append(states, string(s))
+	}
+	return states
+}

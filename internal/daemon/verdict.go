@@ -1,0 +1,11 @@
+package daemon
+
+// verdict is what a kind of file system means for durability.
+type verdict int
+
+const (
+	lasting  verdict = iota // a disk, as far as we know
+	volatile                // memory
+	layered                 // a container's own layer
+	remote                  // another machine or program answers for it
+)
