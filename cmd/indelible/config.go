@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -56,12 +55,16 @@ func (c *cli) configPrintCmd() *cobra.Command {
 				return err
 			}
 			if asJSON {
-				return json.NewEncoder(c.stdout).Encode(l.Settings())
+				byPath := map[string]daemon.Setting{}
+				for _, s := range l.Settings() {
+					byPath[s.Path] = s
+				}
+				return writeJSON(c.stdout, byPath)
 			}
 			return l.Print(c.stdout)
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON value: a list of path, value and source")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object: value and source of each setting")
 	c.bindServe(cmd)
 	return cmd
 }

@@ -87,7 +87,10 @@ is on the disk, delivers it to a bucket, and gives up none.`,
 	root.SetFlagErrorFunc(flagError)
 	root.PersistentFlags().StringVar(&c.configFile, "config", "", "configuration `FILE` [INDELIBLE_CONFIG] (default indelible.yaml where there is one)")
 	c.bind(root.PersistentFlags(), func(f daemon.Field) bool { return f.Common })
-	root.AddCommand(c.configCmd(), c.versionCmd())
+	root.AddCommand(
+		c.serveCmd(), c.statusCmd(), c.doctorCmd(), c.configCmd(),
+		c.getCmd(), c.lsCmd(), c.redriveCmd(), c.litellmCmd(), c.versionCmd(),
+	)
 	root.SetHelpCommand(c.helpCmd(root))
 	root.InitDefaultCompletionCmd("completion")
 	finish(root)
@@ -122,6 +125,16 @@ func noArgs(cmd *cobra.Command, args []string) error {
 		return fmt.Errorf("%s takes no arguments, but got %q", cmd.CommandPath(), args[0])
 	}
 	return nil
+}
+
+// oneArg wants exactly one argument.
+func oneArg(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return fmt.Errorf("%s takes one %s, but got %d", cmd.CommandPath(), what, len(args))
+		}
+		return nil
+	}
 }
 
 // group answers for a command that has only subcommands.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"runtime"
 
@@ -20,7 +19,7 @@ func (c *cli) versionCmd() *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			v := daemon.Version()
 			if asJSON {
-				return json.NewEncoder(c.stdout).Encode(v)
+				return writeJSON(c.stdout, v)
 			}
 			_, err := fmt.Fprintf(c.stdout, "indelible %s\ncommit    %s\ngo        %s %s/%s\nformats   spool %d\n",
 				v.Version, v.Commit, v.Go, runtime.GOOS, runtime.GOARCH, v.Formats["spool"])
