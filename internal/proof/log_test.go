@@ -67,6 +67,14 @@ func body(seq record.Seq) []byte { return fmt.Appendf(nil, "body of record %d", 
 
 // outcome stores a record's object and says so.
 func (b *bench) outcome(seq record.Seq, state record.State) record.Outcome {
+	o := b.outcomeOf(seq, state)
+	if state == record.Stored {
+		o.Version = b.st.put(o.Stored, body(seq)).Version
+	}
+	return o
+}
+
+func (b *bench) outcomeOf(seq record.Seq, state record.State) record.Outcome {
 	data := body(seq)
 	o := record.Outcome{State: state, Info: record.Info{
 		Seq: seq, Time: time.Date(2026, 11, 24, 8, 0, 0, int(seq), time.UTC), Door: "s3", Source: "tester", Bucket: "logs",
@@ -74,7 +82,6 @@ func (b *bench) outcome(seq record.Seq, state record.State) record.Outcome {
 	}}
 	if state == record.Stored {
 		o.Stored = testBase + o.Key
-		o.Version = b.st.put(o.Stored, data).Version
 	} else {
 		o.Reason = "EntityTooLarge"
 	}

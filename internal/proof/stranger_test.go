@@ -1,0 +1,151 @@
+package proof
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"indelible/internal/record"
+	"indelible/internal/testserver"
+)
+
+// strangers are verifiers that share no code with ours.
+type strangers struct {
+	fsck   string // Tessera's checker, as a program
+	python string // the interpreter for docs/verify.py
+}
+
+var fsckOnce sync.Mutex
+
+func meetStrangers(t *testing.T) strangers {
+	t.Helper()
+	fsckOnce.Lock()
+	defer fsckOnce.Unlock()
+	program := filepath.Join(t.TempDir(), "fsck")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-C", "../../test/fsck", "-o", program, ".").CombinedOutput(); err != nil {
+		testserver.Missing(t, "Tessera", &os.PathError{Op: "build", Path: string(out), Err: err})
+	}
+	return strangers{program, testserver.Python(t, "testdata/requirements-verify.txt")}
+}
+
+// judge lays the bucket out as files, without its prefix, and asks both.
+func (s strangers) judge(t *testing.T, b *bench) (fsck, python error, said string) {
+	t.Helper()
+	top := t.TempDir()
+	for _, k := range b.st.keys() {
+		name := filepath.Join(top, filepath.FromSlash(strings.TrimPrefix(k, testBase)))
+		b.do(os.MkdirAll(filepath.Dir(name), 0o700))
+		b.do(os.WriteFile(name, b.st.data(k), 0o600))
+	}
+	vkey := filepath.Join(top, "log.vkey")
+	b.do(os.WriteFile(vkey, []byte(b.key.Public()+"\n"), 0o600))
+	out1, fsck := exec.CommandContext(t.Context(), s.fsck, filepath.Join(top, "_indelible", "test-log"), b.key.Public()).CombinedOutput()
+	out2, python := exec.CommandContext(t.Context(), s.python, "../../docs/verify.py", top, vkey).CombinedOutput()
+	return fsck, python, string(out1) + string(out2)
+}
+
+func (s strangers) accept(t *testing.T, b *bench) {
+	t.Helper()
+	if fsck, python, said := s.judge(t, b); fsck != nil || python != nil {
+		t.Errorf("fsck: %v, verify.py: %v\n%s", fsck, python, said)
+	}
+}
+
+func TestStrangersAccept(t *testing.T) {
+	s := meetStrangers(t)
+	t.Run("life", func(t *testing.T) {
+		b := filled(t)
+		l := b.open()
+		b.do(l.Start("p", "c", ""))
+		o := b.outcome(601, record.Stored)
+		o.Source, o.Key = "a\"\\\n\x7f\u2028é", "not utf-8 \xff"
+		b.do(l.Add(t.Context(), o))
+		next, err := GenerateKey("test-log")
+		b.do(err)
+		b.do(l.Rotate(t.Context(), next))
+		old := b.key
+		b.key = next
+		b.add(l, 602, 602)
+		b.do(l.Stop(t.Context()))
+		s.accept(t, b)
+		b.key = old
+		if _, python, said := s.judge(t, b); python != nil {
+			t.Errorf("with the key before the change: %v\n%s", python, said)
+		}
+	})
+	for _, size := range []int{1, 255, 256, 257, 65_536, 70_001} {
+		if size > 1000 && testing.Short() {
+			continue
+		}
+		b := newBench(t)
+		b.st.put(testBase+"k", body(1))
+		l := b.open()
+		b.do(l.Start("p", "c", ""))
+		for seq := 1; seq < size; seq++ {
+			o := b.outcomeAt(record.Seq(seq), "k")
+			b.do(l.Add(t.Context(), o))
+			if seq == size/3 {
+				b.do(l.Checkpoint(t.Context()))
+			}
+		}
+		b.do(l.Checkpoint(t.Context()))
+		s.accept(t, b)
+	}
+	t.Run("after a hundred deaths", func(t *testing.T) {
+		w := newWorld(t, 11)
+		released := record.Seq(0)
+		for range 100 {
+			die, applied := 1+w.rng.IntN(40), w.rng.IntN(2) == 0
+			w.fate = func(n int) fate { return fate{apply: n != die || applied, dies: n == die} }
+			var err error
+			if released, err = w.live(released, w.rng.IntN(200)); err != nil && !w.dead {
+				t.Fatal(err)
+			}
+			w.reborn()
+		}
+		s.accept(t, w.bench)
+	})
+}
+
+// outcomeAt is a stored record whose object others share.
+func (b *bench) outcomeAt(seq record.Seq, key string) record.Outcome {
+	o := b.outcomeOf(1, record.Stored)
+	o.Seq, o.Key, o.Stored = seq, key, testBase+key
+	return o
+}
+
+// A stranger who accepts everything proves nothing.
+func TestStrangersRefuse(t *testing.T) {
+	s := meetStrangers(t)
+	pristine := filled(t)
+	for name, c := range map[string]struct {
+		tamper func(b *bench)
+		fsck   bool // that one sees the tree only
+	}{
+		"object":      {func(b *bench) { b.flip(b.key5(), 3) }, false},
+		"object gone": {func(b *bench) { b.st.remove(b.key5()) }, false},
+		"tile":        {func(b *bench) { b.flip(b.path("tile/0/001"), 100) }, true},
+		"leaf": {func(b *bench) {
+			k := b.path("tile/entries/000")
+			b.st.put(k, bytes.Replace(b.st.data(k), []byte(`_id5.json"`), []byte(`_id6.json"`), 1))
+		}, true},
+		"head": {func(b *bench) {
+			k := b.path("checkpoint")
+			raw := b.st.data(k)
+			b.flip(k, len(raw)-10-rand.IntN(20))
+		}, true},
+	} {
+		b := *pristine
+		b.t, b.st = t, pristine.st.clone()
+		c.tamper(&b)
+		fsck, python, said := s.judge(t, &b)
+		if python == nil || (fsck == nil) == c.fsck {
+			t.Errorf("%s: fsck: %v, verify.py: %v\n%s", name, fsck, python, said)
+		}
+	}
+}
