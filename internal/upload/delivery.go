@@ -41,7 +41,7 @@ func newDelivery(u *Uploader) *delivery {
 	at := u.opts.Source.Released()
 	return &delivery{
 		u: u, commit: newCommitter(u),
-		feeds: make(chan fed, 64), asides: make(chan record.Entry), newAside: make(chan struct{}, 1), verdicts: make(chan verdict, u.opts.MaxConcurrency),
+		feeds: make(chan fed, 64), asides: make(chan record.Entry), newAside: make(chan struct{}, 1), verdicts: make(chan verdict, u.opts.MaxConcurrency+maxProbes),
 		slots: slots{tails: map[string]*slot{}}, aside: map[record.Seq]*slot{},
 		pace: newPacer(u.opts.MaxConcurrency), health: newHealth(u.opts.BackoffMin, u.opts.BackoffMax, time.Now()),
 		log: newRetryLog(u.opts.Logger), read: at, upto: at,
@@ -147,7 +147,7 @@ func (d *delivery) takeAside(e record.Entry) {
 // (zero: when something happens).
 func (d *delivery) dispatch(ctx context.Context, attempts *sync.WaitGroup, now time.Time) (next time.Time) {
 	d.slots.wakeDue(now)
-	for d.inFlight < d.pace.allowed() {
+	for d.health.down || d.inFlight < d.pace.allowed() {
 		// A probe is a record that never failed, if there is one: others may be what fails.
 		q := d.slots.top(d.health.down)
 		if q == nil || d.bytes > 0 && d.bytes+(*q)[0].cost() > d.u.opts.MaxBytes {
@@ -158,7 +158,11 @@ func (d *delivery) dispatch(ctx context.Context, attempts *sync.WaitGroup, now t
 			next = sooner(next, when)
 			break
 		}
-		s := heap.Pop(q).(*slot)
+		i := 0
+		if d.health.down && d.health.probes%2 == 1 {
+			i = len(*q) - 1 // every other probe is a late one: it may be the early ones that fail
+		}
+		s := heap.Remove(q, i).(*slot)
 		d.begin(s, now)
 		attempts.Go(func() { d.verdicts <- d.u.attempt(ctx, s) })
 	}

@@ -24,16 +24,16 @@ func States() []State { return []State{OK, Throttled, Credentials, Configuration
 const (
 	// downAfter failures in a row without one success mean an outage, whatever their class.
 	downAfter = 16
-	// maxProbes may hang at once while the destination is down, so that one
-	// that hangs does not delay the next.
-	maxProbes = 3
+	// maxProbes may hang at once while the destination is down: one that hangs
+	// does not delay the next. With the usual timeouts it is two or three.
+	maxProbes = 64
 	// calmAfter without a throttled answer the destination is ok again.
 	calmAfter = 10 * time.Second
 )
 
 // health is the state of the destination: a pure state machine. While it is
-// down one probe at a time is let through, at growing intervals; the other
-// records wait without being tried.
+// down one record is let through as a probe at growing intervals; the others
+// wait without being tried.
 type health struct {
 	least, most time.Duration // bounds of the interval between probes
 

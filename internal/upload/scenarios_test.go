@@ -181,6 +181,74 @@ func TestLongOutage(t *testing.T) {
 	}
 }
 
+// Attempts that may hang for long do not put off the next probe.
+func TestHangingProbes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "")
+		w.opts.AttemptTimeout = 10 * time.Minute
+		var down atomic.Bool
+		down.Store(true)
+		w.bucket.script = func(string, string) fault { return fault{hang: down.Load()} }
+		for i := range 200 {
+			w.src.add("b", fmt.Sprint("k", i), fmt.Sprint(i))
+		}
+		w.start()
+		time.Sleep(3*time.Hour + 7*time.Second)
+		down.Store(false)
+		time.Sleep(35 * time.Second)
+		if w.up.Stats().Stored == 0 {
+			t.Errorf("delivery did not resume within 35 s: %+v", w.up.Stats())
+		}
+		w.drain(time.Hour)
+		w.stop()
+		w.check()
+	})
+}
+
+// Many records that the store refuses for their own sake look like an outage
+// at first; the others pass them all the same.
+func TestManyRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "")
+		w.bucket.script = func(_, key string) fault {
+			if strings.HasPrefix(key, "bad") {
+				return fault{class: store.Credentials}
+			}
+			return fault{}
+		}
+		for i := range 200 {
+			w.src.add("b", fmt.Sprint("bad", i), fmt.Sprint(i))
+		}
+		for i := range 20 {
+			w.src.add("b", fmt.Sprint("good", i), fmt.Sprint(i))
+		}
+		w.start()
+		time.Sleep(15 * time.Minute)
+		if st := w.up.Stats(); st.Stored != 20 {
+			t.Errorf("%+v: the refused records held up the others", st)
+		}
+		w.stop()
+	})
+}
+
+func TestLostBodyAlone(t *testing.T) {
+	for seq := range record.Seq(2) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, "")
+			for i := range seq + 1 {
+				w.src.add("b", fmt.Sprint("k", i), "x")
+			}
+			w.src.lost[seq+1] = true // an odd one fails as it is read, an even one as it is opened
+			w.start()
+			w.drain(5 * time.Minute)
+			if st := w.up.Stats(); st.State != upload.OK || st.Gaps != 1 {
+				t.Errorf("stats %+v: want a gap and no word against the store", st)
+			}
+			w.stop()
+		})
+	}
+}
+
 func longOutage(t *testing.T, f fault) {
 	w := newWorld(t, "")
 	w.bucket.latency = 50 * time.Millisecond
