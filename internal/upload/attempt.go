@@ -68,7 +68,7 @@ func (u *Uploader) attempt(ctx context.Context, s *slot) verdict {
 // timeout grows with the body, and doubles (three times at most) for a record
 // that ran out of it while others were stored.
 func (u *Uploader) timeout(s *slot) time.Duration {
-	d := u.opts.AttemptTimeout + time.Duration(s.entry.Size>>18)*time.Second
+	d := u.opts.AttemptTimeout + time.Duration(s.entry.Size>>16)*time.Second
 	return d << min(s.cuts, 3)
 }
 
@@ -92,7 +92,7 @@ func (u *Uploader) place(ctx context.Context, s *slot, v *verdict) (store.Info, 
 		case store.ClassOf(err) == store.NotFound:
 			if v.exists {
 				// It was there and is not, or another writer is about to win: look again later.
-				return store.Info{}, &store.Error{Op: "put", Key: o.Key, Class: store.Ambiguous, Err: errors.New("the key exists and cannot be found")}
+				return store.Info{}, unclear("put", o.Key, "the key exists and cannot be found")
 			}
 			s.mayExist = false
 		case err != nil:
@@ -107,7 +107,7 @@ func (u *Uploader) place(ctx context.Context, s *slot, v *verdict) (store.Info, 
 			s.variant = true
 		}
 	}
-	return store.Info{}, &store.Error{Op: "put", Key: s.target, Class: store.Ambiguous, Err: fmt.Errorf("%d names were taken by other bytes", v.names)}
+	return store.Info{}, unclear("put", s.target, fmt.Sprintf("%d names were taken by other bytes", v.names))
 }
 
 // put makes the one attempt.
@@ -128,7 +128,7 @@ func (u *Uploader) put(ctx context.Context, s *slot, o store.Object, v *verdict)
 	case err != nil:
 		return store.Info{}, err
 	case info.Digest != record.Digest{} && info.Digest != o.Digest:
-		return store.Info{}, &store.Error{Op: "put", Key: o.Key, Class: store.Ambiguous, Err: errors.New("the store confirmed another checksum")}
+		return store.Info{}, unclear("put", o.Key, "the store confirmed another checksum")
 	}
 	return info, nil
 }
@@ -141,34 +141,68 @@ func (u *Uploader) find(ctx context.Context, o store.Object, md5hex string) (sto
 	if err != nil {
 		return store.Info{}, false, err
 	}
-	if info.Size != o.Size || !sameSender(info.Meta, o.Meta) {
+	if info.ETag == "" {
+		return info, false, unclear("head", o.Key, "the answer is not the store's: no ETag")
+	}
+	if !sameSender(info.Meta, o.Meta) {
 		return info, false, nil
 	}
-	if info.Digest != (record.Digest{}) {
-		return info, info.Digest == o.Digest, nil
+	if same, agreed := witnesses(info, o, md5hex); agreed {
+		return info, same, nil
 	}
-	if sum := info.Meta[metaSHA256]; sum != "" && info.Meta[metaLog] != "" {
-		return info, strings.EqualFold(sum, o.Digest.String()), nil
-	}
-	if len(info.ETag) == 2*md5.Size && strings.EqualFold(info.ETag, md5hex) {
-		return info, true, nil
-	}
-	// Nothing that it says of itself decides: read it.
-	digest, err := u.hash(ctx, o.Key, info.Version)
+	// What it says of itself does not decide: read it.
+	info.Key = o.Key
+	digest, err := u.hash(ctx, info)
 	return info, digest == o.Digest, err
 }
 
-func (u *Uploader) hash(ctx context.Context, key, version string) (record.Digest, error) {
-	body, _, err := u.opts.Store.Get(ctx, key, store.GetOptions{Version: version})
+// witnesses asks everything that an object says of itself whether it holds o's bytes.
+// One false word in an answer must not make a second object of a record, so
+// that they are other bytes takes two.
+func witnesses(info store.Info, o store.Object, md5hex string) (same, agreed bool) {
+	yes, no := 0, 0
+	say := func(equal bool) {
+		if equal {
+			yes++
+		} else {
+			no++
+		}
+	}
+	if info.Size != o.Size {
+		no++
+	}
+	if info.Digest != (record.Digest{}) {
+		say(info.Digest == o.Digest)
+	}
+	if sum := info.Meta[metaSHA256]; sum != "" && info.Meta[metaLog] != "" {
+		say(strings.EqualFold(sum, o.Digest.String()))
+	}
+	if len(info.ETag) == 2*md5.Size && strings.EqualFold(info.ETag, md5hex) {
+		yes++ // another ETag says nothing: with encryption it is no MD5
+	}
+	return yes > 0, yes > 0 && no == 0 || yes == 0 && no > 1
+}
+
+func (u *Uploader) hash(ctx context.Context, head store.Info) (record.Digest, error) {
+	body, info, err := u.opts.Store.Get(ctx, head.Key, store.GetOptions{Version: head.Version})
 	if err != nil {
 		return record.Digest{}, err
 	}
 	defer body.Close()
 	h := sha256.New()
-	if _, err := io.Copy(h, body); err != nil {
-		return record.Digest{}, &store.Error{Op: "get", Key: key, Class: store.Ambiguous, Err: err}
+	n, err := io.Copy(h, body)
+	switch {
+	case err != nil:
+		return record.Digest{}, unclear("get", head.Key, err.Error())
+	case info.ETag != head.ETag || n != head.Size:
+		return record.Digest{}, unclear("get", head.Key, "the answers to HEAD and GET do not agree")
 	}
 	return record.Digest(h.Sum(nil)), nil
+}
+
+// unclear is an answer that decides nothing.
+func unclear(op, key, why string) error {
+	return &store.Error{Op: op, Key: key, Class: store.Ambiguous, Err: errors.New(why)}
 }
 
 // sameSender compares the sender's bucket and key in the metadata of an object

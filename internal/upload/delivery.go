@@ -160,7 +160,7 @@ func (d *delivery) dispatch(ctx context.Context, attempts *sync.WaitGroup, now t
 		}
 		i := 0
 		if d.health.down && d.health.probes%2 == 1 {
-			i = len(*q) - 1 // every other probe is a late one: it may be the early ones that fail
+			i = q.last() // it may be the early ones that fail, and not the store
 		}
 		s := heap.Remove(q, i).(*slot)
 		d.begin(s, now)

@@ -22,7 +22,7 @@ import (
 
 // world is a source, a bucket and an uploader between them, in virtual time.
 type world struct {
-	t      *testing.T
+	t      testing.TB
 	src    *source
 	bucket *bucket
 	names  layout.Objects
@@ -32,7 +32,7 @@ type world struct {
 	stop   func()
 }
 
-func newWorld(t *testing.T, prefix string) *world {
+func newWorld(t testing.TB, prefix string) *world {
 	t.Helper()
 	names, err := layout.Parse(prefix)
 	if err != nil {
@@ -288,6 +288,40 @@ func TestStoredThenFailed(t *testing.T) {
 						t.Errorf("%s: a record that was stored already was stored again", key)
 					}
 				}
+			})
+		})
+	}
+}
+
+// An answer to HEAD that is not the store's makes no second object.
+func TestLyingHead(t *testing.T) {
+	for name, lie := range map[string]func(*store.Info){
+		"empty 200":      func(i *store.Info) { *i = store.Info{Key: i.Key} },
+		"wrong checksum": func(i *store.Info) { i.Digest[0]++ },
+		"wrong size":     func(i *store.Info) { i.Size++ },
+		"no metadata":    func(i *store.Info) { i.Meta, i.Digest = nil, record.Digest{} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, "")
+				calls := map[string]int{}
+				w.bucket.script = func(op, key string) fault {
+					calls[op+key]++
+					switch {
+					case op == "put" && calls[op+key] == 1:
+						return fault{class: store.Ambiguous, apply: true}
+					case op == "head" && calls[op+key] == 1:
+						return fault{lie: lie}
+					}
+					return fault{}
+				}
+				for i := range 10 {
+					w.src.add("b", fmt.Sprint("k", i), fmt.Sprint("body", i))
+				}
+				w.start()
+				w.drain(5 * time.Minute)
+				w.stop()
+				w.check()
 			})
 		})
 	}

@@ -42,6 +42,17 @@ func (q readyQueue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
 func (q *readyQueue) Push(x any)        { *q = append(*q, x.(*slot)) }
 func (q *readyQueue) Pop() any          { return popLast((*[]*slot)(q)) }
 
+// last is the index of the record with the highest seq.
+func (q readyQueue) last() int {
+	last := 0
+	for i := range q {
+		if q.Less(last, i) {
+			last = i
+		}
+	}
+	return last
+}
+
 // waitQueue yields the record that is due first.
 type waitQueue []*slot
 

@@ -24,6 +24,7 @@ type fault struct {
 	delay time.Duration
 	hang  bool // no answer at all
 	asked time.Duration
+	lie   func(*store.Info) // what Head and Get tell
 }
 
 // bucket is a Store in memory that fails by a script. Time is virtual.
@@ -135,6 +136,9 @@ func (b *bucket) Head(ctx context.Context, key string, _ store.GetOptions) (stor
 	}
 	if b.blind {
 		o.info.Digest = record.Digest{}
+	}
+	if f.lie != nil {
+		f.lie(&o.info)
 	}
 	return o.info, nil
 }

@@ -48,7 +48,7 @@ type Options struct {
 	MaxBytes int64
 	// BackoffMin and BackoffMax bound every wait between attempts (100 ms, 30 s).
 	BackoffMin, BackoffMax time.Duration
-	// AttemptTimeout bounds one attempt; every 256 KiB of body add a second (30 s).
+	// AttemptTimeout bounds one attempt; every 64 KiB of body add a second (30 s).
 	AttemptTimeout time.Duration
 	// DeferAfter is how many failures, with others stored in between, set a record aside (10).
 	DeferAfter int
