@@ -10,7 +10,7 @@ import (
 )
 
 // releaseRecords released together need not wait for ReleaseEvery.
-const releaseRecords = 1024
+const releaseRecords = 8192
 
 // committer settles what became of records, has the ledger prove it and
 // releases it, in this order and no other:

@@ -296,10 +296,11 @@ func TestStoredThenFailed(t *testing.T) {
 // An answer to HEAD that is not the store's makes no second object.
 func TestLyingHead(t *testing.T) {
 	for name, lie := range map[string]func(*store.Info){
-		"empty 200":      func(i *store.Info) { *i = store.Info{Key: i.Key} },
-		"wrong checksum": func(i *store.Info) { i.Digest[0]++ },
-		"wrong size":     func(i *store.Info) { i.Size++ },
-		"no metadata":    func(i *store.Info) { i.Meta, i.Digest = nil, record.Digest{} },
+		"empty 200":            func(i *store.Info) { *i = store.Info{Key: i.Key} },
+		"wrong checksum":       func(i *store.Info) { i.Digest[0]++ },
+		"wrong size":           func(i *store.Info) { i.Size++ },
+		"wrong checksum alone": func(i *store.Info) { i.Meta = nil; i.Digest[0]++ },
+		"no metadata":          func(i *store.Info) { i.Meta, i.Digest = nil, record.Digest{} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
