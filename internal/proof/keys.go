@@ -122,7 +122,7 @@ func (k Key) verifier() note.Verifier {
 // CheckName says whether a log can be named so: letters, digits, '.', '_' and
 // '-', at most 200 of them.
 func CheckName(name string) error {
-	if name == "" || len(name) > 200 || strings.Trim(name, ".") == "" {
+	if name == "" || len(name) > 200 || name[0] == '.' {
 		return fmt.Errorf("%q cannot name a log: want 1 to 200 letters, digits, '.', '_' or '-'", name)
 	}
 	for _, c := range name {

@@ -249,6 +249,13 @@ func (l *Log) note(leaf *Leaf) {
 // Name is the log's name.
 func (l *Log) Name() string { return l.name }
 
+// Public is the verifier key that signs the log now.
+func (l *Log) Public() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.key.Public()
+}
+
 // Next is the seq that the tree expects next: everything before is in it, or
 // decided to be. 0 means that the log is empty and begins with whatever comes first.
 func (l *Log) Next() record.Seq {
