@@ -91,6 +91,11 @@ func (s *Spool) createSegment(first record.Seq, prev *segment) (*segment, error)
 	}
 	g.mem.Store(newMemIndex())
 	file, err := s.fs.Create(g.name)
+	if isExist(err) { // left by a try that failed: first was never acked, so nothing in it was
+		if err = s.fs.Remove(g.name); err == nil {
+			file, err = s.fs.Create(g.name)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("create segment: %w", err)
 	}
