@@ -136,6 +136,9 @@ type crash struct {
 	call  faultdisk.Call
 }
 
+// newRand is a source of randomness that depends on seed alone.
+func newRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 4)) }
+
 func crashRun(t *testing.T, rng *rand.Rand, seed int) int {
 	base := crashdisk.New()
 	o := newOracle()

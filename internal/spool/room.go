@@ -20,12 +20,16 @@ type roomState struct {
 	free    int64 // on the disk when it was asked, less what was written since
 	usedAt  int64 // used when it was asked
 	asked   time.Time
-	holding int // appends that wait for room
+	refused time.Time // the disk refused a write for want of space
+	holding int       // appends that wait for room
 }
 
 // hasRoom says whether n more bytes fit. The caller holds s.mu.
 func (s *Spool) hasRoom(n int64) bool {
 	r := &s.room
+	if time.Since(r.refused) < pollRoom {
+		return false
+	}
 	if s.opts.MaxBytes > 0 && r.used+n > s.opts.MaxBytes {
 		// What is allocated and not yet written is room of the active segment.
 		if g := s.active; g == nil || n > g.alloc-g.synced || r.used > s.opts.MaxBytes {
@@ -80,11 +84,11 @@ func (s *Spool) waitForRoom(ctx context.Context, n int64) error {
 	}
 }
 
-// noSpace notes that the disk refused a write: what was known about its room is void.
+// noSpace notes that the disk refused a write, whatever it said was free.
 func (s *Spool) noSpace() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.room.asked, s.room.free, s.room.usedAt = time.Now(), 0, s.room.used
+	s.room.refused = time.Now()
 }
 
 // makeRoom lets go of the active segment where everything in it was released.
