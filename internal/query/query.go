@@ -44,12 +44,23 @@ func (r *Reader) Find(ctx context.Context, bucket, key string) (record.Entry, bo
 	if key == "" {
 		return record.Entry{}, false, nil
 	}
+	var aside record.Entry
 	if r.pending != nil {
-		if e, ok, err := r.pending.Lookup(ctx, bucket, key); ok || err != nil {
+		e, ok, err := r.pending.Lookup(ctx, bucket, key)
+		if err != nil || ok && e.Seq > r.pending.Released() {
 			return e, ok, err
 		}
+		aside = e // or nothing
 	}
-	stored := r.layout.Key(bucket, key)
+	e, found, err := r.findStored(ctx, bucket, r.layout.Key(bucket, key))
+	if err == nil && aside.Seq > e.Seq {
+		return aside, true, nil
+	}
+	return e, found, err
+}
+
+// findStored is the newest object of a stored key and its variants.
+func (r *Reader) findStored(ctx context.Context, bucket, stored string) (record.Entry, bool, error) {
 	newest, found, err := r.head(ctx, bucket, stored)
 	if err != nil {
 		return record.Entry{}, false, err

@@ -23,7 +23,8 @@ import (
 	"indelible/internal/store/dir"
 )
 
-// pending is a spool in memory: what was sent and is not released.
+// pending is a spool in memory: what was sent and is not released, or was set
+// aside. Under 0 is the newest seq released.
 type pending map[record.Seq]sent
 
 type sent struct {
@@ -42,7 +43,7 @@ func (closer) Close() error { return nil }
 func (p pending) newest(bucket string) map[string]sent {
 	m := map[string]sent{}
 	for _, seq := range slices.Sorted(maps.Keys(p)) {
-		if s := p[seq]; s.info.Bucket == bucket {
+		if s := p[seq]; seq > 0 && s.info.Bucket == bucket {
 			m[s.info.Key] = s
 		}
 	}
@@ -69,6 +70,8 @@ func (p pending) Keys(_ context.Context, bucket, prefix, after string) iter.Seq2
 		}
 	}
 }
+
+func (p pending) Released() record.Seq { return p[0].info.Seq }
 
 func (p pending) Buckets(context.Context) iter.Seq2[record.Bucket, error] {
 	return func(func(record.Bucket, error) bool) {}
@@ -114,6 +117,7 @@ func (w *world) deliver(seq record.Seq) {
 		_, err := w.store.Put(w.t.Context(), o)
 		if err == nil {
 			delete(w.pending, seq)
+			w.pending[0] = sent{info: record.Info{Seq: max(seq, w.pending.Released())}}
 			return
 		}
 		if store.ClassOf(err) != store.Exists {
@@ -371,5 +375,20 @@ func TestDetail(t *testing.T) {
 		if err != nil || item.Seq != 1 || item.State != record.Stored {
 			t.Errorf("%+v, %v", item, err)
 		}
+	}
+}
+
+// A record that was set aside does not hide a newer one that was stored and released.
+func TestAsideDoesNotHideTheNewer(t *testing.T) {
+	w := newWorld(t, "")
+	w.send("b", "k", "older, set aside")
+	w.deliver(w.send("b", "k", "newer"))
+	if got := w.find("b", "k"); got != "newer" {
+		t.Errorf("got %q", got)
+	}
+	w.send("b", "other", "set aside")
+	w.deliver(w.send("b", "else", "x"))
+	if got := w.find("b", "other"); got != "set aside" {
+		t.Errorf("got %q", got)
 	}
 }
