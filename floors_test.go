@@ -43,6 +43,7 @@ var floors = map[string]int{
 	"internal/web":            7,
 
 	"":                8,
+	"s3store":         9,
 	"internal/daemon": 9,
 	"cmd/indelible":   10,
 }

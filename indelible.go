@@ -215,11 +215,9 @@ func (l *Log) Wait(ctx context.Context, r Receipt) error {
 	}
 }
 
-// state looks a record up in the spool: what is not there any more is stored.
+// state looks a record up in the spool: what was released and not set aside is stored.
 func (l *Log) state(ctx context.Context, seq record.Seq) (State, error) {
-	if seq > l.spool.Released() {
-		return record.Pending, nil
-	}
+	released := l.spool.Released()
 	for aside, err := range l.spool.Aside(ctx) {
 		if err != nil {
 			return "", fmt.Errorf("wait: %w", err)
@@ -230,6 +228,9 @@ func (l *Log) state(ctx context.Context, seq record.Seq) (State, error) {
 		if aside.Seq == seq {
 			return aside.State, nil
 		}
+	}
+	if seq > released {
+		return record.Pending, nil
 	}
 	return Stored, nil
 }

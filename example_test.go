@@ -1,0 +1,77 @@
+package indelible_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"indelible"
+)
+
+// The asynchronous path: Append returns once the record is on the disk, and
+// its delivery follows.
+func Example() {
+	dir, err := os.MkdirTemp("", "audit")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	ctx, stop := context.WithCancel(context.Background())
+	audit, err := indelible.Open(ctx, indelible.Options{Dir: dir})
+	if err != nil {
+		log.Fatal(err)
+	}
+	done := make(chan error)
+	go func() { done <- audit.Run(ctx) }()
+
+	receipt, err := audit.Append(ctx, indelible.Record{ID: "chatcmpl-1", Body: strings.NewReader(`{"model":"gpt"}`)})
+	if err != nil {
+		log.Fatal(err) // not durable: the caller still has the record
+	}
+	fmt.Println("record", receipt.Seq, "is on the disk")
+
+	// At the end: wait for the delivery, then end Run.
+	if err := audit.Close(ctx); err != nil {
+		log.Fatal(err)
+	}
+	stop()
+	fmt.Println(<-done)
+	// Output:
+	// record 1 is on the disk
+	// <nil>
+}
+
+// The synchronous path: Wait returns once the record is in the store.
+func ExampleLog_Wait() {
+	dir, err := os.MkdirTemp("", "audit")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	ctx, stop := context.WithTimeout(context.Background(), time.Minute)
+	defer stop()
+	audit, err := indelible.Open(ctx, indelible.Options{Dir: dir, Prefix: "llm"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	go audit.Run(ctx)
+
+	began := time.Date(2026, 11, 22, 1, 2, 3, 4000, time.UTC)
+	receipt, err := audit.Append(ctx, indelible.Record{ID: "chatcmpl-1", Time: began, Body: strings.NewReader(`{}`)})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := audit.Wait(ctx, receipt); err != nil {
+		log.Fatal(err)
+	}
+	found, _ := filepath.Glob(filepath.Join(dir, "store/llm/*/*"))
+	fmt.Println(strings.TrimPrefix(found[0], filepath.Join(dir, "store")+"/"))
+	if err := audit.Close(ctx); err != nil {
+		log.Fatal(err)
+	}
+	// Output: llm/2026-11-22/time-01-02-03-000004_chatcmpl-1.json
+}
