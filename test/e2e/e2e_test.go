@@ -86,9 +86,10 @@ func (r result) String() string {
 }
 
 func through(t *testing.T, python string) result {
+	binary := build(t)
 	s3 := testserver.Versitygw(t)
 	server, proxy := failing(t, s3, faults(faultSeconds*time.Second))
-	d := &serve{t: t, binary: build(t), dir: t.TempDir(), s3: s3, endpoint: "http://" + server.Addr, door: freeAddr(t)}
+	d := &serve{t: t, binary: binary, dir: t.TempDir(), s3: s3, endpoint: "http://" + server.Addr, door: freeAddr(t)}
 	d.start()
 	tap := newTap(t, d.door)
 
