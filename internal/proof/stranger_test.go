@@ -34,7 +34,7 @@ func meetStrangers(t *testing.T) strangers {
 }
 
 // judge lays the bucket out as files, without its prefix, and asks both.
-func (s strangers) judge(t *testing.T, b *bench) (fsck, python error, said string) {
+func (s strangers) judge(t *testing.T, b *bench) (said string, fsck, python error) {
 	t.Helper()
 	top := t.TempDir()
 	for _, k := range b.st.keys() {
@@ -46,12 +46,12 @@ func (s strangers) judge(t *testing.T, b *bench) (fsck, python error, said strin
 	b.do(os.WriteFile(vkey, []byte(b.key.Public()+"\n"), 0o600))
 	out1, fsck := exec.CommandContext(t.Context(), s.fsck, filepath.Join(top, "_indelible", "test-log"), b.key.Public()).CombinedOutput()
 	out2, python := exec.CommandContext(t.Context(), s.python, "../../docs/verify.py", top, vkey).CombinedOutput()
-	return fsck, python, string(out1) + string(out2)
+	return string(out1) + string(out2), fsck, python
 }
 
 func (s strangers) accept(t *testing.T, b *bench) {
 	t.Helper()
-	if fsck, python, said := s.judge(t, b); fsck != nil || python != nil {
+	if said, fsck, python := s.judge(t, b); fsck != nil || python != nil {
 		t.Errorf("fsck: %v, verify.py: %v\n%s", fsck, python, said)
 	}
 }
@@ -74,7 +74,7 @@ func TestStrangersAccept(t *testing.T) {
 		b.do(l.Stop(t.Context()))
 		s.accept(t, b)
 		b.key = old
-		if _, python, said := s.judge(t, b); python != nil {
+		if said, _, python := s.judge(t, b); python != nil {
 			t.Errorf("with the key before the change: %v\n%s", python, said)
 		}
 	})
@@ -143,7 +143,7 @@ func TestStrangersRefuse(t *testing.T) {
 		b := *pristine
 		b.t, b.st = t, pristine.st.clone()
 		c.tamper(&b)
-		fsck, python, said := s.judge(t, &b)
+		said, fsck, python := s.judge(t, &b)
 		if python == nil || (fsck == nil) == c.fsck {
 			t.Errorf("%s: fsck: %v, verify.py: %v\n%s", name, fsck, python, said)
 		}
