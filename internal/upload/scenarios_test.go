@@ -252,6 +252,7 @@ func TestLostBodyAlone(t *testing.T) {
 func longOutage(t *testing.T, f fault) {
 	w := newWorld(t, "")
 	w.bucket.latency = 50 * time.Millisecond
+	w.opts.MaxRecords = 1000
 	var down atomic.Bool
 	w.bucket.script = func(string, string) fault {
 		if down.Load() {
@@ -268,7 +269,7 @@ func longOutage(t *testing.T, f fault) {
 	w.src.add("b", "single", "x")
 	down.Store(true)
 	time.Sleep(10 * time.Minute)
-	for i := range 20000 {
+	for i := range 3000 {
 		w.src.add("b", fmt.Sprint("k", i), fmt.Sprint(i))
 	}
 	time.Sleep(time.Hour)
