@@ -41,7 +41,7 @@ func (f flaky) Put(ctx context.Context, o store.Object) (store.Info, error) {
 // Spool, store and transparency log as they run together, with crashes and
 // faults at random moments: in the end the verifier finds every record.
 func TestProvenDelivery(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(8) {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { provenDelivery(t, seed) })
 		})

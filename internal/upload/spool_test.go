@@ -28,7 +28,7 @@ var _ upload.Source = (*spool.Spool)(nil)
 // The real spool on a disk that forgets what was not synced, and a store that
 // fails: after crashes at random moments every acked record has exactly one object.
 func TestSpoolCrashes(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range uint64(16) {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { spoolCrashes(t, seed) })
 		})
