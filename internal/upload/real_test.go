@@ -90,7 +90,7 @@ func TestToS3ThroughFaults(t *testing.T) {
 	t.Setenv("AWS_ACCESS_KEY_ID", server.Access)
 	t.Setenv("AWS_SECRET_ACCESS_KEY", server.Secret)
 	open := func(endpoint string) store.Store {
-		s, err := s3.Open(t.Context(), s3.Config{Bucket: server.Bucket, Endpoint: endpoint, Region: server.Region, AttemptTimeout: time.Second})
+		s, err := s3.Open(t.Context(), s3.Config{Bucket: server.Bucket, Endpoint: endpoint, Region: server.Region, AttemptTimeout: 400 * time.Millisecond})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -111,8 +111,8 @@ func TestToS3ThroughFaults(t *testing.T) {
 		}
 	}
 	proxy.Set(rules...)
-	for i := range 400 {
-		w.src.add("b", fmt.Sprintf("k%d.json", i%350), fmt.Sprintf("body %d", i))
+	for i := range 300 {
+		w.src.add("b", fmt.Sprintf("k%d.json", i%260), fmt.Sprintf("body %d", i))
 	}
 	for range 4 {
 		w.start()
