@@ -25,8 +25,8 @@ func (s *Spool) Append(ctx context.Context, r record.Record) (record.Receipt, er
 	if s.opts.ReadOnly {
 		return record.Receipt{}, fmt.Errorf("append: %w: the spool is open for reading only", record.ErrClosed)
 	}
-	if r.Door == "" || r.Key == "" || len(r.Key) > record.MaxKey || len(r.Door)+len(r.Source)+len(r.Bucket) > 16<<10 {
-		return record.Receipt{}, fmt.Errorf("append: %w: key or names", record.ErrInvalid)
+	if err := checkNames(r); err != nil {
+		return record.Receipt{}, fmt.Errorf("append: %w", err)
 	}
 	in, err := s.intake(ctx, r)
 	if err != nil {
