@@ -1,0 +1,138 @@
+package jsonapi
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"time"
+)
+
+// body stands in front of a request's body and ends senders that are too slow.
+// It belongs to the goroutine that serves the request.
+type body struct {
+	src     io.ReadCloser
+	conn    *http.ResponseController
+	expects bool // the sender waits for 100 Continue before it sends
+	none    bool // the request has no body
+
+	patience time.Duration
+	minRate  int64
+
+	started  time.Time // of the first read
+	n        int64     // bytes read
+	deadline time.Time // set on the connection; zero for none
+	ended    bool      // read to io.EOF
+	failed   error     // came instead: nothing more will
+}
+
+func newBody(d *Door, w http.ResponseWriter, r *http.Request) *body {
+	return &body{
+		src: r.Body, conn: http.NewResponseController(w),
+		expects: r.Header.Get("Expect") != "", none: r.ContentLength == 0,
+		patience: d.patience, minRate: d.minRate,
+	}
+}
+
+// Read implements io.Reader. What ends it other than io.EOF is a refusal.
+func (b *body) Read(p []byte) (int, error) {
+	if b.ended {
+		return 0, io.EOF
+	}
+	if b.failed != nil {
+		return 0, b.failed
+	}
+	if !b.none {
+		b.extend()
+	}
+	n, err := b.src.Read(p)
+	b.n += int64(n)
+	switch {
+	case err == io.EOF:
+		b.ended = true
+		b.clear()
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		b.failed = tooSlow(err)
+		err = b.failed
+	case err != nil:
+		b.failed = incomplete(err)
+		err = b.failed
+	}
+	return n, err
+}
+
+// finish reads on to the end, where a decoder stopped before it, and says
+// whether the body was whole: a compressed stream can end earlier.
+func (b *body) finish() error {
+	for !b.ended {
+		var rest [512]byte
+		if _, err := b.Read(rest[:]); err != nil && err != io.EOF {
+			return err
+		}
+	}
+	return nil
+}
+
+// extend moves the deadlines of the connection on. Both are absolute: what is
+// allowed follows from how much has come, so a sender cannot buy time with
+// single bytes.
+func (b *body) extend() {
+	now := time.Now()
+	if b.started.IsZero() {
+		b.started = now
+	}
+	limit := b.started.Add(b.patience + time.Duration(float64(b.n)/float64(b.minRate)*float64(time.Second)))
+	if pause := now.Add(b.patience); pause.Before(limit) {
+		limit = pause
+	}
+	if late := limit.Sub(b.deadline); late < time.Second && late > -time.Second {
+		return
+	}
+	if !b.deadline.IsZero() {
+		// A long body: the time to write the answer begins when it ends.
+		_ = b.conn.SetWriteDeadline(limit.Add(time.Minute)) // not supported: no server, no slow sender
+	}
+	b.deadline = limit
+	_ = b.conn.SetReadDeadline(limit)
+}
+
+// clear takes the deadline back: from now on a read of the connection only
+// waits for the next request.
+func (b *body) clear() {
+	if !b.deadline.IsZero() {
+		b.deadline = time.Time{}
+		_ = b.conn.SetReadDeadline(time.Time{})
+	}
+}
+
+// Close implements io.Closer.
+func (b *body) Close() error { return b.src.Close() }
+
+// Bounds of what is read of a body that was refused.
+const (
+	maxDrain   = 1 << 20
+	drainTime  = 5 * time.Second
+	lingerTime = 100 * time.Millisecond
+)
+
+// settle brings the connection of a refused request in order: it reads what is
+// left of the body, if that is at most so many bytes and comes soon. It reports
+// whether the connection can serve another request.
+func (b *body) settle(most int64) bool {
+	switch {
+	case b.none || b.ended:
+		return true
+	case b.failed != nil || b.expects && b.n == 0:
+		// Reading now would ask for the body. net/http waits for it all the same
+		// when it closes the connection; this is how long.
+		_ = b.conn.SetReadDeadline(time.Now().Add(lingerTime))
+		return false
+	}
+	_ = b.conn.SetReadDeadline(time.Now().Add(drainTime))
+	_, err := io.CopyN(io.Discard, b.src, most)
+	if err != io.EOF {
+		return false
+	}
+	_ = b.conn.SetReadDeadline(time.Time{})
+	return true
+}
