@@ -32,10 +32,9 @@ const (
 	syncOK       = 150
 )
 
-// faults are S3's, for faultSeconds: about half of the PUTs go wrong.
-func faults(last time.Duration) []faultproxy.Rule {
-	var rules []faultproxy.Rule
-	for _, r := range []faultproxy.Rule{
+// faults are S3's: more than half of the PUTs go wrong.
+func faults() []faultproxy.Rule {
+	return []faultproxy.Rule{
 		{Fault: faultproxy.SlowDown, Percent: 20},
 		{Fault: faultproxy.Internal, Percent: 15},
 		{Fault: faultproxy.StoredThen500, Percent: 6},
@@ -45,11 +44,7 @@ func faults(last time.Duration) []faultproxy.Rule {
 		{Fault: faultproxy.NoAnswer, Percent: 2},
 		{Fault: faultproxy.StoredThenNoAnswer, Percent: 2},
 		{Fault: faultproxy.HTML503, Percent: 2},
-	} {
-		r.Until = last
-		rules = append(rules, r)
 	}
-	return rules
 }
 
 // key is what LiteLLM's keys look like.
@@ -88,12 +83,13 @@ func (r result) String() string {
 func through(t *testing.T, python string) result {
 	binary := build(t)
 	s3 := testserver.Versitygw(t)
-	server, proxy := failing(t, s3, faults(faultSeconds*time.Second))
+	server, proxy := failing(t, s3)
 	d := &serve{t: t, binary: binary, dir: t.TempDir(), s3: s3, endpoint: "http://" + server.Addr, door: freeAddr(t)}
 	d.start()
 	tap := newTap(t, d.door)
 
 	loads := startLoads(t, python, tap.URL, "indelible", "AKIDLITELLM", "sender's secret")
+	tap.waitFirst(t) // Python takes its time to start
 	for range 2 {
 		time.Sleep(callSeconds * time.Second / 3) // in the middle of the load
 		d.kill()
@@ -105,6 +101,9 @@ func through(t *testing.T, python string) result {
 
 	got := objects(t, filepath.Join(s3.Root, s3.Bucket))
 	acked := tap.acked()
+	if shown := proxy.Injected(); shown[faultproxy.SlowDown] == 0 || shown[faultproxy.StoredThen500] == 0 {
+		t.Errorf("S3 did not fail: %v", shown)
+	}
 	compare(t, acked, got)
 	for name := range got {
 		if !key.MatchString(name) {
@@ -118,7 +117,7 @@ func through(t *testing.T, python string) result {
 
 func direct(t *testing.T, python string) result {
 	s3 := testserver.Versitygw(t)
-	server, _ := failing(t, s3, faults(faultSeconds*time.Second))
+	server, _ := failing(t, s3)
 	answered := startLoads(t, python, "http://"+server.Addr, s3.Bucket, s3.Access, s3.Secret).wait()
 	return result{name: "by itself", answered: answered, recorded: len(objects(t, filepath.Join(s3.Root, s3.Bucket)))}
 }
@@ -314,18 +313,33 @@ func build(t *testing.T) string {
 	return binary
 }
 
-func failing(t *testing.T, s3 *testserver.Server, rules []faultproxy.Rule) (*faultproxy.Server, *faultproxy.Proxy) {
+// failing is the S3 server behind a proxy that fails for faultSeconds from the first PUT on.
+func failing(t *testing.T, s3 *testserver.Server) (*faultproxy.Server, *faultproxy.Proxy) {
 	t.Helper()
 	target, err := url.Parse(s3.Endpoint)
 	if err != nil {
 		t.Fatal(err)
 	}
-	proxy := faultproxy.New(target, 7, rules...)
+	proxy := faultproxy.New(target, 7, faults()...)
 	server, err := faultproxy.Listen("127.0.0.1:0", proxy)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Close)
+	go func() {
+		for proxy.Requests()["PUT"] == 0 {
+			select {
+			case <-t.Context().Done():
+				return
+			case <-time.After(100 * time.Millisecond):
+			}
+		}
+		select {
+		case <-t.Context().Done():
+		case <-time.After(faultSeconds * time.Second):
+			proxy.Set() // it is well again
+		}
+	}()
 	return server, proxy
 }
 

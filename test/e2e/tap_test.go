@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // tap stands between a sender and the door and notes what was acked: the
@@ -61,6 +62,16 @@ func newTap(t *testing.T, door string) *tap {
 	t.Cleanup(tp.Close)
 	t.Cleanup(transport.CloseIdleConnections)
 	return tp
+}
+
+// waitFirst waits for the first ack.
+func (tp *tap) waitFirst(t *testing.T) {
+	t.Helper()
+	for deadline := time.Now().Add(2 * time.Minute); len(tp.acked()) == 0; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("LiteLLM sends nothing")
+		}
+	}
 }
 
 func (tp *tap) acked() map[string]string {
