@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -98,11 +99,11 @@ func checkImport(t *testing.T, dir string, floor int, file, imp string) {
 		return
 	}
 	for _, w := range walls {
-		if strings.HasPrefix(imp, w.prefix) && !contains(w.rooms, dir) {
+		if strings.HasPrefix(imp, w.prefix) && !slices.Contains(w.rooms, dir) {
 			t.Errorf("%s imports %s: only %v may, because %s", file, imp, w.rooms, w.why)
 		}
 	}
-	if contains(standardOnly, dir) && strings.Contains(strings.SplitN(imp, "/", 2)[0], ".") {
+	if slices.Contains(standardOnly, dir) && strings.Contains(strings.SplitN(imp, "/", 2)[0], ".") {
 		t.Errorf("%s imports %s: %s keeps to the standard library", file, imp, dir)
 	}
 }
@@ -164,13 +165,4 @@ func goFiles(t *testing.T) map[string][]string {
 		t.Fatal(err)
 	}
 	return dirs
-}
-
-func contains(list []string, s string) bool {
-	for _, l := range list {
-		if l == s {
-			return true
-		}
-	}
-	return false
 }
