@@ -44,8 +44,8 @@ func failed(name, remedy, format string, args ...any) Check {
 
 // Doctor examines what serve would stand on with this configuration, and
 // reports each finding as it comes. Where a daemon runs on the data directory,
-// the lock and the ports are its own. It writes two small files next to or in
-// the data directory and removes them, and nothing else on this machine.
+// the lock and the ports are its own. On this machine it leaves nothing
+// behind; in a bucket, one small object.
 func Doctor(ctx context.Context, l *Loaded, report func(Check)) {
 	c := &l.Config
 	running, alive := daemonAlive(ctx, c.Data)

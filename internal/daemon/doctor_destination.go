@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"os"
 	"time"
 
+	"indelible/internal/disk/osdisk"
 	"indelible/internal/layout"
 	"indelible/internal/record"
 	"indelible/internal/store"
+	"indelible/internal/store/dir"
 	"indelible/internal/upload"
 )
 
@@ -21,32 +24,65 @@ const (
 
 // checkDestination asks the store what an upload would meet.
 func checkDestination(ctx context.Context, l *Loaded, report func(Check)) {
-	const name = "destination"
-	url := l.Config.Destination.URL
-	d, err := openDestination(ctx, &l.Config, false)
+	loc, err := ParseLocation(l.Config.Destination.URL)
 	if err != nil {
-		report(failed(name, "give the user of serve this place, or choose another with --to", "%v", err))
+		report(failed("destination", "choose another with --to", "%v", err))
+		return
+	}
+	if loc.Bucket == "" {
+		checkDirectory(ctx, loc.Dir, report)
+		return
+	}
+	d, err := openDestination(ctx, &l.Config, true)
+	if err != nil {
+		report(failed("destination", "mend the configuration", "%v", err))
 		return
 	}
 	defer func() { _ = d.close() }()
 	if err := ask(ctx, func(ctx context.Context) error { return probeErr(ctx, d.store) }); err != nil {
-		report(failed(name, cure(err), "%s cannot be listed: %v", url, err))
+		report(failed("destination", cure(err), "%s cannot be listed: %v", l.Config.Destination.URL, err))
 		return
 	}
-	report(good(name, "%s can be listed", url))
-
-	// The second Put of the same key has to be refused: that is what makes a
-	// retry after an ambiguous answer safe.
+	report(good("destination", "%s can be listed", l.Config.Destination.URL))
 	key := d.objects.Base() + checkObject
-	first := ask(ctx, func(ctx context.Context) error { return putCheck(ctx, d.store, key, "written by indelible doctor\n") })
+	checkWrites(ctx, d.store, key, key+" is left there", report)
+}
+
+// checkDirectory tries the directory store in a place of its own, beside or in
+// the directory, and leaves nothing there.
+func checkDirectory(ctx context.Context, root string, report func(Check)) {
+	const remedy = "give the user of serve this directory, or choose another with --to"
+	if info, err := os.Stat(root); err == nil && !info.IsDir() {
+		report(failed("destination", "choose another with --to", "%s is no directory", root))
+		return
+	}
+	temp, err := os.MkdirTemp(existing(root), ".indelible-doctor-*")
+	if err != nil {
+		report(failed("destination", remedy, "%v", err))
+		return
+	}
+	defer func() { _ = os.RemoveAll(temp) }()
+	fsys, err := osdisk.Open(temp)
+	if err != nil {
+		report(failed("destination", remedy, "%v", err))
+		return
+	}
+	defer func() { _ = fsys.Close() }()
+	report(good("destination", "the directory %s can be written", root))
+	checkWrites(ctx, dir.Open(fsys), checkObject, "nothing is left there", report)
+}
+
+// checkWrites stores an object, and tries to store another under the same key:
+// that one has to be refused, which is what makes a retry after an ambiguous
+// answer safe.
+func checkWrites(ctx context.Context, s store.Store, key, left string, report func(Check)) {
+	first := ask(ctx, func(ctx context.Context) error { return putCheck(ctx, s, key, "written by indelible doctor\n") })
 	if first != nil && store.ClassOf(first) != store.Exists {
 		report(failed("writes", cure(first), "an object cannot be stored: %v", first))
 		return
 	}
-	report(good("writes", "objects can be stored (%s is left there)", key))
-	second := ask(ctx, func(ctx context.Context) error {
-		return putCheck(ctx, d.store, key, "written again by indelible doctor\n")
-	})
+	report(good("writes", "objects can be stored (%s)", left))
+	second := ask(ctx, func(ctx context.Context) error { return putCheck(ctx, s, key, "written again by indelible doctor\n") })
 	switch {
 	case second == nil:
 		report(failed("conditional", "use a store that honours If-None-Match: *", "the store overwrites what must not be overwritten"))

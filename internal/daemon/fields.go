@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"strings"
+	"time"
 
 	"indelible/internal/proof"
 )
@@ -50,7 +51,7 @@ func (c *Config) fields() []Field {
 
 		{Path: "doors.s3.listen", Flag: "s3", Arg: "ADDR|off", Env: "INDELIBLE_S3", Usage: "address of the S3 door", value: addrValue{&s3.Listen}},
 		{Path: "doors.s3.keys", Env: "INDELIBLE_S3_KEYS", Usage: "access keys of senders, id:secret", secret: true, value: keysValue{&s3.Keys}},
-		{Path: "doors.s3.max_hold", Usage: "how long a PUT waits for room before it is refused", value: durationValue{&s3.MaxHold, 0}},
+		{Path: "doors.s3.max_hold", Usage: "how long a PUT waits for room before it is refused", value: durationValue{&s3.MaxHold, time.Millisecond}},
 		{Path: "doors.s3.trust", Usage: "do not check signatures, also beyond loopback", value: boolValue{&s3.Trust}},
 		{Path: "doors.s3.bucket", Usage: "bucket of bucket-less requests", value: textValue{p: &s3.Bucket, ok: notEmpty}},
 		{Path: "doors.s3.domains", Usage: "domains of virtual-hosted requests", value: listValue{&s3.Domains}},
@@ -65,7 +66,7 @@ func (c *Config) fields() []Field {
 		{Path: "log.level", Flag: "log-level", Arg: "LEVEL", Usage: "debug, info, warn or error", value: textValue{p: &c.Log.Level, pick: []string{"debug", "info", "warn", "error"}}},
 		{Path: "spool.max_bytes", Flag: "max-spool", Arg: "SIZE", Env: "INDELIBLE_MAX_SPOOL", Usage: "bound of the spool; 0: the disk, less the reserve", value: sizeValue{&spool.MaxBytes, 0}},
 		{Path: "spool.segment_bytes", Usage: "size of one segment file", value: sizeValue{&spool.SegmentBytes, 64 << 10}},
-		{Path: "spool.reserve_bytes", Usage: "what is left free on the disk", value: sizeValue{&spool.ReserveBytes, 0}},
+		{Path: "spool.reserve_bytes", Usage: "what is left free on the disk", value: sizeValue{&spool.ReserveBytes, 1}},
 		{Path: "upload.attempt_timeout", Usage: "bound of one attempt", value: durationValue{&c.Upload.AttemptTimeout, 1}},
 		{Path: "upload.backoff_min", Usage: "first wait after a failure", value: durationValue{&c.Upload.BackoffMin, 1}},
 		{Path: "upload.backoff_max", Usage: "longest wait after a failure", value: durationValue{&c.Upload.BackoffMax, 1}},

@@ -63,9 +63,9 @@ func LiteLLM(l *Loaded) (string, error) {
 
 // liteLLM is the block for the S3 door at url. Secrets stay in the environment.
 func liteLLM(url string, c *Config) string {
-	id, secret := "any", "any"
+	id, secret := "any", "any # not checked here, but LiteLLM wants one"
 	if len(c.Doors.S3.Keys) > 0 {
-		id, secret = c.Doors.S3.Keys[0].ID, "os.environ/INDELIBLE_SECRET"
+		id, secret = c.Doors.S3.Keys[0].ID, "os.environ/INDELIBLE_SECRET # the secret of that key, in LiteLLM's environment"
 	}
 	return fmt.Sprintf(`litellm_settings:
   callbacks: ["s3_v2"]
