@@ -2,6 +2,7 @@ package s3api_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"indelible/internal/ingest/s3api"
+	"indelible/internal/record"
 )
 
 // serve runs a door's server on a loopback port until the test ends.
@@ -164,6 +166,29 @@ func TestBodyCutShortIsNotAcked(t *testing.T) {
 	}
 	if len(m.entries) != 0 || d.Stats().Acked != 0 {
 		t.Errorf("%d records kept", len(m.entries))
+	}
+}
+
+// A record that arrived whole is kept, also when its sender does not wait for the answer.
+func TestSenderGoesAway(t *testing.T) {
+	sealed, gone := make(chan struct{}), make(chan error)
+	m := &memory{before: func(ctx context.Context, _ record.Record) error {
+		close(sealed)
+		select {
+		case <-ctx.Done():
+			gone <- context.Cause(ctx)
+			return ctx.Err()
+		case <-time.After(100 * time.Millisecond): // the server notices at once
+			gone <- nil
+			return nil
+		}
+	}}
+	w := dial(t, serve(t, newDoor(t, m)))
+	w.send("PUT /audit/k HTTP/1.1\nHost: x\nContent-Length: 5\n\nhello")
+	<-sealed
+	w.Close()
+	if err := <-gone; err != nil {
+		t.Errorf("the append was ended: %v", err)
 	}
 }
 
