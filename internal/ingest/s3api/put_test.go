@@ -181,7 +181,8 @@ func (s *slowReader) Read(p []byte) (int, error) {
 }
 
 func TestHoldDoesNotCountTheSender(t *testing.T) {
-	d := newDoor(t, &memory{}, func(o *s3api.Options) { o.MaxHold = 20 * time.Millisecond })
+	m := &memory{before: func(ctx context.Context, _ record.Record) error { return ctx.Err() }}
+	d := newDoor(t, m, func(o *s3api.Options) { o.MaxHold = 20 * time.Millisecond })
 	r := httptest.NewRequest("PUT", "/audit/k", &slowReader{strings.NewReader("x"), 60 * time.Millisecond})
 	w := httptest.NewRecorder()
 	d.ServeHTTP(w, r)

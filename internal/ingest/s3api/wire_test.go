@@ -231,7 +231,9 @@ func TestSlowSenderIsCut(t *testing.T) {
 func TestConnectionAfterRefusal(t *testing.T) {
 	m := &memory{}
 	w := dial(t, serve(t, newDoor(t, m)))
-	w.send("PUT /audit/k?uploadId=1&partNumber=1 HTTP/1.1\nHost: x\nContent-Length: 5\n\nhelloPUT /audit/k2 HTTP/1.1\nHost: x\nContent-Length: 2\n\nhi")
+	const size = 600 << 10 // more than net/http would read by itself
+	w.send("PUT /audit/k?uploadId=1&partNumber=1 HTTP/1.1\nHost: x\nContent-Length: %d\n\n%sPUT /audit/k2 HTTP/1.1\nHost: x\nContent-Length: 2\n\nhi",
+		size, strings.Repeat("x", size))
 	status, headers := w.head()
 	if status != "HTTP/1.1 501 Not Implemented" || has(headers, "Connection: close") {
 		t.Fatal(status, headers)
