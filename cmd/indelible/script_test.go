@@ -83,6 +83,7 @@ func ready(ts *testscript.TestScript, neg bool, args []string) {
 		return errors.Join(resp.Body.Close()) == nil && resp.StatusCode == http.StatusOK
 	})
 	ts.Setenv("S3", r.S3)
+	ts.Setenv("HTTP", r.HTTP)
 	ts.Setenv("ADMIN", r.Admin)
 	ts.Setenv("PID", strconv.Itoa(r.PID))
 }

@@ -64,9 +64,22 @@ type S3Key struct{ ID, Secret string }
 
 // HTTPDoor takes JSON records and OTLP.
 type HTTPDoor struct {
-	Listen string   // doors.http.listen: host:port, or off
-	Tokens []string // doors.http.tokens: bearer tokens; none: loopback only
-	TLS    TLS      // doors.http.tls
+	Listen     string        // doors.http.listen: host:port, or off
+	Tokens     []string      // doors.http.tokens: bearer tokens; none: loopback only
+	MaxRequest int64         // doors.http.max_request: bytes of one request, decoded
+	MaxHold    time.Duration // doors.http.max_hold: how long a request waits for room before 503
+	Bucket     string        // doors.http.bucket: the records are kept as if sent to this bucket of the S3 door
+	LiteLLM    LiteLLMKeys   // doors.http.litellm
+	TLS        TLS           // doors.http.tls
+}
+
+// LiteLLMKeys says how the keys of LiteLLM's payloads are made: as LiteLLM's
+// s3_v2 callback makes them under the s3_callback_params of these names.
+type LiteLLMKeys struct {
+	Path       string // doors.http.litellm.path: s3_path
+	TeamPrefix bool   // doors.http.litellm.team_prefix: s3_use_team_prefix
+	KeyPrefix  bool   // doors.http.litellm.key_prefix: s3_use_key_prefix
+	Partition  string // doors.http.litellm.partition: s3_partition_granularity, day or hour
 }
 
 // ProxyDoor records the calls it forwards to model providers.
@@ -135,7 +148,7 @@ func Default() Config {
 		Layout: "object",
 		Doors: Doors{
 			S3:    S3Door{Listen: "127.0.0.1:9000", MaxHold: 20 * time.Second, Bucket: "default"},
-			HTTP:  HTTPDoor{Listen: "127.0.0.1:4318"},
+			HTTP:  HTTPDoor{Listen: "127.0.0.1:4318", MaxRequest: 64 << 20, MaxHold: 20 * time.Second, LiteLLM: LiteLLMKeys{Partition: "day"}},
 			Proxy: ProxyDoor{Listen: "127.0.0.1:4100"},
 		},
 		Admin:    Admin{Listen: "127.0.0.1:9001"},

@@ -83,7 +83,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 // Every line that the doctor can write has its row.
 func TestChecksAreDocumented(t *testing.T) {
 	doc := readDoc(t, "operations.md")
-	l, err := Load(Input{Flags: map[string]string{"data": filepath.Join(t.TempDir(), "data"), "s3": "127.0.0.1:0", "admin": "127.0.0.1:0"}, Env: environment(nil)})
+	l, err := Load(Input{Flags: map[string]string{"data": filepath.Join(t.TempDir(), "data"), "s3": "127.0.0.1:0", "http": "127.0.0.1:0", "admin": "127.0.0.1:0"}, Env: environment(nil)})
 	if err != nil {
 		t.Fatal(err)
 	}

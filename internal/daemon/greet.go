@@ -18,6 +18,8 @@ func (d *daemon) greet(w io.Writer) {
 		case "s3":
 			s3 = s.at.url(s.ln)
 			fmt.Fprintf(&b, "  S3 door      %s  (%s)\n", s3, signatures(c.Doors.S3))
+		case "http":
+			fmt.Fprintf(&b, "  HTTP door    %s  (POST /v1/records; %s)\n", s.at.url(s.ln), tokens(c.Doors.HTTP))
 		case "admin":
 			fmt.Fprintf(&b, "  admin        %s  (/metrics, /readyz)\n", s.at.url(s.ln))
 		}
@@ -40,6 +42,16 @@ func signatures(s S3Door) string {
 		return "1 access key"
 	}
 	return fmt.Sprintf("%d access keys", len(s.Keys))
+}
+
+func tokens(h HTTPDoor) string {
+	switch len(h.Tokens) {
+	case 0:
+		return "no token: loopback only"
+	case 1:
+		return "1 token"
+	}
+	return fmt.Sprintf("%d tokens", len(h.Tokens))
 }
 
 // LiteLLM is the block of LiteLLM's config.yaml that sends its audit log to the

@@ -29,7 +29,7 @@ func (c *Config) listeners() []listener {
 func (c *Config) open() []listener {
 	var open []listener
 	for _, l := range c.listeners() {
-		if l.addr != off && (l.name == "s3" || l.name == "admin") {
+		if l.addr != off && l.name != "proxy" {
 			open = append(open, l)
 		}
 	}

@@ -82,7 +82,13 @@ doors:
     bucket: dflt
     domains: [s3.internal, logs.local]
     tls: {cert: c.pem, key: k.pem}
-  http: {listen: off, tokens: [t1, "t,2"]}
+  http:
+    listen: off
+    tokens: [t1, "t,2"]
+    max_request: 1MiB
+    max_hold: 3s
+    bucket: audit
+    litellm: {path: logs, team_prefix: true, key_prefix: true, partition: hour}
   proxy: {listen: off, upstreams: {azure: {url: "https://x.example/openai"}}}
 admin: {listen: "[::1]:0", token: "$${x}"}
 log: {format: json, level: debug}
@@ -104,7 +110,7 @@ shutdown: {drain: 1m30s}
 		Doors: Doors{
 			S3: S3Door{Listen: "0.0.0.0:9000", Keys: []S3Key{{"id1", "s1"}, {"id2", "a:b,c"}}, MaxHold: 5 * time.Second, Bucket: "dflt",
 				Domains: []string{"s3.internal", "logs.local"}, TLS: tls},
-			HTTP:  HTTPDoor{Listen: off, Tokens: []string{"t1", "t,2"}},
+			HTTP:  HTTPDoor{Listen: off, Tokens: []string{"t1", "t,2"}, MaxRequest: 1 << 20, MaxHold: 3 * time.Second, Bucket: "audit", LiteLLM: LiteLLMKeys{"logs", true, true, "hour"}},
 			Proxy: ProxyDoor{Listen: off, Upstreams: map[string]string{"azure": "https://x.example/openai"}},
 		},
 		Admin: Admin{Listen: "[::1]:0", Token: "${x}"}, Log: Log{"json", "debug"},

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"indelible/internal/ingest/jsonapi"
 	"indelible/internal/ingest/s3api"
 	"indelible/internal/ingest/sigv4"
 	"indelible/internal/record"
@@ -26,7 +27,7 @@ import (
 // clean stop. What it says to people goes to stderr, log lines too.
 //
 //	                      Append                 Entries, Settle, Release
-//	S3 door ─────────────────────────▶ spool ◀──────────────────────────── uploader ──▶ store
+//	doors ───────────────────────────▶ spool ◀──────────────────────────── uploader ──▶ store
 //	   ▲  └──── Find, List ──▶ query ──┘  └─────────────────┐                            ▲
 //	   │                         └───────────────────────── │ ───────── Get, List ───────┘
 //	   │                         ▲                          │
@@ -126,7 +127,11 @@ func (d *daemon) listen() error {
 		}
 		t := newTally(at.name, ln.Addr().String(), d.metrics)
 		d.tallies[at.name] = t
-		if s.Server, err = d.s3Server(t); err != nil {
+		serve := d.s3Server
+		if at.name == "http" {
+			serve = d.httpServer
+		}
+		if s.Server, err = serve(t); err != nil {
 			return errors.Join(err, d.closeListeners())
 		}
 	}
@@ -154,6 +159,21 @@ func (d *daemon) s3Server(t *tally) (*http.Server, error) {
 		return nil, err
 	}
 	return s3api.Server(door, d.log), nil
+}
+
+func (d *daemon) httpServer(t *tally) (*http.Server, error) {
+	c := d.config.Doors.HTTP
+	door, err := jsonapi.New(jsonapi.Options{
+		Spool: d.rooms.spool, LogName: d.rooms.log, Tokens: c.Tokens, Bucket: c.Bucket,
+		Keys:       jsonapi.Keys{Path: c.LiteLLM.Path, TeamPrefix: c.LiteLLM.TeamPrefix, KeyPrefix: c.LiteLLM.KeyPrefix, Hours: c.LiteLLM.Partition == "hour"},
+		MaxRequest: c.MaxRequest, MaxHold: c.MaxHold,
+		Events: jsonapi.Events{Acked: t.acked, Refused: t.refused},
+		Log:    d.log.With("room", "jsonapi"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return jsonapi.Server(door, d.log), nil
 }
 
 func (d *daemon) plainServer(h http.Handler) *http.Server {
@@ -194,7 +214,7 @@ const stopSlack = 5 * time.Second
 // shutdown.drain more.
 func (d *daemon) stop(ctx context.Context) {
 	d.log.Info("stopping: the doors are closed, requests in flight are answered")
-	inFlight, cancel := context.WithTimeout(ctx, d.config.Doors.S3.MaxHold+stopSlack)
+	inFlight, cancel := context.WithTimeout(ctx, max(d.config.Doors.S3.MaxHold, d.config.Doors.HTTP.MaxHold)+stopSlack)
 	defer cancel()
 	for _, s := range d.servers {
 		if !s.door {
@@ -237,6 +257,8 @@ func (d *daemon) running() Running {
 		switch s.at.name {
 		case "s3":
 			r.S3 = s.ln.Addr().String()
+		case "http":
+			r.HTTP = s.ln.Addr().String()
 		case "admin":
 			r.Admin = s.ln.Addr().String()
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"indelible/internal/layout"
+	"indelible/internal/record"
 )
 
 // validate checks what no single setting can know. Its error joins a
@@ -41,6 +42,9 @@ func (l *Loaded) doors() error {
 	}
 	if h := c.Doors.HTTP; open(h.Listen) && len(h.Tokens) == 0 {
 		refuse("doors.http.listen", h.Listen, "set INDELIBLE_HTTP_TOKENS=token (or doors.http.tokens), or listen on 127.0.0.1")
+	}
+	if n := c.Doors.HTTP.MaxRequest; n > record.MaxBody {
+		errs = append(errs, l.wrong("doors.http.max_request", "doors.http.max_request %s is more than a record can hold: want at most %s", FormatSize(n), FormatSize(record.MaxBody)))
 	}
 	if p := c.Doors.Proxy; open(p.Listen) {
 		refuse("doors.proxy.listen", p.Listen, "the proxy has no credentials of its own: listen on 127.0.0.1, or say --proxy off")

@@ -110,7 +110,6 @@ func (b *body) Close() error { return b.src.Close() }
 
 // Bounds of what is read of a body that was refused.
 const (
-	maxDrain   = 1 << 20
 	drainTime  = 5 * time.Second
 	lingerTime = 100 * time.Millisecond
 )

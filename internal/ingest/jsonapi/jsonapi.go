@@ -153,8 +153,8 @@ func (d *Door) answer(q *request) error {
 	return d.post(q)
 }
 
-// refuse answers with an error. The rest of the body is read where that is
-// cheap, because many clients read no answer before they have sent all.
+// refuse answers with an error. The rest of the body is read where it comes
+// soon, because many clients read no answer before they have sent all.
 func (d *Door) refuse(q *request, e *refusal) {
 	if q.Method == http.MethodPost {
 		d.stats.refuse(e.code)
@@ -166,11 +166,7 @@ func (d *Door) refuse(q *request, e *refusal) {
 		d.log.LogAttrs(q.Context(), slog.LevelWarn, "refused", slog.String("door", door), slog.String("from", source(q.Request)),
 			slog.String("code", e.code), slog.Any("cause", e.cause))
 	}
-	most := int64(maxDrain)
-	if e.status == http.StatusRequestEntityTooLarge {
-		most = 2 * d.maxRequest // a sender that is let finish reads what is wrong
-	}
-	if !q.body.settle(most) {
+	if !q.body.settle(2 * d.maxRequest) { // a sender that is let finish reads what is wrong
 		q.w.Header().Set("Connection", "close")
 	}
 	maps.Copy(q.w.Header(), e.header)
