@@ -28,6 +28,8 @@ type Reader interface {
 	// Redrive brings quarantined and deferred records back into delivery, and
 	// says how many.
 	Redrive(ctx context.Context) (int, error)
+	// Rotate changes the key that signs the log, and returns the new public one.
+	Rotate(ctx context.Context) (vkey string, err error)
 	Close() error
 }
 
@@ -91,11 +93,19 @@ func api(r Reader) http.Handler {
 		n, err := r.Redrive(req.Context())
 		answer(w, redriven{n}, err)
 	})
+	mux.HandleFunc("POST /api/rotate", func(w http.ResponseWriter, req *http.Request) {
+		vkey, err := r.Rotate(req.Context())
+		answer(w, rotated{vkey}, err)
+	})
 	return mux
 }
 
 type apiError struct {
 	Error string `json:"error"`
+}
+
+type rotated struct {
+	VKey string `json:"vkey"`
 }
 
 type redriven struct {

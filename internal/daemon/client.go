@@ -88,6 +88,13 @@ func (c *Client) Redrive(ctx context.Context) (int, error) {
 	return r.Redriven, err
 }
 
+// Rotate is Reader's.
+func (c *Client) Rotate(ctx context.Context) (string, error) {
+	var r rotated
+	err := c.call(ctx, http.MethodPost, "/api/rotate", nil, &r)
+	return r.VKey, err
+}
+
 func (c *Client) call(ctx context.Context, method, path string, query url.Values, into any) error {
 	body, err := c.open(ctx, method, path, query)
 	if err != nil {

@@ -134,6 +134,7 @@ type Proof struct {
 	Name            string        // proof.name: the log's name; "" makes one at first start
 	KeyFile         string        // proof.key_file: the signing key; "" is <data>/log.key
 	CheckpointEvery time.Duration // proof.checkpoint_every
+	Key             string        // proof.key: the signing key itself, or its 32-byte seed, out of a secret manager; "" is KeyFile
 }
 
 // Shutdown says how serve stops.

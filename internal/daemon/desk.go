@@ -21,6 +21,8 @@ type desk struct {
 	asides  func(context.Context) iter.Seq2[record.Aside, error]
 	status  func(context.Context) (Status, error)
 	redrive func(context.Context) (int, error)
+	rotate  func(context.Context) (string, error)
+	proven  func() record.Seq // records up to this one are covered by a checkpoint
 	close   func() error
 	objects layout.Objects
 }
@@ -31,7 +33,8 @@ var _ Reader = (*desk)(nil)
 func newDesk(r *rooms) *desk {
 	return &desk{
 		query: r.query, objects: r.dest.objects, asides: r.asides,
-		close: func() error { return nil },
+		proven: func() record.Seq { return 0 },
+		close:  func() error { return nil },
 	}
 }
 
@@ -40,6 +43,9 @@ func (d *desk) Status(ctx context.Context) (Status, error) { return d.status(ctx
 
 // Redrive is Reader's.
 func (d *desk) Redrive(ctx context.Context) (int, error) { return d.redrive(ctx) }
+
+// Rotate is Reader's.
+func (d *desk) Rotate(ctx context.Context) (string, error) { return d.rotate(ctx) }
 
 // Close is Reader's.
 func (d *desk) Close() error { return d.close() }
@@ -251,16 +257,19 @@ func (d *desk) list(ctx context.Context, bucket, prefix string, yield func(Row, 
 	return nil
 }
 
-// asideStates are the records that were set aside, by seq.
-type asideStates map[record.Seq]record.Aside
+// asideStates are the records that were set aside, by seq, and how far the log proves.
+type asideStates struct {
+	asides map[record.Seq]record.Aside
+	proven record.Seq
+}
 
 func (d *desk) states(ctx context.Context) (asideStates, error) {
-	states := asideStates{}
+	states := asideStates{map[record.Seq]record.Aside{}, d.proven()}
 	for a, err := range d.asides(ctx) {
 		if err != nil {
-			return nil, err
+			return states, err
 		}
-		states[a.Seq] = a
+		states.asides[a.Seq] = a
 	}
 	return states, nil
 }
@@ -270,8 +279,11 @@ func (s asideStates) row(i record.Info, state record.State) Row {
 	if i.Digest != (record.Digest{}) {
 		row.SHA256 = i.Digest.String()
 	}
-	if a, ok := s[i.Seq]; ok && state == record.Pending {
+	switch a, ok := s.asides[i.Seq]; {
+	case ok && state == record.Pending:
 		row.State, row.Reason = a.State, a.Reason
+	case !ok && state == record.Stored && i.Seq > 0 && i.Seq <= s.proven:
+		row.State = record.Proven
 	}
 	return row
 }

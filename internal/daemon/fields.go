@@ -82,6 +82,7 @@ func (c *Config) fields() []Field {
 		{Path: "pack.max_age", Usage: "a pack closes at this age", value: durationValue{&c.Pack.MaxAge, 1}},
 		{Path: "proof.name", Usage: "the log's name; made at first start", value: textValue{p: &c.Proof.Name, ok: wrongLogName}},
 		{Path: "proof.key_file", Usage: "the signing key; default <data>/log.key", value: textValue{p: &c.Proof.KeyFile, ok: notEmpty}},
+		{Path: "proof.key", Env: "INDELIBLE_LOG_KEY", Usage: "the signing key itself, or its seed in hex or base64", secret: true, value: textValue{p: &c.Proof.Key, ok: notEmpty}},
 		{Path: "proof.checkpoint_every", Usage: "longest time between checkpoints", value: durationValue{&c.Proof.CheckpointEvery, 1}},
 		{Path: "shutdown.drain", Usage: "how long delivery goes on after the doors have closed", value: durationValue{&c.Shutdown.Drain, 0}},
 	}

@@ -95,7 +95,7 @@ log: {format: json, level: debug}
 spool: {max_bytes: 10GB, segment_bytes: 1MiB, reserve_bytes: 1.5GiB}
 upload: {attempt_timeout: 10s, backoff_min: 1ms, backoff_max: 2m}
 pack: {max_bytes: 1MiB, max_records: 5, max_age: 1s}
-proof: {name: n-1, key_file: /k, checkpoint_every: 2m}
+proof: {name: n-1, key_file: /k, key: seed, checkpoint_every: 2m}
 shutdown: {drain: 1m30s}
 `)
 	l, err := Load(Input{File: file, Env: environment(map[string]string{"SECRET": "s1"})})
@@ -116,7 +116,7 @@ shutdown: {drain: 1m30s}
 		Admin: Admin{Listen: "[::1]:0", Token: "${x}"}, Log: Log{"json", "debug"},
 		Spool:  Spool{10e9, 1 << 20, 3 << 29},
 		Upload: Upload{10 * time.Second, time.Millisecond, 2 * time.Minute},
-		Pack:   Pack{1 << 20, 5, time.Second}, Proof: Proof{"n-1", "/k", 2 * time.Minute}, Shutdown: Shutdown{90 * time.Second},
+		Pack:   Pack{1 << 20, 5, time.Second}, Proof: Proof{Name: "n-1", KeyFile: "/k", Key: "seed", CheckpointEvery: 2 * time.Minute}, Shutdown: Shutdown{90 * time.Second},
 	}
 	if !reflect.DeepEqual(l.Config, want) {
 		t.Errorf("got  %+v\nwant %+v", l.Config, want)

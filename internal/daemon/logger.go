@@ -12,13 +12,14 @@ func newLogger(c Log, w io.Writer) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(c.Level)) // checked by Load
 	o := &slog.HandlerOptions{Level: level}
-	if c.Format == "text" || c.Format == "" && isTerminal(w) {
+	if c.Format == "text" || c.Format == "" && IsTerminal(w) {
 		return slog.New(slog.NewTextHandler(w, o))
 	}
 	return slog.New(slog.NewJSONHandler(w, o))
 }
 
-func isTerminal(w io.Writer) bool {
+// IsTerminal says whether people read what is written to w.
+func IsTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok {
 		return false

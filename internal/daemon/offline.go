@@ -5,6 +5,9 @@ import (
 	"errors"
 	"time"
 
+	"indelible/internal/proof"
+	"indelible/internal/record"
+	"indelible/internal/spool"
 	"indelible/internal/store"
 	"indelible/internal/upload"
 )
@@ -32,8 +35,40 @@ func Open(ctx context.Context, l *Loaded) (Reader, error) {
 	d.redrive = func(context.Context) (int, error) {
 		return 0, errors.New("no daemon runs that could deliver them: start \"indelible serve\", then redrive")
 	}
+	d.rotate = func(ctx context.Context) (string, error) { return rotateAlone(ctx, &l.Config) }
+	d.proven = func() record.Seq {
+		if r.data == nil {
+			return 0
+		}
+		_, proven, err := r.published()
+		if err != nil {
+			return 0
+		}
+		return proven
+	}
 	d.close = r.close
 	return d, nil
+}
+
+// rotateAlone changes the log's key where no daemon runs.
+func rotateAlone(ctx context.Context, c *Config) (vkey string, err error) {
+	if c.Proof.Key != "" || c.Proof.KeyFile != "" {
+		return "", errOutsideKey
+	}
+	r, err := openRooms(ctx, c, spool.Options{})
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, r.close()) }()
+	keys, err := openKeys(r, c)
+	if err != nil {
+		return "", err
+	}
+	log, err := openLog(ctx, r, r.dest.objects.Base(), &keys, proof.Events{})
+	if err != nil {
+		return "", err
+	}
+	return rotate(ctx, r, log, &keys)
 }
 
 // probeTimeout bounds how long a status waits for the destination.

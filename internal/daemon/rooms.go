@@ -51,7 +51,7 @@ func openRooms(ctx context.Context, c *Config, o spool.Options) (r *rooms, err e
 		return r, taken(c.Data, err)
 	}
 	r.later(lock.Close)
-	if r.log, err = logName(r.data, c.Proof.Name); err != nil {
+	if r.log, err = logName(r.data, c.Proof.wantedName()); err != nil {
 		return r, err
 	}
 	if err := makeDir(filepath.Join(c.Data, spoolDir)); err != nil {

@@ -33,8 +33,10 @@ import (
 //	   │                         ▲                          │
 //	listeners ─▶ admin, socket ─▶ desk ─▶ status ─▶ metrics ┘
 //
-// Start: lock, log name, spool, store, uploader, doors, admin and socket, run.json.
-// Stop: doors, drain, uploader, admin and socket, run.json, store, spool, lock.
+// Between stored and released the uploader has the ledger prove what it delivered.
+//
+// Start: lock, log name, spool, store, key, uploader and ledger, doors, admin and socket, run.json.
+// Stop: doors, drain, uploader, ledger (a clean stop, the last checkpoint), admin and socket, run.json, store, spool, lock.
 func Serve(ctx context.Context, l *Loaded, stderr io.Writer) error {
 	c := &l.Config
 	log := newLogger(c.Log, stderr)
@@ -43,7 +45,11 @@ func Serve(ctx context.Context, l *Loaded, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	d := &daemon{config: c, log: log, metrics: m, rooms: r, tallies: map[string]*tally{}}
+	ledger, err := newLedger(r, l, log.With("room", "proof"))
+	if err != nil {
+		return errors.Join(err, r.close())
+	}
+	d := &daemon{config: c, log: log, metrics: m, rooms: r, ledger: ledger, tallies: map[string]*tally{}}
 	return errors.Join(d.run(ctx, stderr), r.close())
 }
 
@@ -54,6 +60,7 @@ type daemon struct {
 	log      *slog.Logger
 	metrics  *metrics
 	rooms    *rooms
+	ledger   *ledger
 	uploader *upload.Uploader
 	tallies  map[string]*tally // by door
 	admin    admin
@@ -89,6 +96,7 @@ func (d *daemon) run(ctx context.Context, stderr io.Writer) (err error) {
 	g, failed := errgroup.WithContext(context.WithoutCancel(ctx))
 	uploading, stopUploading := context.WithCancel(failed)
 	g.Go(func() error { return d.uploader.Run(uploading) })
+	g.Go(func() error { return d.ledger.run(uploading, d.config.Proof.CheckpointEvery) })
 	for _, s := range d.servers {
 		g.Go(s.serve)
 	}
@@ -103,7 +111,11 @@ func (d *daemon) run(ctx context.Context, stderr io.Writer) (err error) {
 	d.stop(failed)
 	stopUploading()
 	d.closeServers()
-	return g.Wait()
+	if err := g.Wait(); err != nil {
+		return err // killed in good order is killed all the same: the next start says so
+	}
+	d.ledger.stop(context.WithoutCancel(ctx))
+	return nil
 }
 
 // listen opens every door, the admin listener and the socket, and puts a server behind
@@ -112,6 +124,8 @@ func (d *daemon) listen() error {
 	desk := newDesk(d.rooms)
 	desk.status = func(context.Context) (Status, error) { return d.status() }
 	desk.redrive = d.redrive
+	desk.proven = func() record.Seq { return d.ledger.stats().Proven }
+	desk.rotate = func(ctx context.Context) (string, error) { return d.ledger.rotate(ctx, d.config) }
 	d.metrics.registry.MustRegister(newSnapshot(d.status, d.states()))
 	d.admin.token = d.config.Admin.Token
 	for _, at := range d.config.open() {
@@ -189,6 +203,7 @@ func (d *daemon) uploadOptions() upload.Options {
 	u := d.config.Upload
 	return upload.Options{
 		Source: d.rooms.spool, Store: d.rooms.dest.store, Layout: d.rooms.dest.objects, Log: d.rooms.log,
+		Ledger: d.ledger, CheckpointEvery: d.config.Proof.CheckpointEvery,
 		Logger: d.log.With("room", "upload"), MaxConcurrency: d.config.Destination.MaxConcurrency,
 		BackoffMin: u.BackoffMin, BackoffMax: u.BackoffMax, AttemptTimeout: u.AttemptTimeout,
 		Events: upload.Events{

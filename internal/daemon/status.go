@@ -6,6 +6,8 @@ import (
 	"os"
 	"time"
 
+	"indelible/internal/proof"
+	"indelible/internal/record"
 	"indelible/internal/upload"
 )
 
@@ -75,17 +77,47 @@ func (r *rooms) status() (Status, error) {
 		}
 		s.Disk.FreeBytes = int64(min(free, math.MaxInt64))
 	}
+	if r.data != nil {
+		size, _, err := r.published()
+		if err != nil {
+			return s, err
+		}
+		s.Log.Size = size
+	}
 	if r.spool == nil {
 		return s, nil
 	}
 	st := r.spool.Stats()
 	s.Acked, s.Stored, s.Resent = st.Acked, st.Stored, st.Resent
+	s.Proven = st.Stored // the spool is told of a record only when it is proven
 	s.Collisions, s.Gaps, s.Quarantined, s.Deferred = st.Collisions, st.Gaps, st.Quarantined, st.Deferred
 	s.Pending, s.PendingBytes, s.Disk.SpoolBytes = st.Pending, st.PendingBytes, st.SpoolBytes
 	if !st.OldestPending.IsZero() {
 		s.OldestPendingSeconds = int64(max(0, time.Since(st.OldestPending)) / time.Second)
 	}
 	return s, nil
+}
+
+// unproven counts n records as stored that the spool is not yet told of: they
+// wait for the next checkpoint.
+func (s *Status) unproven(n uint64) {
+	n = min(n, s.Pending)
+	s.Stored += n
+	s.Pending -= n
+	if s.Pending == 0 {
+		s.PendingBytes, s.OldestPendingSeconds = 0, 0
+	}
+}
+
+// published is what the data directory remembers of the log: the size of the
+// last head, and the last seq that it proves.
+func (r *rooms) published() (size uint64, proven record.Seq, err error) {
+	checkpoint, proven, err := proof.LastPublished(r.data)
+	if err != nil || checkpoint == nil {
+		return 0, 0, err
+	}
+	head, err := proof.ParseHead(checkpoint)
+	return head.Size, proven, err
 }
 
 // status is the whole of it, in the daemon.
@@ -96,6 +128,13 @@ func (d *daemon) status() (Status, error) {
 	}
 	s.Running, s.PID = true, os.Getpid()
 	u := d.uploader.Stats()
+	s.unproven(u.Unproven)
+	if st := d.ledger.stats(); st.Log != "" {
+		s.Log.Size = st.Size
+		if !st.Checkpoint.IsZero() {
+			s.Log.CheckpointAgeSeconds = new(int64(max(0, time.Since(st.Checkpoint)) / time.Second))
+		}
+	}
 	s.Destination = DestinationStatus{
 		URL: d.config.Destination.URL, State: string(u.State), Since: u.Since.UTC(),
 		Retries: u.Retries, InFlight: u.InFlight, LastError: u.LastError,

@@ -195,7 +195,7 @@ func (l *Log) life(leaf Leaf) error {
 func (l *Log) Start(program, config, recovered string) error {
 	if !l.Clean() {
 		if recovered == "" {
-			recovered = "the process before did not stop in good order; nothing was lost"
+			recovered = "the process before did not stop in good order; records that its disk lost, if any, stand in gap leaves"
 		}
 		if err := l.life(Leaf{Kind: Recovered, Reason: cut(recovered, maxReason)}); err != nil {
 			return err

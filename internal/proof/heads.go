@@ -28,6 +28,14 @@ type signedHead struct {
 // findHeads collects the checkpoint, what history/ keeps, and what the caller
 // knows. The tree that is walked is the checkpoint's; where that is gone, the greatest kept one's.
 func (v *verifier) findHeads(ctx context.Context) error {
+	// The checkpoint last: a log that grows meanwhile is then never behind its history.
+	if err := v.findHistory(ctx); err != nil {
+		return err
+	}
+	bySize := func(a, b *signedHead) int { return cmp.Compare(a.Size, b.Size) }
+	if len(v.heads) > 0 {
+		v.head = slices.MaxFunc(v.heads, bySize).Head
+	}
 	raw, _, err := v.get(ctx, "checkpoint")
 	switch {
 	case store.ClassOf(err) == store.NotFound:
@@ -35,23 +43,16 @@ func (v *verifier) findHeads(ctx context.Context) error {
 	case err != nil:
 		return err
 	default:
-		v.addHead(v.dir+"checkpoint", raw, false)
-	}
-	published := len(v.heads) == 1
-	if published {
-		v.head = v.heads[0].Head
-	}
-	if err := v.findHistory(ctx); err != nil {
-		return err
-	}
-	if len(v.heads) > 0 && !published {
-		v.head = slices.MaxFunc(v.heads, func(a, b *signedHead) int { return cmp.Compare(a.Size, b.Size) }).Head
+		if h := v.addHead(v.dir+"checkpoint", raw, false); h != nil {
+			v.head = h.Head
+		}
 	}
 	for _, k := range v.opt.Kept {
 		v.addHead(k.Name, k.Checkpoint, true)
 	}
-	slices.SortStableFunc(v.heads, func(a, b *signedHead) int { return cmp.Compare(a.Size, b.Size) })
-	if len(v.heads) == 0 {
+	slices.SortStableFunc(v.heads, bySize)
+	if v.head.Log == "" {
+		v.heads = nil
 		v.faultf(v.dir, "there is no signed head of log %s here: nothing can be verified; is it the right place and key?", v.key.Name())
 	}
 	return nil
@@ -116,6 +117,8 @@ func (v *verifier) checkHeads() {
 			v.faultf(h.name, "the head of size %d cannot be compared: too much of the tree is gone", h.Size)
 		case h.tree == h.Root:
 			last = h
+		case last != nil && last.Size == h.Size:
+			v.faultf(h.name, "two trees of size %d were signed: the log was forked (the other is in %s)", h.Size, last.name)
 		case last == nil:
 			v.faultf(h.name, "the tree in the bucket is not the one that the signed head of size %d states: a leaf among the first %d was changed, added or removed", h.Size, h.Size)
 		default:

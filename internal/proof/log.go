@@ -40,7 +40,7 @@ type Log struct {
 	lastTime time.Time  // under mu: when the last leaf was added by this process
 	rebuilt  bool       // under mu: opened without a memory of our own, nothing published yet
 	proven   record.Seq // under mu: the last seq that the published head covers
-	when     time.Time  // under mu: when it was published
+	when     time.Time  // under mu: when it was published, zero if that is not known
 	failed   error      // under mu: why nothing goes any more
 }
 
@@ -97,7 +97,7 @@ func (l *Log) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.etag = info.ETag
+	l.etag, l.when = info.ETag, info.ModTime
 	if mine == nil {
 		if mine, err = l.rebuild(ctx, head); err != nil {
 			return err

@@ -64,7 +64,7 @@ type Stats struct {
 	Size       uint64     // leaves that the published head covers
 	Proven     record.Seq // the last seq that it covers
 	Pending    int        // leaves behind it
-	Checkpoint time.Time  // when it was published by this process; zero before
+	Checkpoint time.Time  // when it was published; zero if there is none
 }
 
 // errOrder says which seq should have come.

@@ -124,20 +124,24 @@ func decodeState(b []byte) (*state, error) {
 }
 
 // LastPublished is the checkpoint that a data directory remembers as the last
-// one it put into the bucket, or nil: a bucket with an older one was rolled back.
-func LastPublished(d disk.FS) ([]byte, error) {
+// one it put into the bucket, and the last seq that it proves; nil if there is
+// none. A bucket with an older one was rolled back.
+func LastPublished(d disk.FS) (checkpoint []byte, proven record.Seq, err error) {
 	b, err := readFile(d, stateFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, 0, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read proof state: %w", err)
+		return nil, 0, fmt.Errorf("read proof state: %w", err)
 	}
 	s, err := decodeState(b)
 	if err != nil {
-		return nil, fmt.Errorf("read proof state: %w", err)
+		return nil, 0, fmt.Errorf("read proof state: %w", err)
 	}
-	return s.checkpoint, nil
+	if len(s.checkpoint) == 0 {
+		return nil, 0, nil
+	}
+	return s.checkpoint, max(s.next, 1) - 1, nil
 }
 
 // writeFile replaces a small file durably: its old content or the new one, never less.

@@ -9,6 +9,9 @@ import (
 	"indelible/internal/record"
 )
 
+// proveAfter is how long others are waited for, to be proven together.
+const proveAfter = time.Second
+
 // releaseRecords released together need not wait for ReleaseEvery.
 const releaseRecords = 8192
 
@@ -38,6 +41,7 @@ type committer struct {
 	upto     record.Seq       // everything up to here is settled, or added to the ledger
 	released record.Seq
 	dirty    time.Time // since when something waits to be released or proven; zero: nothing does
+	proved   time.Time // when the ledger last had a checkpoint
 }
 
 // report tells the delivery how far settling has come.
@@ -211,8 +215,8 @@ func (c *committer) patience() time.Duration {
 		return 0
 	case o.Ledger != nil && len(c.unproven) >= o.CheckpointRecords:
 		return 0
-	case o.Ledger != nil:
-		return o.CheckpointEvery
+	case o.Ledger != nil: // at most one checkpoint in every, but the first record after a silence does not wait for it
+		return min(o.CheckpointEvery, max(proveAfter, c.proved.Add(o.CheckpointEvery).Sub(c.dirty)))
 	case c.upto-c.released >= releaseRecords:
 		return 0
 	}
@@ -230,6 +234,7 @@ func (c *committer) release(ctx, last context.Context) {
 			!c.persist(ctx, "settle", func() error { return c.u.opts.Source.Settle(last, c.unproven...) }) {
 			return
 		}
+		c.proved = time.Now()
 		c.u.proven(len(c.unproven))
 		c.unproven = nil
 	}

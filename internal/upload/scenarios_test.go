@@ -359,20 +359,29 @@ func TestLedgerOrder(t *testing.T) {
 			w.src.add("b", fmt.Sprint("k", i), fmt.Sprint(i))
 		}
 		w.start()
-		time.Sleep(79 * time.Second)
+		time.Sleep(20*time.Second + 500*time.Millisecond) // the slow one is stored: the others waited for it
 		if got := w.src.Released(); got != 0 {
 			t.Errorf("released %d before the first checkpoint", got)
 		}
 		if st := w.up.Stats(); st.Unproven != 101 {
 			t.Errorf("unproven %d, want 101", st.Unproven)
 		}
-		time.Sleep(2 * time.Second)
+		time.Sleep(time.Second)
 		if got := w.src.Released(); got != 102 || l.points != 1 {
 			t.Errorf("released %d after %d checkpoints, want 102 after one", got, l.points)
 		}
-		time.Sleep(24 * time.Hour)
+		w.src.add("b", "later", "x") // within the minute: the next checkpoint waits for its end
+		time.Sleep(58 * time.Second)
 		if l.points != 1 {
-			t.Errorf("%d checkpoints of an idle log", l.points)
+			t.Errorf("%d checkpoints within a minute", l.points)
+		}
+		time.Sleep(2 * time.Second)
+		if got := w.src.Released(); got != 103 || l.points != 2 {
+			t.Errorf("released %d after %d checkpoints, want 103 after two", got, l.points)
+		}
+		time.Sleep(24 * time.Hour)
+		if l.points != 2 {
+			t.Errorf("%d checkpoints, and the log was idle since the second", l.points)
 		}
 		w.stop()
 		w.check(2)

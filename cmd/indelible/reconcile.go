@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"indelible/internal/daemon"
+	"indelible/internal/proof"
+)
+
+// reconcileFlags are reconcile's own.
+type reconcileFlags struct {
+	format             proof.IDFormat
+	vkey, since, until string
+	json               bool
+}
+
+func (c *cli) reconcileCmd() *cobra.Command {
+	var f reconcileFlags
+	cmd := &cobra.Command{
+		Use:   "reconcile FILE",
+		Short: "Compare the ids that a producer knows with the log",
+		Long: `reconcile reads ids that a producer of records knows (LiteLLM's SpendLogs as CSV, NDJSON, or
+a file with one id a line; - is stdin), and looks for them in the log: what was never
+sent, and what the log has that the producer does not know. It exits with 1 if an id is
+missing. Records acknowledged since the last checkpoint are not in the log yet.`,
+		Example: `  indelible reconcile spendlogs.csv
+  indelible reconcile ids.txt --format ids --since 24h --json
+  psql -c "copy (select request_id, \"startTime\" from \"LiteLLM_SpendLogs\") to stdout csv header" | indelible reconcile -  --format csv`,
+		Args: oneArg("FILE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.reconcile(cmd.Context(), args[0], &f)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.format.Form, "format", "", "`ids|csv|ndjson` (default: by the file's extension, else ids)")
+	flags.StringVar(&f.format.Column, "column", "", "the column or member with the id, by `NAME` (default: request_id, id, call_id or litellm_call_id)")
+	flags.StringVar(&f.format.TimeColumn, "time-column", "", "the one with the time, by `NAME` (default: startTime, start_time, time or created_at)")
+	flags.StringVar(&f.since, "since", "", "the producer ought to know the records that arrived since `WHEN`")
+	flags.StringVar(&f.until, "until", "", "and before `WHEN`")
+	flags.StringVar(&f.vkey, "vkey", "", "the log's public key, in a `FILE` (default: log.vkey of the data directory)")
+	flags.BoolVar(&f.json, "json", false, "one JSON value")
+	return cmd
+}
+
+func (c *cli) reconcile(ctx context.Context, name string, f *reconcileFlags) error {
+	var o proof.ReconcileOptions
+	var err error
+	if o.Since, err = when(f.since); err != nil {
+		return &usageError{problem: "--since: " + err.Error()}
+	}
+	if o.Until, err = when(f.until); err != nil {
+		return &usageError{problem: "--until: " + err.Error()}
+	}
+	switch f.format.Form {
+	case "":
+		f.format.Form = formatOf(name)
+	case "ids", "csv", "ndjson":
+	default:
+		return &usageError{problem: fmt.Sprintf("--format: %q is none of ids, csv, ndjson", f.format.Form)}
+	}
+	in := io.Reader(os.Stdin)
+	if name != "-" {
+		file, err := os.Open(name)
+		if err != nil {
+			return &usageError{problem: err.Error()}
+		}
+		defer func() { _ = file.Close() }()
+		in = file
+	}
+	l, err := c.load()
+	if err != nil {
+		return err
+	}
+	e, err := daemon.OpenEvidence(ctx, l, "", f.vkey)
+	if err != nil {
+		return err
+	}
+	r, err := proof.Reconcile(ctx, e.Store, e.Base, e.VKey, proof.ReadIDs(in, f.format), o)
+	if err = errors.Join(err, e.Close()); err != nil {
+		return err
+	}
+	if f.json {
+		err = writeJSON(c.stdout, struct {
+			OK bool `json:"ok"`
+			proof.Reconciliation
+		}{len(r.Missing) == 0, r})
+	} else {
+		err = printReconciliation(c.stdout, &r)
+	}
+	if err == nil && len(r.Missing) > 0 {
+		err = quietError{}
+	}
+	return err
+}
+
+func formatOf(name string) string {
+	switch strings.ToLower(filepath.Ext(name)) {
+	case ".csv":
+		return "csv"
+	case ".ndjson", ".jsonl":
+		return "ndjson"
+	}
+	return "ids"
+}
+
+func printReconciliation(w io.Writer, r *proof.Reconciliation) error {
+	var b strings.Builder
+	for _, m := range r.Missing {
+		fmt.Fprintf(&b, "missing  %s%s\n", m.ID, stamp(m.Time))
+	}
+	for _, u := range r.Unknown {
+		fmt.Fprintf(&b, "unknown  %s%s\n", u.Key, stamp(u.Time))
+	}
+	if more := r.Others - int64(len(r.Unknown)); more > 0 {
+		fmt.Fprintf(&b, "unknown  and %d more\n", more)
+	}
+	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "hour\trecords\tmissing\tunknown\t")
+	for _, h := range r.Hours {
+		hour := "no time"
+		if !h.Hour.IsZero() {
+			hour = h.Hour.Format("2006-01-02 15h")
+		}
+		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t\n", hour, h.Records, h.Missing, h.Unknown)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(&b, "%d ids: %d are in the log, %d were never sent (or not acknowledged before the last checkpoint); %d of %d records are unknown to the producer\n",
+		r.IDs, r.Matched, len(r.Missing), r.Others, r.Records)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return "  " + t.UTC().Format(time.RFC3339)
+}
