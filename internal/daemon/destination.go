@@ -20,7 +20,8 @@ import (
 type destination struct {
 	store   store.Store
 	objects layout.Objects
-	sweep   func(time.Time) error // what a writer does once before the first Put; nil: nothing
+	check   func(ctx context.Context, probe string, report func(s3.Finding)) // what the doctor asks a bucket; nil: a directory
+	sweep   func(time.Time) error                                            // what a writer does once before the first Put; nil: nothing
 	close   func() error
 }
 
@@ -49,7 +50,7 @@ func openDestination(ctx context.Context, c *Config, readOnly bool) (*destinatio
 	if err != nil {
 		return nil, fmt.Errorf("open the destination %s: %w", d.URL, err)
 	}
-	return &destination{store: s, objects: objects, close: func() error { return nil }}, nil
+	return &destination{store: s, objects: objects, check: s.Check, close: func() error { return nil }}, nil
 }
 
 func openDirectory(root string, objects layout.Objects, readOnly bool) (*destination, error) {

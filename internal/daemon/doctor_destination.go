@@ -12,6 +12,7 @@ import (
 	"indelible/internal/record"
 	"indelible/internal/store"
 	"indelible/internal/store/dir"
+	"indelible/internal/store/s3"
 	"indelible/internal/upload"
 )
 
@@ -39,13 +40,27 @@ func checkDestination(ctx context.Context, l *Loaded, report func(Check)) {
 		return
 	}
 	defer func() { _ = d.close() }()
-	if err := ask(ctx, func(ctx context.Context) error { return probeErr(ctx, d.store) }); err != nil {
-		report(failed("destination", cure(err), "%s cannot be listed: %v", l.Config.Destination.URL, err))
-		return
+	ctx, cancel := context.WithTimeout(ctx, 4*checkTimeout)
+	defer cancel()
+	d.check(ctx, d.objects.Base()+checkObject, func(f s3.Finding) {
+		report(Check{Name: findingName(f.Name), State: string(f.Verdict), Found: f.Found, Remedy: f.Remedy})
+	})
+}
+
+// findingName is the line of a finding that the doctor also has about
+// directories, or that has another of its name.
+func findingName(name string) string {
+	switch name {
+	case "bucket":
+		return "destination"
+	case "write":
+		return "writes"
+	case "conditional writes":
+		return "conditional"
+	case "clock":
+		return "store clock"
 	}
-	report(good("destination", "%s can be listed", l.Config.Destination.URL))
-	key := d.objects.Base() + checkObject
-	checkWrites(ctx, d.store, key, key+" is left there", report)
+	return name
 }
 
 // checkDirectory tries the directory store in a place of its own, beside or in
