@@ -243,7 +243,7 @@ func (in *intake) waiter(r record.Record, arrived time.Time) *waiter {
 // commitOrFind finds the record's first copy, or commits it as the first.
 func (s *Spool) commitOrFind(ctx context.Context, r record.Record, in *intake, arrived time.Time) (record.Receipt, error) {
 	w := in.waiter(r, arrived)
-	defer s.drop(w)
+	defer func() { s.drop(w) }()
 	for {
 		receipt, known, err := s.findCopy(ctx, w)
 		if err != nil {
@@ -264,7 +264,7 @@ func (s *Spool) commitOrFind(ctx context.Context, r record.Record, in *intake, a
 			continue // another copy became known while we looked
 		case errors.Is(err, syscall.ENOSPC):
 			s.noSpace()
-			w.renew()
+			w = s.anew(w)
 			continue
 		}
 		in.kept = errors.Is(err, errTaken) // it may be delivered
@@ -348,9 +348,15 @@ func (s *Spool) abandon(w *waiter) error {
 	return nil
 }
 
-// renew makes a refused entry ready for another try.
-func (w *waiter) renew() {
-	w.done, w.err, w.taken, w.settled = make(chan struct{}), nil, false, false
+// anew is a refused entry for another try. The refused one stays as it is:
+// who waited for it as a copy may not have asked yet how it ended.
+func (s *Spool) anew(w *waiter) *waiter {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next := *w
+	next.done, next.err, next.taken, next.settled = make(chan struct{}), nil, false, false
+	w.buf = nil
+	return &next
 }
 
 // drop gives the buffer back, unless a batch still reads from it.

@@ -203,7 +203,7 @@ func (g *group) wait(ctx context.Context, queued []*member) error {
 			if failed == nil {
 				failed = m.w.err
 			}
-			m.w.renew()
+			m.w = g.s.anew(m.w)
 		default:
 			failed = m.w.err
 		}
