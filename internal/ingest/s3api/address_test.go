@@ -1,6 +1,8 @@
 package s3api
 
 import (
+	"errors"
+	"io"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -136,4 +138,14 @@ func FuzzAddress(f *testing.F) {
 			t.Errorf("%q at %q: a key without a bucket: %q", target, host, a.key)
 		}
 	})
+}
+
+// A body of unknown length is ended when it grows over the limit.
+func TestBoundedBody(t *testing.T) {
+	for left, want := range map[int64]bool{4: false, 5: true, 6: true} {
+		_, err := io.ReadAll(&bounded{src: strings.NewReader("hello"), left: left})
+		if e, _ := errors.AsType[*refusal](err); (err == nil) != want || err != nil && e.code != "EntityTooLarge" {
+			t.Errorf("5 bytes where %d are allowed: %v", left, err)
+		}
+	}
 }

@@ -1,8 +1,14 @@
 package s3api_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/md5"
 	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -107,4 +113,57 @@ func newStoredDoor(t testing.TB, v *sigv4.Verifier) *s3api.Door {
 		t.Fatal(err)
 	}
 	return d
+}
+
+// A large body goes through in both directions without being held in memory.
+func TestLargeBody(t *testing.T) {
+	if testing.Short() {
+		t.Skip("writes 96 MiB")
+	}
+	const size = 96 << 20
+	endpoint := "http://" + serve(t, newRealDoor(t, &sigv4.Verifier{Trust: true}))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	r, err := http.NewRequest("PUT", endpoint+"/audit/big", io.LimitReader(&pattern{}, size))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.ContentLength = size
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Fatal(resp.Status)
+	}
+	want := md5.New()
+	_, _ = io.Copy(want, io.LimitReader(&pattern{}, size))
+	if got := resp.Header.Get("Etag"); got != fmt.Sprintf(`"%x"`, want.Sum(nil)) {
+		t.Errorf("ETag %s", got)
+	}
+	resp, err = http.Get(endpoint + "/audit/big")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	got := md5.New()
+	if n, err := io.Copy(got, resp.Body); err != nil || n != size || !bytes.Equal(got.Sum(nil), want.Sum(nil)) {
+		t.Errorf("%d bytes came back: %v", n, err)
+	}
+	runtime.ReadMemStats(&after)
+	if grown := after.TotalAlloc - before.TotalAlloc; grown > size/4 {
+		t.Errorf("%d bytes allocated for a body of %d", grown, size)
+	}
+}
+
+// pattern is endless and the same however it is read.
+type pattern struct{ at int }
+
+func (r *pattern) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = byte(r.at * r.at >> 3)
+		r.at++
+	}
+	return len(p), nil
 }
