@@ -61,6 +61,11 @@ func TestKill(t *testing.T) {
 	retry(t, o, p.at.S3)
 	p.stop(t)
 	o.check(t, filepath.Join(data, "store"))
+	// And the log says so: every life is in it, and nothing is missing or changed.
+	var out, complaints bytes.Buffer
+	if status := run([]string{"verify", "--data", data}, &out, &complaints); status != exitOK {
+		t.Errorf("verify: exit %d\n%s%s", status, &out, &complaints)
+	}
 }
 
 // send puts records one after the other until the daemon is gone.

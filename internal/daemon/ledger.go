@@ -114,6 +114,9 @@ func (l *ledger) get(ctx context.Context) (*proof.Log, error) {
 	if err != nil {
 		return nil, err
 	}
+	if acked := l.rooms.spool.Stats().Acked; uint64(log.Next()) > acked+1 {
+		return nil, fmt.Errorf("open log %s: in the bucket it has come to record %d, but this data directory has acknowledged only %d: another process writes this log, or the data directory is new or an old copy; give this one a log of its own (proof.name and another key, in a fresh data directory): %w", log.Name(), log.Next()-1, acked, proof.ErrForked)
+	}
 	if err := log.Start("indelible "+Version().Version, l.config, ""); err != nil {
 		return nil, err
 	}
