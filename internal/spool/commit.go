@@ -39,7 +39,7 @@ type batch struct {
 // lead is the writer's role: it writes what is queued while the batch before is
 // being fsynced, then fsyncs its own batch and acks it. Whoever leads has its own entry in the batch.
 func (s *Spool) lead() {
-	b := &batch{done: make(chan struct{})}
+	b := s.newBatch()
 	for {
 		s.mu.Lock()
 		if failed := s.failed; failed != nil {
@@ -70,6 +70,7 @@ func (s *Spool) lead() {
 	}
 	if len(b.waiters) == 0 { // the segment is full, or there is none
 		s.mu.Unlock()
+		s.bufs.Put(&b.buf)
 		if s.roll() {
 			s.lead()
 		}
@@ -85,6 +86,18 @@ func (s *Spool) lead() {
 	g := s.active
 	s.mu.Unlock()
 	s.sync(g, b)
+}
+
+// zeros fill up entries.
+var zeros [entrySize]byte
+
+// newBatch makes an empty batch, with the buffer of one that is durable where there is one.
+func (s *Spool) newBatch() *batch {
+	b := &batch{done: make(chan struct{}), waiters: make([]*waiter, 0, 64), offs: make([]int, 0, 64)}
+	if buf, ok := s.bufs.Get().(*[]byte); ok {
+		b.buf = (*buf)[:0]
+	}
+	return b
 }
 
 // take moves queued entries that fit into the batch and the segment to the
@@ -132,9 +145,9 @@ func (s *Spool) write(b *batch, taken []*waiter) {
 		at := len(b.buf)
 		b.offs = append(b.offs, at)
 		b.waiters = append(b.waiters, w)
-		b.buf = append(b.buf, make([]byte, entrySize)...)
+		b.buf = append(b.buf, zeros[:entrySize]...)
 		b.buf = append(append(b.buf, w.meta...), w.body...)
-		b.buf = append(b.buf, make([]byte, int64(at)+h.size()-int64(len(b.buf)))...)
+		b.buf = append(b.buf, zeros[:int64(at)+h.size()-int64(len(b.buf))]...)
 		h.put(b.buf[at:], g.nonce)
 		g.names += len(w.bucket) + len(w.key)
 	}
@@ -188,6 +201,7 @@ func (s *Spool) sync(g *segment, b *batch) {
 		return
 	}
 	s.commit(g, b)
+	s.bufs.Put(&b.buf)
 	s.syncing = nil
 	quiet := !s.writing && len(s.queue) == 0
 	if quiet {

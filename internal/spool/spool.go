@@ -54,6 +54,7 @@ type Spool struct {
 	lock   io.Closer // nil: read-only
 	files  *files
 	budget *budget
+	bufs   sync.Pool // of *[]byte: the buffers of batches
 
 	stateMu   sync.Mutex // one writer of the state file, the aside directory and the segments' names at a time
 	bucketMu  sync.Mutex // one writer of the buckets file at a time
