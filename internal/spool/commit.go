@@ -36,56 +36,69 @@ type batch struct {
 	done    chan struct{} // closed when the fsync ended
 }
 
-// lead is the writer's role: it writes what is queued while the batch before is
-// being fsynced, then fsyncs its own batch and acks it. Whoever leads has its own entry in the batch.
+// lead is the writer's role: it encodes what is queued while the batch before
+// is being fsynced, then writes and fsyncs its own batch and acks it. Whoever leads has its own
+// entry in the queue.
 func (s *Spool) lead() {
 	b := s.newBatch()
-	for {
-		s.mu.Lock()
-		if failed := s.failed; failed != nil {
-			s.failed = nil
-			s.mu.Unlock()
-			s.rescue(failed, b)
-			return
-		}
-		prev := s.syncing
-		taken, full := s.take(b)
-		if len(taken) > 0 {
-			s.mu.Unlock()
-			s.write(b, taken)
-			continue
-		}
-		if prev == nil {
-			break // with s.mu held
-		}
-		s.mu.Unlock()
-		if full {
-			<-prev.done
-		} else {
-			select {
-			case <-s.kick:
-			case <-prev.done:
-			}
-		}
+	if !s.gather(b) {
+		return
 	}
 	if len(b.waiters) == 0 { // the segment is full, or there is none
-		s.mu.Unlock()
 		s.bufs.Put(&b.buf)
 		if s.roll() {
 			s.lead()
 		}
 		return
 	}
-	if b.err != nil {
-		s.mu.Unlock()
+	s.mu.Lock()
+	g := s.active
+	s.mu.Unlock()
+	if b.err = s.place(g, b.buf, b.at); b.err != nil {
+		s.log.Error("a write failed; the segment is given up and what was not acked is written again", "segment", g.name, "error", b.err)
 		s.rescue(b)
 		return
 	}
+	s.mu.Lock()
 	s.syncing = b
 	s.passOn()
-	g := s.active
 	s.mu.Unlock()
 	s.sync(g, b)
+}
+
+// gather fills a batch until the fsync of the one before ended. It returns false
+// where that one failed: its entries and the batch's have been seen to then.
+func (s *Spool) gather(b *batch) bool {
+	for {
+		s.mu.Lock()
+		if failed := s.failed; failed != nil {
+			s.failed = nil
+			s.mu.Unlock()
+			s.rescue(failed, b)
+			return false
+		}
+		prev := s.syncing
+		taken, full := s.take(b)
+		g := s.active
+		var synced uint64
+		if g != nil {
+			synced = uint64(g.synced)
+		}
+		s.mu.Unlock()
+		switch {
+		case len(taken) > 0:
+			b.encode(g, taken, synced)
+		case prev == nil:
+			return true
+		case full:
+			<-prev.done
+		default:
+			select {
+			case <-s.kick:
+			case <-prev.done:
+			}
+		}
+	}
 }
 
 // zeros fill up entries.
@@ -104,7 +117,7 @@ func (s *Spool) newBatch() *batch {
 // batch, and says whether the batch can take no more. The caller holds s.mu.
 func (s *Spool) take(b *batch) (taken []*waiter, full bool) {
 	g := s.active
-	if g == nil || b.err != nil {
+	if g == nil {
 		return nil, true
 	}
 	end, names, n := g.end, g.names, 0
@@ -127,12 +140,9 @@ func (s *Spool) take(b *batch) (taken []*waiter, full bool) {
 	return taken, full
 }
 
-// write encodes the entries and writes them behind the segment's end.
-func (s *Spool) write(b *batch, taken []*waiter) {
-	s.mu.Lock()
-	g := s.active
-	synced := uint64(g.synced)
-	s.mu.Unlock()
+// encode appends entries to the batch, to be written behind the segment's end.
+// The caller has the writer's role.
+func (b *batch) encode(g *segment, taken []*waiter, synced uint64) {
 	if len(b.waiters) == 0 {
 		b.at = g.end
 	}
@@ -153,7 +163,6 @@ func (s *Spool) write(b *batch, taken []*waiter) {
 	}
 	g.count += len(taken)
 	g.end += int64(len(b.buf) - from)
-	b.err = s.place(g, b.buf[from:], b.at+int64(from))
 }
 
 // place writes bytes into the space of a segment.
