@@ -2,6 +2,7 @@ package spool
 
 import (
 	"fmt"
+	"maps"
 	"time"
 )
 
@@ -54,9 +55,7 @@ func (s *Spool) seeBucket(name string, at time.Time) error {
 		return nil
 	}
 	all := make(map[string]time.Time, len(s.buckets)+1)
-	for k, v := range s.buckets {
-		all[k] = v
-	}
+	maps.Copy(all, s.buckets)
 	s.mu.Unlock()
 	all[name] = at.UTC()
 	b, err := sealJSON(all)

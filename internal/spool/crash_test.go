@@ -5,7 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"os"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -55,9 +58,7 @@ func (o *oracle) snapshot() (map[record.Seq]string, record.Seq) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	acked := make(map[record.Seq]string, len(o.acked))
-	for seq, key := range o.acked {
-		acked[seq] = key
-	}
+	maps.Copy(acked, o.acked)
 	return acked, o.upto
 }
 
@@ -111,11 +112,14 @@ func (o *oracle) check(t *testing.T, s *spool.Spool, acked map[record.Seq]string
 }
 
 // TestCrash kills the power at every mutating call of a run, and in the runs that follow
-// the recovery, and compares what comes back with what was acked.
+// the recovery, and compares what comes back with what was acked. INDELIBLE_CRASH_SEEDS sets how many runs.
 func TestCrash(t *testing.T) {
-	seeds := 24
+	seeds := 8
 	if testing.Short() {
-		seeds = 4
+		seeds = 3
+	}
+	if n, err := strconv.Atoi(os.Getenv("INDELIBLE_CRASH_SEEDS")); err == nil {
+		seeds = n
 	}
 	points := 0
 	for seed := range seeds {

@@ -370,7 +370,7 @@ func TestBitFlips(t *testing.T) {
 	for name, closed := range map[string]bool{"killed": false, "closed": true} {
 		t.Run(name, func(t *testing.T) {
 			img, bodies := build(t, 16, closed)
-			step := 13
+			step := 29
 			if testing.Short() {
 				step = 61
 			}

@@ -90,7 +90,6 @@ type source struct {
 	key  string
 	seq  record.Seq
 	next func() (string, record.Seq, error, bool)
-	stop func()
 }
 
 type sources []*source

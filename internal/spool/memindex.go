@@ -103,13 +103,6 @@ func (x *memIndex) add(entries ...memEntry) {
 	}
 }
 
-// fence marks a record as unreadable.
-func (x *memIndex) fence(i int) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.entries[i].off = 0
-}
-
 func (x *memIndex) place(i int) (place, error) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()

@@ -207,8 +207,8 @@ func hasZeroSector(file disk.File, off, end int64) bool {
 	var b [sector]byte
 	for at := off / sector * sector; at < end; at += sector {
 		from, to := max(at, off), min(at+sector, end)
-		if to-from < 64 {
-			continue // too little to tell
+		if from > off && to-from < 64 {
+			continue // too little to tell; at off itself the nonce would stand
 		}
 		part := b[:to-from]
 		if got, _ := file.ReadAt(part, from); got < len(part) {
