@@ -43,6 +43,8 @@ var floors = map[string]int{
 	"internal/ingest/jsonapi": 7,
 	"internal/web":            7,
 
+	"integrations/litellm": 7,
+
 	"":                8,
 	"s3store":         9,
 	"internal/daemon": 9,

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"indelible/integrations/litellm"
 	"indelible/internal/daemon"
 )
 
@@ -35,6 +36,18 @@ to the one that runs on this data directory, else to the one that is configured.
 		},
 	}
 	c.bindServe(config)
-	cmd.AddCommand(config)
+	callback := &cobra.Command{
+		Use:   "callback",
+		Short: "Print the callback with which LiteLLM's answers wait for their records",
+		Long: `callback prints ` + litellm.CallbackName + `, a file for the directory of LiteLLM's config.yaml:
+a caller that got its answer then has a durable record. Its head says how to load and set it.`,
+		Example: "  indelible litellm callback > " + litellm.CallbackName,
+		Args:    noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := c.stdout.Write(litellm.Callback)
+			return err
+		},
+	}
+	cmd.AddCommand(config, callback)
 	return cmd
 }
