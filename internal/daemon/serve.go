@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"net"
 	"net/http"
@@ -183,6 +184,12 @@ func (d *daemon) httpServer(t *tally) (*http.Server, error) {
 		MaxRequest: c.MaxRequest, MaxHold: c.MaxHold,
 		Events: jsonapi.Events{Acked: t.acked, Refused: t.refused},
 		Log:    d.log.With("room", "jsonapi"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = door.Remember(time.Now(), func(prefix string) iter.Seq2[record.Info, error] {
+		return d.rooms.spool.Keys(context.Background(), c.Bucket, prefix, "")
 	})
 	if err != nil {
 		return nil, err

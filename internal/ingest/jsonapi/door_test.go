@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"net"
 	"net/http"
@@ -258,6 +259,35 @@ func TestResent(t *testing.T) {
 	}
 	if b.post(two, "Idempotency-Key: 3").First != 3 || b.post(two, "Idempotency-Key: 4").First != 3 || b.post([]byte(`[{"id":"y"},{"id":"x"}]`)).Resent != 1 {
 		t.Errorf("the same bytes for the same id: %q", b.stored())
+	}
+}
+
+// A record without a time is known to the next process, while the spool has it.
+func TestRemember(t *testing.T) {
+	b := newBench(t, nil)
+	bodies := []string{`{"id":"a/b:c"}`, `{"event":"login"}`, `{"id":7,"x":null}`}
+	for _, body := range bodies {
+		b.post([]byte(body))
+	}
+	before := b.stored()
+	next, err := jsonapi.New(jsonapi.Options{Spool: b.spool, Keys: jsonapi.Keys{Location: time.UTC}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = next.Remember(time.Now(), func(prefix string) iter.Seq2[record.Info, error] {
+		return b.spool.Keys(t.Context(), "", prefix, "")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.url = "http://" + serve(t, next)
+	for i, body := range bodies {
+		if r := b.post([]byte(body)); r.Resent != 1 || r.First != record.Seq(i+1) {
+			t.Errorf("%s: %+v", body, r)
+		}
+	}
+	if after := b.stored(); len(after) != len(before) {
+		t.Errorf("%q", after)
 	}
 }
 
