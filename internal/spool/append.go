@@ -58,6 +58,8 @@ type intake struct {
 	attrs  record.Attrs
 	hash   hash.Hash // of a body that goes to a file
 	kept   bool      // the body file belongs to an entry
+
+	counted int64 // bytes of the body file, as far as they count as taken
 }
 
 // free gives the buffer back and removes a body file that no entry refers to.
@@ -66,6 +68,9 @@ func (in *intake) free() {
 	in.buf = nil
 	if in.file != nil && !in.kept {
 		in.file.discard(in.s.fs)
+		in.s.mu.Lock()
+		in.s.room.used -= in.counted
+		in.s.mu.Unlock()
 	}
 }
 
@@ -214,8 +219,9 @@ func (in *intake) seal(r record.Record) error {
 	if in.sum, err = in.file.finish(in.s.fs); err != nil {
 		return fmt.Errorf("make the body durable: %w", noRoom(err))
 	}
+	in.counted = in.file.pos + int64(len(in.file.sums.table))
 	in.s.mu.Lock()
-	in.s.room.used += in.size
+	in.s.room.used += in.counted
 	in.s.mu.Unlock()
 	return nil
 }

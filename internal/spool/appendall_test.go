@@ -204,9 +204,10 @@ func TestAppendAllCrash(t *testing.T) {
 		}
 	}
 	check(100)
-	failing := true
+	var failing atomic.Bool // a side file may be on its way to the disk yet
+	failing.Store(true)
 	fd.SetDecide(func(c faultdisk.Call) *faultdisk.Fault {
-		if failing && c.Op == faultdisk.Sync && strings.HasSuffix(c.Name, ".seg") {
+		if failing.Load() && c.Op == faultdisk.Sync && strings.HasSuffix(c.Name, ".seg") {
 			return &faultdisk.Fault{Err: syscall.EIO}
 		}
 		return nil
@@ -214,7 +215,7 @@ func TestAppendAllCrash(t *testing.T) {
 	if receipts, err := s.AppendAll(t.Context(), batch("b", 50)); !errors.Is(err, syscall.EIO) || receipts != nil {
 		t.Errorf("with a disk that does not sync: %d receipts, %v", len(receipts), err)
 	}
-	failing = false
+	failing.Store(false)
 	receipts, err := s.AppendAll(t.Context(), batch("b", 50))
 	if err != nil || receipts[0].Seq != 101 || receipts[49].Seq != 150 {
 		t.Errorf("again: %v %v", receipts, err)

@@ -32,6 +32,7 @@ type asideItem struct {
 	hash, copy  uint64
 	size        int64
 	time        time.Time
+	bytes       int64 // of its files
 }
 
 // asideIndex are the records that were set aside. Guarded by Spool.mu.
@@ -91,11 +92,16 @@ func (s *Spool) loadAside() error {
 		}
 		return err
 	}
-	bodies := map[record.Seq]bool{}
+	bodies, damaged := map[record.Seq]bool{}, map[record.Seq]bool{}
 	for _, d := range names {
 		name := asideDir + "/" + d.Name()
 		if seq, ok := parseSeqName(d.Name(), asideBodySuffix); ok {
 			bodies[seq] = true
+		}
+		if number, _, ok := strings.Cut(d.Name(), "."); ok && strings.Contains(d.Name(), damagedSuffix) {
+			if seq, ok := parseSeqName(number+asideBodySuffix, asideBodySuffix); ok {
+				damaged[seq] = true // put away by an earlier start
+			}
 		}
 		if strings.HasSuffix(name, tempSuffix) {
 			if err := s.removeUnused(name); err != nil {
@@ -107,13 +113,17 @@ func (s *Spool) loadAside() error {
 			if !ok {
 				continue
 			}
-			if err := s.loadAsideItem(seq, state); err != nil {
+			whole, err := s.loadAsideItem(seq, state)
+			if err != nil {
 				return err
+			}
+			if !whole {
+				damaged[seq] = true
 			}
 		}
 	}
 	for seq := range bodies {
-		if s.aside.items[seq] == nil && !s.opts.ReadOnly {
+		if s.aside.items[seq] == nil && !damaged[seq] && !s.opts.ReadOnly {
 			if err := s.fs.Remove(asideBody(seq)); err != nil {
 				return err
 			}
@@ -122,12 +132,15 @@ func (s *Spool) loadAside() error {
 	return nil
 }
 
-// loadAsideItem takes up one set-aside copy.
-func (s *Spool) loadAsideItem(seq record.Seq, state record.State) error {
+// loadAsideItem takes up one set-aside copy, and says whether it is whole.
+func (s *Spool) loadAsideItem(seq record.Seq, state record.State) (whole bool, err error) {
 	if s.aside.items[seq] != nil { // a change of state was cut short: stay with Deferred, the one that is tried again
-		return s.removeUnused(asideName(seq, state))
+		return true, s.removeUnused(asideName(seq, state))
 	}
 	a, err := s.readAsideFile(seq, state)
+	if passes(err) {
+		return false, fmt.Errorf("read record %d that was set aside: %w", seq, err)
+	}
 	if err != nil {
 		s.log.Error("a record that was set aside is damaged", "seq", uint64(seq), "error", err)
 		if seq <= s.released && !s.opts.ReadOnly {
@@ -137,19 +150,33 @@ func (s *Spool) loadAsideItem(seq record.Seq, state record.State) error {
 				s.opts.Events.Gap(fence{First: seq, Last: seq, Cause: "its set-aside copy is damaged"})
 			}
 		}
-		return s.putAway(asideName(seq, state))
+		return false, s.putAway(asideName(seq, state))
 	}
-	s.aside.items[seq] = newAsideItem(a.Info, state)
+	s.aside.items[seq] = newAsideItem(a.Info, state, s.sizeOfFile(asideName(seq, state))+s.sizeOfFile(asideBody(seq)))
 	s.totals.seen = max(s.totals.seen, seq)
 	if seq > s.released && s.settled.add(seq) {
 		s.totals.pendingBytes -= a.Size
 	}
-	return nil
+	return true, nil
 }
 
-func newAsideItem(i record.Info, state record.State) *asideItem {
+// sizeOfFile is the size of a file, 0 if there is none.
+func (s *Spool) sizeOfFile(name string) int64 {
+	h, err := s.files.open(name)
+	if err != nil {
+		return 0
+	}
+	defer h.release()
+	size, err := h.file.Size()
+	if err != nil {
+		return 0
+	}
+	return size
+}
+
+func newAsideItem(i record.Info, state record.State, bytes int64) *asideItem {
 	hash := keyHash(i.Bucket, i.Key)
-	return &asideItem{state: state, bucket: i.Bucket, key: i.Key, hash: hash, copy: copyHash(hash, i.Digest), size: i.Size, time: i.Time}
+	return &asideItem{state: state, bucket: i.Bucket, key: i.Key, hash: hash, copy: copyHash(hash, i.Digest), size: i.Size, time: i.Time, bytes: bytes}
 }
 
 // readAside reads a set-aside copy.
@@ -232,13 +259,17 @@ func (s *Spool) setAside(o record.Outcome) error {
 	if err := s.replace(name, data); err != nil {
 		return fmt.Errorf("set record %d aside: %w", o.Seq, err)
 	}
+	taken := int64(len(data)) + s.sizeOfFile(asideBody(o.Seq))
 	s.mu.Lock()
 	old := s.aside.items[o.Seq]
-	s.aside.items[o.Seq] = newAsideItem(e.Info, o.State)
+	s.aside.items[o.Seq] = newAsideItem(e.Info, o.State, taken)
+	if old != nil {
+		taken -= old.bytes
+	}
+	s.room.used += taken
 	if old == nil && o.Seq > s.released && s.settled.add(o.Seq) {
 		s.totals.pendingBytes -= e.Size
 	}
-	s.room.used += int64(len(data))
 	s.mu.Unlock()
 	if old != nil && old.state != o.State {
 		s.files.drop(asideName(o.Seq, old.state))
@@ -322,6 +353,7 @@ func (s *Spool) unsetAside(seq record.Seq) error {
 	}
 	s.mu.Lock()
 	delete(s.aside.items, seq)
+	s.room.used -= it.bytes
 	s.mu.Unlock()
 	return nil
 }

@@ -186,6 +186,11 @@ func (s *Spool) passOn() {
 		s.queue[0].lead <- struct{}{}
 		return
 	}
+	if failed := s.failed; failed != nil { // who was to see to it has left
+		s.failed = nil
+		go s.rescue(failed) // whoever waits for it, waits for this; so does Close
+		return
+	}
 	s.writing = false
 	s.idle.Broadcast()
 }
@@ -329,7 +334,6 @@ func (s *Spool) adopt(g *segment) {
 	defer s.mu.Unlock()
 	s.segs = append(s.segs[:len(s.segs):len(s.segs)], g)
 	s.active = g
-	s.room.used += g.alloc
 }
 
 // fail refuses everything queued and gives up the writer's role.

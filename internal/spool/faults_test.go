@@ -64,3 +64,300 @@ func TestNoReceiptForAFailedCopy(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestUnreadableHeader has the disk fail to read the beginning of a segment at
+// the start: nothing that was acked may be removed for that.
+func TestUnreadableHeader(t *testing.T) {
+	fd := faultdisk.New(crashdisk.New(), nil)
+	s := openOn(t, fd, spool.Options{})
+	for i := range 3 {
+		mustAppend(t, s, rec("", fmt.Sprint(i), []byte("x")))
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	fd.SetDecide(func(c faultdisk.Call) *faultdisk.Fault {
+		if c.Op == faultdisk.Read && strings.HasSuffix(c.Name, ".seg") && c.Off < 4096 {
+			return &faultdisk.Fault{Err: syscall.EIO}
+		}
+		return nil
+	})
+	s, err := spool.Open(fd, spool.Options{Log: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if entries, gaps := all(t, s, 1); len(entries) != 3 || len(gaps) != 0 {
+		t.Errorf("the first page is unreadable: %d entries, gaps %v", len(entries), gaps)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	fd.SetDecide(onFile(faultdisk.Read, ".seg", syscall.EIO))
+	if s, err = spool.Open(fd, spool.Options{Log: "test"}); err == nil {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	fd.SetDecide(nil)
+	names, err := fd.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range names {
+		if strings.Contains(d.Name(), ".seg") {
+			return
+		}
+	}
+	t.Error("the segment was removed because it could not be read")
+}
+
+// TestPassingReadFaults runs out of open files while records are read: they are no gap.
+func TestPassingReadFaults(t *testing.T) {
+	base := crashdisk.New()
+	s := openOn(t, base, spool.Options{InlineBytes: 8 << 10})
+	small := mustAppend(t, s, rec("", "small", []byte("x")))
+	mustAppend(t, s, rec("", "large", make([]byte, 9<<10)))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	fd := faultdisk.New(base, nil)
+	s = openOn(t, fd, spool.Options{})
+	fd.SetDecide(func(c faultdisk.Call) *faultdisk.Fault {
+		if c.Op == faultdisk.Open {
+			return &faultdisk.Fault{Err: syscall.EMFILE}
+		}
+		return nil
+	})
+	for range 100 { // what is open already is used first
+		for _, err := range s.Entries(t.Context(), 1) {
+			if _, gap := errors.AsType[*record.GapError](err); gap {
+				t.Fatalf("too many open files is no damage: %v", err)
+			}
+		}
+	}
+	if err := s.Settle(t.Context(), record.Outcome{Info: record.Info{Seq: small.Seq}, State: record.Deferred}); err != nil {
+		if _, gap := errors.AsType[*record.GapError](err); gap {
+			t.Errorf("settle: %v", err)
+		}
+	}
+	fd.SetDecide(nil)
+	if entries, gaps := all(t, s, 1); len(entries)+int(s.Stats().Deferred) != 2 || len(gaps) != 0 {
+		t.Errorf("afterwards %d entries, gaps %v", len(entries), gaps)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestFencedCopyIsNoCopy sends a record again that was fenced off for a read
+// fault which has passed: the receipt must be of one that is delivered.
+func TestFencedCopyIsNoCopy(t *testing.T) {
+	fd := faultdisk.New(crashdisk.New(), nil)
+	s := openOn(t, fd, spool.Options{})
+	r := mustAppend(t, s, rec("", "key", []byte("x")))
+	fd.SetDecide(onFile(faultdisk.Read, ".seg", syscall.EIO))
+	if _, gaps := all(t, s, 1); len(gaps) != 1 {
+		t.Fatalf("gaps %v", gaps)
+	}
+	fd.SetDecide(nil)
+	again := mustAppend(t, s, rec("", "key", []byte("x")))
+	if entries, _ := all(t, s, 1); again.Seq == r.Seq || len(entries) != 1 || entries[0].Seq != again.Seq {
+		t.Errorf("sent again: receipt %v, entries %v", again, entries)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSetAsideWithDamagedIndex sets a record aside whose side file is damaged.
+func TestSetAsideWithDamagedIndex(t *testing.T) {
+	base := crashdisk.New()
+	s := openOn(t, base, spool.Options{})
+	mustAppend(t, s, rec("", "key", []byte("x")))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	fd := faultdisk.New(base, nil)
+	s = openOn(t, fd, spool.Options{})
+	reads := 0
+	fd.SetDecide(func(c faultdisk.Call) *faultdisk.Fault {
+		if c.Op == faultdisk.Read && strings.HasSuffix(c.Name, ".idx") {
+			if reads++; reads == 1 {
+				return &faultdisk.Fault{Err: syscall.EIO}
+			}
+		}
+		return nil
+	})
+	done := make(chan error, 1)
+	go func() {
+		done <- s.Settle(context.Background(), record.Outcome{Info: record.Info{Seq: 1}, State: record.Deferred})
+	}()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("settle hangs")
+	}
+	if reads == 0 {
+		t.Error("the side file was not asked")
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestUnreadableSetAside opens a spool of which a set-aside copy cannot be read,
+// and again when it can: the last copy of a body must have stayed.
+func TestUnreadableSetAside(t *testing.T) {
+	fd := faultdisk.New(crashdisk.New(), nil)
+	s := openOn(t, fd, spool.Options{InlineBytes: 8 << 10})
+	r := mustAppend(t, s, rec("", "large", make([]byte, 9<<10)))
+	if err := s.Settle(t.Context(), record.Outcome{Info: record.Info{Seq: r.Seq}, State: record.Deferred}); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.Release(t.Context(), r.Seq), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, cause := range []error{syscall.EMFILE, syscall.EIO} {
+		fd.SetDecide(onFile(faultdisk.Open, ".body", cause))
+		if s, err := spool.Open(fd, spool.Options{Log: "test"}); err == nil {
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		fd.SetDecide(nil)
+		if f, err := fd.Open(fmt.Sprintf("aside/%020d.body", r.Seq)); err != nil {
+			t.Errorf("%v: the body of a set-aside record: %v", cause, err)
+		} else if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestSpoolBytes compares what the spool believes to take with a fresh count,
+// after everything that makes and removes files.
+func TestSpoolBytes(t *testing.T) {
+	fd := faultdisk.New(crashdisk.New(), nil)
+	s := openOn(t, fd, spool.Options{InlineBytes: 8 << 10})
+	large := rec("", "large", make([]byte, 100<<10))
+	mustAppend(t, s, large)
+	before := s.Stats().SpoolBytes
+	for range 5 {
+		large.Body = strings.NewReader(string(make([]byte, 100<<10)))
+		if r := mustAppend(t, s, large); !r.Resent {
+			t.Errorf("receipt %v", r)
+		}
+	}
+	if after := s.Stats().SpoolBytes; after != before {
+		t.Errorf("a body sent again: %d bytes, before %d", after, before)
+	}
+	small := mustAppend(t, s, rec("", "small", make([]byte, 4<<10)))
+	before = s.Stats().SpoolBytes
+	for _, state := range []record.State{record.Deferred, record.Quarantined, record.Deferred, record.Stored} {
+		if err := s.Settle(t.Context(), record.Outcome{Info: record.Info{Seq: small.Seq}, State: state}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after := s.Stats().SpoolBytes; after != before {
+		t.Errorf("set aside and stored: %d bytes, before %d", after, before)
+	}
+	failed := false
+	fd.SetDecide(func(c faultdisk.Call) *faultdisk.Fault {
+		if c.Op == faultdisk.Sync && strings.HasSuffix(c.Name, ".seg") && !failed {
+			failed = true
+			return &faultdisk.Fault{Err: syscall.EIO}
+		}
+		return nil
+	})
+	rs := make([]record.Record, 100)
+	for i := range rs {
+		rs[i] = rec("", fmt.Sprint("many", i), make([]byte, 8<<10))
+	}
+	if _, err := s.AppendAll(t.Context(), rs); err != nil {
+		t.Fatal(err)
+	}
+	taken := s.Stats().SpoolBytes
+	var segments int64
+	for name, step := range map[string]int64{".": 0, "bodies": 0} {
+		list, err := fd.ReadDir(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range list {
+			info, err := d.Info()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if name == "bodies" {
+				step += info.Size()
+			} else if strings.HasSuffix(d.Name(), ".seg") {
+				step += (info.Size() + 256<<10 - 1) / (256 << 10) * (256 << 10) // allocated, which this disk does not show
+			}
+		}
+		segments += step
+	}
+	if diff := taken - segments; diff < -(512<<10) || diff > 512<<10 {
+		t.Errorf("after a failed fsync: %d bytes believed, %d there", taken, segments)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSegmentsComeBack undoes the removal of an old segment, as a power loss may,
+// but not that of the one behind it: what was released is no gap.
+func TestSegmentsComeBack(t *testing.T) {
+	base := crashdisk.New()
+	s := openOn(t, base, spool.Options{SegmentBytes: 16 << 10})
+	for i := range 9 {
+		mustAppend(t, s, rec("", fmt.Sprint(i), make([]byte, 6<<10)))
+	}
+	names, err := base.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	oldest := ""
+	for _, d := range names {
+		if strings.HasSuffix(d.Name(), ".seg") {
+			oldest = d.Name()
+			break
+		}
+	}
+	if err := errors.Join(base.Link(oldest, "kept"), s.Release(t.Context(), 6), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if err := base.Rename("kept", oldest); err != nil {
+		t.Fatal(err)
+	}
+	s = openOn(t, base, spool.Options{SegmentBytes: 16 << 10})
+	if st := s.Stats(); st.Gaps != 0 || st.GapRecords != 0 || st.Released != 6 || st.Acked != 9 {
+		t.Errorf("an old segment came back: %+v", st)
+	}
+	if err := errors.Join(base.Link(oldest, "kept"), s.Release(t.Context(), 9), s.Close()); err == nil {
+		t.Fatal("the segment is still there")
+	}
+	s = openOn(t, base, spool.Options{SegmentBytes: 16 << 10})
+	if r := mustAppend(t, s, rec("", "next", []byte("x"))); r.Seq != 10 {
+		t.Errorf("seq %d, want 10", r.Seq)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestResentAfterRelease sends a record three times, the first copy being
+// released before the second: the third is the second's.
+func TestResentAfterRelease(t *testing.T) {
+	s := openDir(t, t.TempDir(), spool.Options{})
+	first := mustAppend(t, s, rec("", "key", []byte("x")))
+	mustAppend(t, s, rec("", "other", []byte("x")))
+	if err := s.Release(t.Context(), first.Seq); err != nil {
+		t.Fatal(err)
+	}
+	second := mustAppend(t, s, rec("", "key", []byte("x")))
+	if third := mustAppend(t, s, rec("", "key", []byte("x"))); !third.Resent || third.Seq != second.Seq {
+		t.Errorf("third %v, second %v", third, second)
+	}
+}

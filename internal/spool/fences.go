@@ -23,6 +23,13 @@ func (s *Spool) fenceAt(seq record.Seq) *fence {
 	return &s.fences[i]
 }
 
+// isFenced says whether a fence covers seq: what is behind one is not delivered.
+func (s *Spool) isFenced(seq record.Seq) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fenceAt(seq) != nil
+}
+
 // addFence adds a range that no fence covers, and tells about it. The caller holds s.mu.
 func (s *Spool) addFence(f fence) *fence {
 	i, _ := slices.BinarySearchFunc(s.fences, f.First, func(f fence, seq record.Seq) int { return compareSeq(f.First, seq) })

@@ -73,7 +73,7 @@ func (s *Spool) durableCopy(w *waiter) (record.Info, bool, error) {
 		}
 		for _, at := range found {
 			seq := g.first + record.Seq(at)
-			if seq <= released || seq > s.lastOf(g) {
+			if seq <= released || seq > s.lastOf(g) || s.isFenced(seq) {
 				continue
 			}
 			e, err := s.read(g, seq, true)

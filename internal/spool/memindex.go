@@ -67,7 +67,7 @@ type memIndex struct {
 	mu      sync.RWMutex
 	entries []memEntry
 	byKey   map[uint64]int32 // newest by key hash
-	byCopy  map[uint64]int32 // oldest by copy hash
+	byCopy  map[uint64]int32 // newest by copy hash: those before it were released or damaged when it came
 	bodies  []uint64
 	total   int64
 	held    int     // bytes of names
@@ -90,7 +90,7 @@ func (x *memIndex) add(entries ...memEntry) {
 				e.prev = p
 			}
 			x.byKey[e.hash] = i
-			if _, ok := x.byCopy[e.copy]; !ok && e.off != 0 {
+			if e.off != 0 {
 				x.byCopy[e.copy] = i
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"iter"
 	"path"
+	"syscall"
 
 	"indelible/internal/record"
 )
@@ -54,10 +55,32 @@ type damageError struct{ cause string }
 
 func (e *damageError) Error() string { return e.cause }
 
+// passes says whether an error tells of this process or its rights, and nothing
+// of what the disk holds: then it is no damage, and what is read is tried again.
+func passes(err error) bool {
+	for _, cause := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EAGAIN, syscall.EINTR, fs.ErrPermission, fs.ErrClosed} {
+		if errors.Is(err, cause) {
+			return true
+		}
+	}
+	return false
+}
+
+// unopened is what reading an entry fails with whose file does not open.
+func unopened(err error) error {
+	if passes(err) {
+		return err
+	}
+	return &damageError{err.Error()}
+}
+
 // readEntry reads and checks the entry of seq at p, with its body if so asked.
 // bodyFile is the name of its body file, "" for the one that its id names.
 func (s *Spool) readEntry(w *window, g *segment, seq record.Seq, p place, body bool, bodyFile string) (record.Entry, error) {
 	fail := func(what string, err error) (record.Entry, error) {
+		if passes(err) {
+			return record.Entry{}, fmt.Errorf("read the %s of the entry at %d of %s: %w", what, p.off, g.name, err)
+		}
 		return record.Entry{}, &damageError{fmt.Sprintf("%s of entry at %d of %s: %v", what, p.off, g.name, err)}
 	}
 	if p.off == 0 {
@@ -147,7 +170,7 @@ func (s *Spool) read(g *segment, seq record.Seq, body bool) (record.Entry, error
 	}
 	h, err := s.files.open(g.name)
 	if err != nil {
-		return record.Entry{}, &damageError{err.Error()}
+		return record.Entry{}, unopened(err)
 	}
 	defer h.release()
 	return s.readEntry(&window{handle: h, step: 4096}, g, seq, p, body, "")
@@ -241,7 +264,7 @@ func (c *cursor) read(g *segment, seq record.Seq) (record.Entry, error) {
 		c.close()
 		h, err := c.s.files.open(g.name)
 		if err != nil {
-			return record.Entry{}, &damageError{err.Error()}
+			return record.Entry{}, unopened(err)
 		}
 		c.g, c.open, c.win = g, append(c.open, h), window{handle: h, step: readAhead, buf: c.win.buf[:0]}
 		if x := g.idx.Load(); x != nil {

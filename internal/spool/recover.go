@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
@@ -82,38 +84,37 @@ func (s *Spool) openSegment(name string, first record.Seq) (*segment, error) {
 var errTorn = errors.New("never synced")
 
 // readSegHeader reads the header of the segment that its name says begins with
-// first: from either copy, or what of it the first entry knows.
+// first: from either copy, or what of it the first entry knows. What cannot be read is not
+// taken for what was never written.
 func readSegHeader(file disk.File, first record.Seq) (segHeader, error) {
-	b := make([]byte, dataStart+entrySize)
-	got, err := file.ReadAt(b, 0)
-	b = b[:got]
 	var bad error
-	for _, at := range []int{0, headerStride} {
-		if at < len(b) {
-			head, err := parseSegHeader(b[at:])
-			if err == nil {
-				return head, nil
-			}
-			bad = err
+	blank := true
+	read := func(n int, at int64) []byte {
+		b := make([]byte, n)
+		got, err := file.ReadAt(b, at)
+		if got < n && err != nil && !errors.Is(err, io.EOF) {
+			bad, blank = errors.Join(bad, err), false
 		}
+		blank = blank && len(bytes.TrimRight(b[:got], "\x00")) == 0
+		return b[:got]
 	}
-	if len(bytes.TrimRight(b[:min(len(b), dataStart)], "\x00")) == 0 {
-		return segHeader{}, errTorn
+	for _, at := range []int64{0, headerStride} {
+		head, err := parseSegHeader(read(headerStride, at))
+		if err == nil {
+			return head, nil
+		}
+		bad = errors.Join(bad, err)
 	}
-	if len(b) == dataStart+entrySize {
-		nonce := binary.LittleEndian.Uint64(b[dataStart:])
-		if h, ok := parseEntryHeader(b[dataStart:], nonce); ok && h.isRecord() && h.seq == first {
+	if b := read(entrySize, dataStart); len(b) == entrySize {
+		nonce := binary.LittleEndian.Uint64(b)
+		if h, ok := parseEntryHeader(b, nonce); ok && h.isRecord() && h.seq == first {
 			return segHeader{nonce: nonce, first: first}, nil
 		}
 	}
-	return segHeader{}, errors.Join(bad, noEOFAtAll(err))
-}
-
-func noEOFAtAll(err error) error {
-	if err == nil {
-		return nil
+	if blank {
+		return segHeader{}, errTorn
 	}
-	return noEOF(err)
+	return segHeader{}, bad
 }
 
 // removeUnused removes a file that holds nothing acked.
@@ -146,9 +147,10 @@ func (s *Spool) putAway(name string) error {
 
 // loadSegment takes up one segment; next is the one behind it, nil if there is none.
 func (s *Spool) loadSegment(g, next *segment) error {
-	expected := s.durable + 1
-	if len(s.segs) == 0 {
-		expected = s.released + 1
+	// A power loss may bring a segment back that was removed, and not the one behind it.
+	expected := s.released + 1
+	if len(s.segs) > 0 {
+		expected = max(expected, s.durable+1)
 	}
 	if g.first > expected {
 		s.addFence(fence{First: expected, Last: g.first - 1, Cause: "no segment holds them"})
@@ -216,8 +218,8 @@ func (s *Spool) scan(g, next *segment) ([]fence, error) {
 
 // reindex makes the index of a sealed segment anew, unless somebody did so meanwhile.
 func (s *Spool) reindex(g *segment, old index) error {
-	s.stateMu.Lock()
-	defer s.stateMu.Unlock()
+	s.indexMu.Lock()
+	defer s.indexMu.Unlock()
 	if g.index() != old {
 		return nil
 	}
@@ -245,9 +247,7 @@ func (s *Spool) reindex(g *segment, old index) error {
 // numberOn fixes the newest seq. What the state file, the journal or a set-aside
 // copy knows of and no segment holds was acked, and is gone: its numbers are not used again.
 func (s *Spool) numberOn() {
-	if len(s.segs) == 0 {
-		s.durable = s.released
-	}
+	s.durable = max(s.durable, s.released)
 	if known := max(s.totals.acked, s.totals.seen); known > s.durable {
 		s.addFence(fence{First: s.durable + 1, Last: known, Cause: "no segment holds them"})
 		s.durable = known
@@ -275,6 +275,10 @@ func (s *Spool) sweepBodies() error {
 	if len(s.fences) > 0 {
 		return nil
 	}
+	damaged, err := s.hasDamaged()
+	if err != nil || damaged {
+		return err
+	}
 	names, err := s.fs.ReadDir(bodyDir)
 	if err != nil {
 		return err
@@ -287,6 +291,14 @@ func (s *Spool) sweepBodies() error {
 		}
 	}
 	return nil
+}
+
+// hasDamaged says whether a segment was put away.
+func (s *Spool) hasDamaged() (bool, error) {
+	names, err := s.fs.ReadDir(".")
+	return slices.ContainsFunc(names, func(d fs.DirEntry) bool {
+		return strings.Contains(d.Name(), damagedSuffix)
+	}), err
 }
 
 func (s *Spool) bodyIDs(g *segment) (ids []uint64, err error) {

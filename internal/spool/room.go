@@ -95,7 +95,7 @@ func (s *Spool) noSpace() {
 func (s *Spool) makeRoom() {
 	s.mu.Lock()
 	g := s.active
-	free := g != nil && !s.writing && s.syncing == nil && g.last == s.released && g.last >= g.first
+	free := g != nil && !s.closed && !s.writing && s.syncing == nil && g.last == s.released && g.last >= g.first
 	if free {
 		s.writing = true
 	}

@@ -111,6 +111,9 @@ func (s *Spool) createSegment(first record.Seq, prev *segment) (*segment, error)
 		s.discardSegment(g)
 		return nil, fmt.Errorf("create segment: %w", err)
 	}
+	s.mu.Lock()
+	s.room.used += g.alloc
+	s.mu.Unlock()
 	return g, nil
 }
 

@@ -182,7 +182,9 @@ func (s *Spool) removeReleased() {
 		if g.sealing != nil {
 			<-g.sealing
 		}
+		s.indexMu.Lock()
 		s.removeSegment(g)
+		s.indexMu.Unlock()
 	}
 }
 

@@ -57,6 +57,7 @@ type Spool struct {
 	bufs   sync.Pool // of *[]byte: the buffers of batches
 
 	stateMu   sync.Mutex // one writer of the state file, the aside directory and the segments' names at a time
+	indexMu   sync.Mutex // one removal or new index of a sealed segment at a time; may be taken with stateMu held
 	bucketMu  sync.Mutex // one writer of the buckets file at a time
 	journalMu sync.Mutex // one writer of the journal at a time
 	journal   *journal   // guarded by journalMu
