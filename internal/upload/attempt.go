@@ -18,6 +18,7 @@ import (
 // one record's object from another's.
 const (
 	metaLog    = "indelible-log"
+	metaSeq    = "indelible-seq"
 	metaBucket = "indelible-bucket"
 	metaKey    = "indelible-key"
 	metaSHA256 = "indelible-sha256"
@@ -97,12 +98,16 @@ func (u *Uploader) place(ctx context.Context, s *slot, v *verdict) (store.Info, 
 			s.mayExist = false
 		case err != nil:
 			return store.Info{}, err
-		case same:
+		case same && s.tried:
 			v.found = true
 			return info, nil
+		case same:
+			// Perhaps half of a put that was cut short: without its metadata, or not
+			// durable. To put it once makes it whole, or tells that it is taken.
+			s.mayExist = false
 		default:
 			v.names++
-			v.exists, s.mayExist = false, false
+			v.exists, s.mayExist, s.tried = false, false, false
 			s.target = u.opts.Layout.Variant(s.target, s.entry.Seq)
 			s.variant = true
 		}
@@ -120,6 +125,7 @@ func (u *Uploader) put(ctx context.Context, s *slot, o store.Object, v *verdict)
 	defer body.Close()
 	watched := &watchedBody{body: body}
 	o.Body = watched
+	s.tried = true
 	info, err := u.opts.Store.Put(ctx, o)
 	switch {
 	case watched.err != nil && err != nil:
@@ -208,7 +214,7 @@ func unclear(op, key, why string) error {
 // sameSender compares the sender's bucket and key in the metadata of an object
 // with those that ours would have. An object that is not ours has no sender.
 func sameSender(theirs, ours map[string]string) bool {
-	if theirs[metaLog] == "" {
+	if theirs[metaLog] == "" && theirs[metaSeq] == "" {
 		return true
 	}
 	return theirs[metaBucket] == ours[metaBucket] && theirs[metaKey] == ours[metaKey]

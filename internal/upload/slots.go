@@ -17,6 +17,7 @@ type slot struct {
 	aside   bool   // it was set aside before, and comes from there
 
 	mayExist bool // look before the next put
+	tried    bool // a put of target was made: what Head tells of it can be trusted
 	attempts int
 	strikes  int // failures while others were stored, in thirds
 	cuts     int // of those, attempts that ran out of time
