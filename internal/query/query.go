@@ -5,6 +5,7 @@ package query
 import (
 	"context"
 	"errors"
+	"io"
 	"iter"
 	"strings"
 
@@ -48,7 +49,7 @@ func (r *Reader) Find(ctx context.Context, bucket, key string) (record.Entry, bo
 	if r.pending != nil {
 		e, ok, err := r.pending.Lookup(ctx, bucket, key)
 		if err != nil || ok && e.Seq > r.pending.Released() {
-			return e, ok, err
+			return r.lasting(e), ok, err
 		}
 		aside = e // or nothing
 	}
@@ -57,6 +58,23 @@ func (r *Reader) Find(ctx context.Context, bucket, key string) (record.Entry, bo
 		return aside, true, nil
 	}
 	return e, found, err
+}
+
+// lasting is a pending record whose body can be opened when it was released since.
+func (r *Reader) lasting(e record.Entry) record.Entry {
+	open := e.Open
+	e.Open = func() (io.ReadSeekCloser, error) {
+		body, err := open()
+		if err == nil || e.Seq > r.pending.Released() {
+			return body, err
+		}
+		stored, ok, storeErr := r.findStored(context.Background(), e.Bucket, r.layout.Key(e.Bucket, e.Key)) // asks for names; Close bounds the rest
+		if storeErr != nil || !ok || stored.Digest != e.Digest {
+			return nil, errors.Join(err, storeErr)
+		}
+		return stored.Open()
+	}
+	return e
 }
 
 // findStored is the newest object of a stored key and its variants.
