@@ -138,6 +138,9 @@ func (s *Spool) loadAsideItem(seq record.Seq, state record.State) (whole bool, e
 		return true, s.removeUnused(asideName(seq, state))
 	}
 	a, err := s.readAsideFile(seq, state)
+	if s.removedMeanwhile(err) {
+		return true, nil
+	}
 	if passes(err) {
 		return false, fmt.Errorf("read record %d that was set aside: %w", seq, err)
 	}

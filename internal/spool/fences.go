@@ -102,6 +102,18 @@ func (s *Spool) fence(seq record.Seq, cause string) {
 	s.totals.pendingBytes -= size
 }
 
+// dropFences forgets what is fenced off up to and including upto. The caller holds s.mu.
+func (s *Spool) dropFences(upto record.Seq) {
+	kept := s.fences[:0:0]
+	for _, f := range s.fences {
+		if f.Last > upto {
+			f.First = max(f.First, upto+1)
+			kept = append(kept, f)
+		}
+	}
+	s.fences = kept
+}
+
 // fencedUpTo counts the fences and the records in them up to and including upto. The caller holds s.mu.
 func (s *Spool) fencedUpTo(upto record.Seq) (ranges, records uint64) {
 	for _, f := range s.fences {

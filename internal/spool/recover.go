@@ -35,7 +35,7 @@ func (s *Spool) loadSegments() error {
 			continue
 		}
 		g, err := s.openSegment(name, first)
-		if err != nil {
+		if err != nil && !s.removedMeanwhile(err) {
 			return err
 		}
 		if g != nil {
@@ -50,12 +50,16 @@ func (s *Spool) loadSegments() error {
 		if i+1 < len(heads) {
 			next = heads[i+1]
 		}
-		if err := s.loadSegment(g, next); err != nil {
+		if err := s.loadSegment(g, next); err != nil && !s.removedMeanwhile(err) {
 			return fmt.Errorf("%s: %w", g.name, err)
 		}
 	}
 	return nil
 }
+
+// removedMeanwhile says that a reader missed a file that the spool's owner has
+// removed since it was listed: what was in it is released.
+func (s *Spool) removedMeanwhile(err error) bool { return s.opts.ReadOnly && isNotExist(err) }
 
 // openSegment reads a segment's header. It returns nil for a file that holds
 // nothing acked, and puts aside one that is not what its name says.
@@ -205,6 +209,9 @@ func (s *Spool) scan(g, next *segment) ([]fence, error) {
 		}
 	}
 	sc, err := scanSegment(h.file, g.segHeader, limit, upto)
+	if err == nil && len(sc.fences) > 0 && s.opts.ReadOnly {
+		sc, err = scanSegment(h.file, g.segHeader, limit, upto) // it may have been half-way written
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -244,10 +251,28 @@ func (s *Spool) reindex(g *segment, old index) error {
 	return s.writeIdx(g, sc.fences)
 }
 
+// catchUp takes up what the spool's owner released while a reader read the
+// segments: what it did not find of that is no gap.
+func (s *Spool) catchUp() {
+	s.files.drop(stateFile) // it was replaced
+	var st state
+	b, err := s.readSmall(stateFile)
+	if err != nil || openJSON(b, &st) != nil || record.Seq(st.Released) <= s.released {
+		return
+	}
+	s.released = record.Seq(st.Released)
+	s.totals.gaps, s.totals.gapRecords = st.Gaps, st.GapRecords
+	s.settled.removeUpTo(s.released)
+	s.dropFences(s.released)
+}
+
 // numberOn fixes the newest seq. What the state file, the journal or a set-aside
 // copy knows of and no segment holds was acked, and is gone: its numbers are not used again.
 func (s *Spool) numberOn() {
 	s.durable = max(s.durable, s.released)
+	if s.opts.ReadOnly {
+		return // its owner may have appended and settled more since the segments were read
+	}
 	if known := max(s.totals.acked, s.totals.seen); known > s.durable {
 		s.addFence(fence{First: s.durable + 1, Last: known, Cause: "no segment holds them"})
 		s.durable = known

@@ -110,14 +110,7 @@ func (s *Spool) Release(ctx context.Context, upto record.Seq) error {
 	s.totals.gaps, s.totals.gapRecords = st.Gaps, st.GapRecords
 	s.totals.pendingBytes -= loose
 	s.settled.removeUpTo(upto)
-	kept := s.fences[:0:0]
-	for _, f := range s.fences {
-		if f.Last > upto {
-			f.First = max(f.First, upto+1)
-			kept = append(kept, f)
-		}
-	}
-	s.fences = kept
+	s.dropFences(upto)
 	s.mu.Unlock()
 	s.removeReleased()
 	s.trimJournals(upto)

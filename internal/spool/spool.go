@@ -168,6 +168,9 @@ func (s *Spool) open() error {
 	if err := s.loadBuckets(); err != nil {
 		return err
 	}
+	if s.opts.ReadOnly {
+		s.catchUp()
+	}
 	s.numberOn()
 	s.tellFences()
 	if err := s.countPending(); err != nil || s.opts.ReadOnly {

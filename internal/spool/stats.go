@@ -120,7 +120,7 @@ func (s *Spool) countPending() error {
 			}
 			return nil
 		})
-		if err != nil {
+		if err != nil && !s.removedMeanwhile(err) {
 			return err
 		}
 		s.totals.pendingBytes += total
