@@ -326,7 +326,7 @@ func (s *Spool) enqueue(ctx context.Context, w *waiter) error {
 			if err := s.abandon(w); err != nil {
 				return fmt.Errorf("%w: %w", ctx.Err(), err)
 			}
-			return ctx.Err()
+			return fmt.Errorf("%w: %w", record.ErrPushback, ctx.Err())
 		}
 	}
 }

@@ -114,10 +114,7 @@ func (o *oracle) check(t *testing.T, s *spool.Spool, acked map[record.Seq]string
 // TestCrash kills the power at every mutating call of a run, and in the runs that follow
 // the recovery, and compares what comes back with what was acked. INDELIBLE_CRASH_SEEDS sets how many runs.
 func TestCrash(t *testing.T) {
-	seeds := 8
-	if testing.Short() {
-		seeds = 3
-	}
+	seeds := 3
 	if n, err := strconv.Atoi(os.Getenv("INDELIBLE_CRASH_SEEDS")); err == nil {
 		seeds = n
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"indelible/internal/disk/crashdisk"
+	"indelible/internal/disk/disktest"
 	"indelible/internal/disk/faultdisk"
 	"indelible/internal/record"
 	"indelible/internal/spool"
@@ -359,5 +360,38 @@ func TestResentAfterRelease(t *testing.T) {
 	second := mustAppend(t, s, rec("", "key", []byte("x")))
 	if third := mustAppend(t, s, rec("", "key", []byte("x"))); !third.Resent || third.Seq != second.Seq {
 		t.Errorf("third %v, second %v", third, second)
+	}
+}
+
+// TestNoNumberTwice: a spool that has forgotten how far its numbers went does
+// not begin again at 1, where receipts have them already.
+func TestNoNumberTwice(t *testing.T) {
+	disk := crashdisk.New()
+	s := openOn(t, disk, spool.Options{})
+	for i := range 3 {
+		if _, err := s.Append(t.Context(), rec("b", fmt.Sprint(i), []byte("x"))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(s.Release(t.Context(), 3), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	s = openOn(t, disk, spool.Options{}) // removes the last segment
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := disk.Remove("state"); err != nil {
+		t.Fatal(err)
+	}
+	disktest.Write(t, disk, "state", "rubbish")
+	s, err := spool.Open(disk, spool.Options{Log: "test"})
+	if err == nil {
+		receipt, err := s.Append(t.Context(), rec("b", "new", []byte("x")))
+		if receipt.Seq <= 3 {
+			t.Errorf("receipt %v, %v: the number was given before", receipt, err)
+		}
+		_ = s.Close()
+	} else if !strings.Contains(err.Error(), "state") {
+		t.Errorf("the error does not name the file: %v", err)
 	}
 }

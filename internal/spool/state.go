@@ -112,24 +112,30 @@ func (s *Spool) loadState() error {
 		acked: record.Seq(st.Acked), resent: st.Resent, collisions: st.Collisions,
 		gaps: st.Gaps, gapRecords: st.GapRecords, fsyncFailures: st.FsyncFailures,
 	}
-	if err != nil {
-		s.released = s.oldestSegment()
+	if err == nil {
+		return nil
 	}
+	oldest, some := s.oldestSegment()
+	if !some && !isNotExist(err) {
+		// Without either, the next record would get a number that a receipt has already.
+		return fmt.Errorf("the file %s is damaged (%w), and there is no segment that tells how far the numbers went: put %s back from a copy, or begin a new log in an empty data directory", stateFile, err, stateFile)
+	}
+	s.released = oldest
 	return nil
 }
 
-// oldestSegment is the seq before the oldest segment there is, 0 if there is none.
-func (s *Spool) oldestSegment() record.Seq {
+// oldestSegment is the seq before the oldest segment, if there is one.
+func (s *Spool) oldestSegment() (seq record.Seq, ok bool) {
 	names, err := s.fs.ReadDir(".")
 	if err != nil {
-		return 0 // loadSegments tells
+		return 0, false // loadSegments tells
 	}
 	for _, d := range names {
 		if first, ok := parseSeqName(d.Name(), segmentSuffix); ok {
-			return first - 1
+			return first - 1, true
 		}
 	}
-	return 0
+	return 0, false
 }
 
 // saveState writes the state file with what is known now.

@@ -72,6 +72,13 @@ func (l *ledger) Checkpoint(context.Context) error {
 	return nil
 }
 
+// checkpoints is how many there were.
+func (l *ledger) checkpoints() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.points
+}
+
 // crash forgets what no checkpoint covers.
 func (l *ledger) crash() {
 	l.mu.Lock()

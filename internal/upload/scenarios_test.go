@@ -367,21 +367,21 @@ func TestLedgerOrder(t *testing.T) {
 			t.Errorf("unproven %d, want 101", st.Unproven)
 		}
 		time.Sleep(time.Second)
-		if got := w.src.Released(); got != 102 || l.points != 1 {
-			t.Errorf("released %d after %d checkpoints, want 102 after one", got, l.points)
+		if got := w.src.Released(); got != 102 || l.checkpoints() != 1 {
+			t.Errorf("released %d after %d checkpoints, want 102 after one", got, l.checkpoints())
 		}
 		w.src.add("b", "later", "x") // within the minute: the next checkpoint waits for its end
 		time.Sleep(58 * time.Second)
-		if l.points != 1 {
-			t.Errorf("%d checkpoints within a minute", l.points)
+		if l.checkpoints() != 1 {
+			t.Errorf("%d checkpoints within a minute", l.checkpoints())
 		}
 		time.Sleep(2 * time.Second)
-		if got := w.src.Released(); got != 103 || l.points != 2 {
-			t.Errorf("released %d after %d checkpoints, want 103 after two", got, l.points)
+		if got := w.src.Released(); got != 103 || l.checkpoints() != 2 {
+			t.Errorf("released %d after %d checkpoints, want 103 after two", got, l.checkpoints())
 		}
 		time.Sleep(24 * time.Hour)
-		if l.points != 2 {
-			t.Errorf("%d checkpoints, and the log was idle since the second", l.points)
+		if l.checkpoints() != 2 {
+			t.Errorf("%d checkpoints, and the log was idle since the second", l.checkpoints())
 		}
 		w.stop()
 		w.check(2)
