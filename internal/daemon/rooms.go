@@ -11,6 +11,7 @@ import (
 
 	"indelible/internal/disk"
 	"indelible/internal/disk/osdisk"
+	"indelible/internal/proof"
 	"indelible/internal/query"
 	"indelible/internal/record"
 	"indelible/internal/spool"
@@ -102,7 +103,7 @@ func lookRooms(ctx context.Context, c *Config) (r *rooms, err error) {
 		return r, err
 	}
 	r.later(r.data.Close)
-	if r.log, err = readName(r.data); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if r.log, err = proof.ReadName(r.data); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return r, err
 	}
 	return r, nil

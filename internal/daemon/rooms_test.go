@@ -38,7 +38,7 @@ func TestLogName(t *testing.T) {
 	dir := t.TempDir()
 	data := openDisk(t, dir)
 	// What a crash between create and rename leaves is in nobody's way.
-	if err := os.WriteFile(filepath.Join(dir, nameFile+".new"), []byte("half"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "log.name.new"), []byte("half"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	name, err := logName(data, "")
@@ -55,7 +55,7 @@ func TestLogName(t *testing.T) {
 	} else if _, ok := errors.AsType[*ConfigError](err); !ok {
 		t.Errorf("%T is no ConfigError", err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, nameFile), []byte("a b\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "log.name"), []byte("a b\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if name, err := logName(data, ""); err == nil {
