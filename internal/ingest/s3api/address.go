@@ -106,7 +106,7 @@ func isDay(s string) bool {
 }
 
 // validBucket tells whether S3 would allow a bucket of this name. Only
-// requests about a bucket itself are held to it.
+// who asks for a bucket itself is held to it, not who reads what was put there.
 func validBucket(name string) bool {
 	if len(name) < 3 || len(name) > 63 || net.ParseIP(name) != nil {
 		return false

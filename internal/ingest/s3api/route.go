@@ -33,7 +33,8 @@ func (d *Door) routeService(q *request) error {
 }
 
 func (d *Door) routeBucket(q *request) error {
-	if !validBucket(q.bucket) {
+	// Records are taken for buckets of any name: what was put there can be listed.
+	if q.Method != http.MethodGet && !validBucket(q.bucket) {
 		return invalidBucketName(q.bucket)
 	}
 	switch q.Method {
