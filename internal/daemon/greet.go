@@ -70,7 +70,29 @@ func LiteLLM(l *Loaded) (string, error) {
 	if at.tls.Cert != "" {
 		scheme = "https://"
 	}
-	return liteLLM(scheme+reachable(addr), c), nil
+	return liteLLM(scheme+reachable(addr), c) + callbackHint(c), nil
+}
+
+// callbackHint says how to have answers wait for their records instead, as comments.
+func callbackHint(c *Config) string {
+	at := c.listeners()[1]
+	addr := at.addr
+	if r, err := ReadRunning(c.Data); err == nil && r.HTTP != "" {
+		addr = r.HTTP
+	}
+	if addr == off {
+		return ""
+	}
+	scheme := "http://"
+	if at.tls.Cert != "" {
+		scheme = "https://"
+	}
+	return fmt.Sprintf(`# So that no answer is without a durable record (docs/litellm.md), instead of the above:
+#   indelible litellm callback > indelible_callback.py     # beside this file
+#   INDELIBLE_URL=%s                    # in LiteLLM's environment
+#litellm_settings:
+#  callbacks: ["indelible_callback.indelible"]
+`, scheme+reachable(addr))
 }
 
 // liteLLM is the block for the S3 door at url. Secrets stay in the environment.
