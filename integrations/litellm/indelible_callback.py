@@ -88,8 +88,7 @@ class Indelible(CustomLogger):
         self.local.loop = getattr(self.local, "loop", None) or asyncio.new_event_loop()
         return self.local.loop.run_until_complete(coroutine)
 
-    async def post(self, body, seconds):
-        """Returns the receipt. The key is the bytes' own: what is sent again, by whomever, is known."""
+    async def post(self, body, seconds):  # returns the receipt; by their key, bytes that are sent again are known
         loop, tls = asyncio.get_running_loop(), self.url.scheme == "https"
         idle = self.idle.setdefault(loop, [])
         while idle and idle[-1][0].at_eof():
@@ -117,25 +116,28 @@ class Indelible(CustomLogger):
         self.failing_since = None
         return answer.get("x-indelible-receipt", "")
 
-    def attempts(self):
-        """Yields how many seconds the next attempt may take, until the hold is over, which all calls share."""
+    def attempts(self):  # how many seconds each may take, until the hold is over, which all calls share
         while self.failing_since is None or time.monotonic() < self.failing_since + self.hold:
             yield max(1, (self.failing_since or time.monotonic()) + self.hold - time.monotonic())
         if time.monotonic() >= self.next_try:  # one call a second tries whether Indelible is back
             self.next_try = time.monotonic() + 1
             yield 1
 
-    async def deliver(self, body, otherwise):
+    async def deliver(self, body, otherwise, ticket=None):
+        ticket = ticket if ticket and not ticket.done() else Ticket()
         for seconds in self.attempts():
             begun = time.monotonic()
             try:
-                return True, await self.post(body, seconds)
+                ticket.set_result((True, await self.post(body, seconds)))
+                break
             except TROUBLE as e:
                 if self.failing_since is None:
                     self.failing_since = begun
                     log.warning("indelible: no answer, records are held for up to %g s: %r", self.hold, e)
                 await asyncio.sleep(0.1)
-        return await asyncio.to_thread(self.keep, body, otherwise), ""
+        else:
+            ticket.set_result((await asyncio.to_thread(self.keep, body, otherwise), ""))
+        return ticket.result()
 
     def keep(self, body, otherwise):  # without Indelible; returns whether there is a record
         try:
@@ -153,8 +155,8 @@ class Indelible(CustomLogger):
     async def async_log_success_event(self, kwargs, response_obj, start_time, end_time, status="success"):
         ticket, body = kwargs.get("indelible_" + status), self.body(kwargs)
         otherwise = self.otherwise if ticket and status == "success" else self.untold
-        task = asyncio.ensure_future(self.deliver(body, otherwise))
-        self.tasks[task] = ticket, body
+        task = asyncio.ensure_future(self.deliver(body, otherwise, ticket))
+        self.tasks[task] = body
         task.add_done_callback(self.finished)
         await asyncio.shield(task)  # LiteLLM cancels log events after 20 s
 
@@ -162,11 +164,9 @@ class Indelible(CustomLogger):
         await self.async_log_success_event(kwargs, response_obj, start_time, end_time, "failure")
 
     def finished(self, task):
-        ticket, body = self.tasks.pop(task)
+        body = self.tasks.pop(task)
         if task.cancelled() or task.exception():  # the event loop is being closed
             self.keep(body, "spool")
-        elif ticket and not ticket.done():
-            ticket.set_result(task.result())
 
     def log_success_event(self, kwargs, response_obj, start_time, end_time):
         if "async_complete_streaming_response" not in kwargs:  # else the asynchronous event has been here

@@ -2,6 +2,7 @@ package litellm_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -17,17 +18,19 @@ import (
 	"indelible/internal/testserver"
 )
 
+const exits = 120 // processes, each of which costs a fork of LiteLLM
+
 // TestExits has synchronous callers end with os._exit(9) right after each answer.
 func TestExits(t *testing.T) {
 	python := needLiteLLM(t)
 	s3 := testserver.Versitygw(t)
 	h := newHouse(t, s3.Endpoint, s3)
-	out := script(t, python, h, "testdata/exits.py", "300")
+	out := script(t, python, h, "testdata/exits.py", fmt.Sprint(exits))
 	h.delivered()
 	got := records(t, s3)
 	calls := strings.Split(strings.TrimSpace(out), "\n")
-	if len(calls) != 300 {
-		t.Errorf("%d calls, not 300", len(calls))
+	if len(calls) != exits {
+		t.Errorf("%d calls, not %d", len(calls), exits)
 	}
 	for _, call := range calls {
 		shape, id, _ := strings.Cut(call, " ")
@@ -122,6 +125,10 @@ func same(t *testing.T, shape string, ours, alone []byte) {
 	}
 	if len(a) < 40 {
 		t.Errorf("%s: only %d fields", shape, len(a))
+	}
+	if shape == "router" { // litellm.Router adds headers of its own only after the record must be there
+		delete(a["hidden_params"].(map[string]any), "additional_headers")
+		delete(b["hidden_params"].(map[string]any), "additional_headers")
 	}
 	for _, name := range slices.Sorted(maps.Keys(b)) {
 		if x, y := settle(a[name]), settle(b[name]); !slices.Contains(volatile, name) && !reflect.DeepEqual(x, y) {
