@@ -1,5 +1,6 @@
 // Package ingest is what all doors share: the one thing they need from the
-// spool. Each door is a package below it.
+// spool, and the bounds for senders that are too slow. Each door is a package
+// below it.
 package ingest
 
 import (

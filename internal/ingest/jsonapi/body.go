@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"indelible/internal/ingest"
 )
 
 // body stands in front of a request's body and ends senders that are too slow.
@@ -16,21 +18,19 @@ type body struct {
 	expects bool // the sender waits for 100 Continue before it sends
 	none    bool // the request has no body
 
-	patience time.Duration
-	minRate  int64
+	patience ingest.Patience
 
-	started  time.Time // of the first read
-	n        int64     // bytes read
-	deadline time.Time // set on the connection; zero for none
-	ended    bool      // read to io.EOF
-	failed   error     // came instead: nothing more will
+	n      int64 // bytes read
+	ended  bool  // read to io.EOF
+	failed error // came instead: nothing more will
 }
 
 func newBody(d *Door, w http.ResponseWriter, r *http.Request) *body {
+	conn := http.NewResponseController(w)
 	return &body{
-		src: r.Body, conn: http.NewResponseController(w),
+		src: r.Body, conn: conn,
 		expects: r.Header.Get("Expect") != "", none: r.ContentLength == 0,
-		patience: d.patience, minRate: d.minRate,
+		patience: ingest.Patience{Conn: conn, Pause: d.patience, Rate: d.minRate},
 	}
 }
 
@@ -43,14 +43,14 @@ func (b *body) Read(p []byte) (int, error) {
 		return 0, b.failed
 	}
 	if !b.none {
-		b.extend()
+		b.patience.Extend(b.n)
 	}
 	n, err := b.src.Read(p)
 	b.n += int64(n)
 	switch {
 	case err == io.EOF:
 		b.ended = true
-		b.clear()
+		b.patience.Clear()
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		b.failed = tooSlow(err)
 		err = b.failed
@@ -71,38 +71,6 @@ func (b *body) finish() error {
 		}
 	}
 	return nil
-}
-
-// extend moves the deadlines of the connection on. Both are absolute: what is
-// allowed follows from how much has come, so a sender cannot buy time with
-// single bytes.
-func (b *body) extend() {
-	now := time.Now()
-	if b.started.IsZero() {
-		b.started = now
-	}
-	limit := b.started.Add(b.patience + time.Duration(float64(b.n)/float64(b.minRate)*float64(time.Second)))
-	if pause := now.Add(b.patience); pause.Before(limit) {
-		limit = pause
-	}
-	if late := limit.Sub(b.deadline); late < time.Second && late > -time.Second {
-		return
-	}
-	if !b.deadline.IsZero() {
-		// A long body: the time to write the answer begins when it ends.
-		_ = b.conn.SetWriteDeadline(limit.Add(time.Minute)) // not supported: no server, no slow sender
-	}
-	b.deadline = limit
-	_ = b.conn.SetReadDeadline(limit)
-}
-
-// clear takes the deadline back: from now on a read of the connection only
-// waits for the next request.
-func (b *body) clear() {
-	if !b.deadline.IsZero() {
-		b.deadline = time.Time{}
-		_ = b.conn.SetReadDeadline(time.Time{})
-	}
 }
 
 // Close implements io.Closer.

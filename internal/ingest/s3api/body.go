@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"indelible/internal/ingest"
 )
 
 // body stands in front of a request's body. It ends senders that are too slow,
@@ -18,41 +20,39 @@ type body struct {
 	expects bool // the sender waits for 100 Continue before it sends
 	none    bool // the request has no body
 
-	patience time.Duration
-	minRate  int64
+	patience ingest.Patience
 	hold     *hold // nil outside of an append
 
-	started  time.Time // of the first read
-	n        int64     // bytes read
-	deadline time.Time // set on the connection; zero for none
-	ended    bool      // read to io.EOF
-	failed   bool      // an error came instead: nothing more will
+	n      int64 // bytes read
+	ended  bool  // read to io.EOF
+	failed bool  // an error came instead: nothing more will
 }
 
 func newBody(d *Door, w http.ResponseWriter, r *http.Request) *body {
+	conn := http.NewResponseController(w)
 	return &body{
-		src: r.Body, conn: http.NewResponseController(w),
+		src: r.Body, conn: conn,
 		expects: r.Header.Get("Expect") != "", none: r.ContentLength == 0,
-		patience: d.patience, minRate: d.minRate,
+		patience: ingest.Patience{Conn: conn, Pause: d.patience, Rate: d.minRate},
 	}
 }
 
 // Read implements io.Reader. A sender that pauses for longer than patience, or
-// is slower than minRate after it, gets a RequestTimeout.
+// is slower than its rate after it, gets a RequestTimeout.
 func (b *body) Read(p []byte) (int, error) {
 	if b.hold != nil {
 		b.hold.pause()
 		defer b.hold.resume()
 	}
 	if !b.none {
-		b.extend()
+		b.patience.Extend(b.n)
 	}
 	n, err := b.src.Read(p)
 	b.n += int64(n)
 	switch {
 	case err == io.EOF:
 		b.ended = true
-		b.clear()
+		b.patience.Clear()
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		b.failed = true
 		err = requestTimeout(err)
@@ -60,38 +60,6 @@ func (b *body) Read(p []byte) (int, error) {
 		b.failed = true
 	}
 	return n, err
-}
-
-// extend moves the deadlines of the connection on. Both are absolute: what is
-// allowed follows from how much has come, so a sender cannot buy time with
-// single bytes.
-func (b *body) extend() {
-	now := time.Now()
-	if b.started.IsZero() {
-		b.started = now
-	}
-	limit := b.started.Add(b.patience + time.Duration(float64(b.n)/float64(b.minRate)*float64(time.Second)))
-	if pause := now.Add(b.patience); pause.Before(limit) {
-		limit = pause
-	}
-	if late := limit.Sub(b.deadline); late < time.Second && late > -time.Second {
-		return
-	}
-	if !b.deadline.IsZero() {
-		// A long upload: the time to write the answer begins when it ends.
-		_ = b.conn.SetWriteDeadline(limit.Add(time.Minute)) // not supported: no server, no slow sender
-	}
-	b.deadline = limit
-	_ = b.conn.SetReadDeadline(limit)
-}
-
-// clear takes the deadline back: from now on a read of the connection only
-// waits for the next request.
-func (b *body) clear() {
-	if !b.deadline.IsZero() {
-		b.deadline = time.Time{}
-		_ = b.conn.SetReadDeadline(time.Time{})
-	}
 }
 
 // Close implements io.Closer.
