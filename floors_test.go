@@ -28,6 +28,7 @@ var floors = map[string]int{
 	"internal/store/faultproxy": 2,
 
 	"internal/testserver": 0, // real peers, for tests only
+	"internal/torture":    0, // what the torture scenarios share; for tests only
 
 	"internal/layout": 3,
 
@@ -49,6 +50,8 @@ var floors = map[string]int{
 	"s3store":         9,
 	"internal/daemon": 9,
 	"cmd/indelible":   10,
+
+	"internal/torture/driver": 11, // the real binary under torture; for tests only
 }
 
 // walls are the imports that one room alone may have, each with the reason.

@@ -1,0 +1,195 @@
+// Command torture runs the scenarios that try to make Indelible break its
+// promises, and prints one table of what they came to:
+//
+//	go run ./test/torture              the share of every change
+//	go run ./test/torture --long       the share of a release
+//	go run ./test/torture --only kill --seed 17
+//
+// It exits with 1 when a scenario failed. docs/torture.md says what each scenario does.
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"indelible/internal/torture"
+)
+
+// part is a number of scenarios that one go test runs.
+type part struct {
+	name  string // what --only matches
+	pkg   string
+	run   string // of go test
+	alone bool   // measures something, so that nothing else may run beside it
+}
+
+// parts in the order of the table.
+var parts = []part{
+	{"world", "./test/torture/world", "^TestTorture", false},
+	{"disk", "./internal/spool", "^TestTorture", false},
+	{"kill", "./test/torture/process", "^TestTortureKill", false},
+	{"calls", "./test/torture/process", "^TestTortureCalls", false},
+	{"power", "./test/torture/process", "^TestTorturePower", false},
+	{"hostile", "./test/torture/process", "^TestTortureHostile", true},
+	{"siege", "./test/torture/process", "^TestTortureSiege", true},
+	{"overload", "./test/torture/process", "^TestTortureOverload", true},
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "torture:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	long := flag.Bool("long", false, "the long share")
+	only := flag.String("only", "", "parts to run, comma-separated: "+names())
+	seed := flag.Uint64("seed", 0, "run this seed alone, to see a failure again")
+	verbose := flag.Bool("v", false, "show what the scenarios log")
+	flag.Parse()
+	chosen, err := choose(*only)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "torture-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	rows := filepath.Join(dir, "rows")
+	share := "ci"
+	if *long {
+		share = "long"
+	}
+	env := append(os.Environ(), torture.EnvShare+"="+share, torture.EnvReport+"="+rows)
+	if *seed != 0 {
+		env = append(env, fmt.Sprintf("%s=%d", torture.EnvSeed, *seed))
+	}
+	began := time.Now()
+	failed := runAll(ctx, chosen, env, *verbose)
+	if err := print(os.Stdout, rows); err != nil {
+		return err
+	}
+	fmt.Printf("\n%s share, %s, %s %s/%s, %d cores, %v\n", share, began.UTC().Format(time.DateOnly), runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), time.Since(began).Round(time.Second))
+	if len(failed) > 0 {
+		return fmt.Errorf("these failed: %s (run one alone with --only NAME -v, one seed with --seed N)", strings.Join(failed, ", "))
+	}
+	return ctx.Err()
+}
+
+func names() string {
+	var list []string
+	for _, p := range parts {
+		list = append(list, p.name)
+	}
+	return strings.Join(list, ", ")
+}
+
+func choose(only string) ([]part, error) {
+	if only == "" {
+		return parts, nil
+	}
+	var chosen []part
+	for name := range strings.SplitSeq(only, ",") {
+		i := slices.IndexFunc(parts, func(p part) bool { return p.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("no part %q: there are %s", name, names())
+		}
+		chosen = append(chosen, parts[i])
+	}
+	return chosen, nil
+}
+
+// runAll runs the parts, as many at once as there are cores, then those that want the
+// machine for themselves, and returns the names of those that failed.
+func runAll(ctx context.Context, chosen []part, env []string, verbose bool) []string {
+	var mu sync.Mutex
+	var failed []string
+	one := func(p part) {
+		out, err := p.test(ctx, env)
+		mu.Lock()
+		defer mu.Unlock()
+		word := "ok"
+		if err != nil {
+			word = err.Error()
+			failed = append(failed, p.name)
+		}
+		fmt.Fprintf(os.Stderr, "%-10s %s\n", p.name, word)
+		if err != nil || verbose {
+			fmt.Fprintln(os.Stderr, out)
+		}
+	}
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, runtime.NumCPU())
+	for _, p := range chosen {
+		if p.alone {
+			continue
+		}
+		slots <- struct{}{}
+		wg.Go(func() {
+			one(p)
+			<-slots
+		})
+	}
+	wg.Wait()
+	for _, p := range chosen {
+		if p.alone {
+			one(p)
+		}
+	}
+	slices.Sort(failed)
+	return failed
+}
+
+func (p part) test(ctx context.Context, env []string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", "test", "-count=1", "-v", "-timeout", "3h", "-run", p.run, p.pkg)
+	cmd.Env = env
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// print prints the table of the rows in a file.
+func print(w io.Writer, file string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return fmt.Errorf("no scenario reported anything: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	fmt.Fprintln(w, "| scenario | runs | acked | lost | duplicated | corrupted | failed seeds | |\n|---|---:|---:|---:|---:|---:|---|---|")
+	var rows []*torture.Row
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		r := new(torture.Row)
+		if err := json.Unmarshal(lines.Bytes(), r); err != nil {
+			return err
+		}
+		rows = append(rows, r)
+	}
+	slices.SortFunc(rows, func(a, b *torture.Row) int { return cmp.Compare(a.Scenario, b.Scenario) })
+	for _, r := range rows {
+		seeds := "none"
+		if len(r.Failed) > 0 {
+			seeds = strings.Join(r.Failed, " ")
+		}
+		fmt.Fprintf(w, "| %s | %d %s | %d | %d | %d | %d | %s | %s |\n", r.Scenario, r.Runs, r.Unit, r.Acked, r.Lost, r.Duplicated, r.Corrupted, seeds, r.Note)
+	}
+	return nil
+}
