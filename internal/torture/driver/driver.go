@@ -1,0 +1,250 @@
+// Package driver runs the real binary for the torture scenarios: it builds and
+// starts serve, kills and stops it, sends it records from many clients, and
+// counts what was acked against what a bucket holds in the end.
+package driver
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"indelible/internal/daemon"
+)
+
+// EnvBinary names a binary to be used instead of one built from this tree.
+const EnvBinary = "INDELIBLE_BINARY"
+
+// Build builds the product as it is shipped, static, and returns its path.
+func Build(t testing.TB) string {
+	t.Helper()
+	if binary := os.Getenv(EnvBinary); binary != "" {
+		return binary
+	}
+	binary := filepath.Join(t.TempDir(), "indelible")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "indelible/cmd/indelible")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build the binary: %v\n%s", err, out)
+	}
+	return binary
+}
+
+// patience bounds every wait for the binary to do what it does in milliseconds.
+const patience = 30 * time.Second
+
+// Serve is a serve process, started again and again on one data directory. Set
+// the exported fields before the first Start. It is for one goroutine.
+type Serve struct {
+	Binary string
+	Data   string   // the data directory
+	To     string   // the destination; "": the directory store below Data
+	Config string   // a YAML file; "": none
+	Args   []string // further flags
+	Env    []string // further environment
+	Wrap   []string // put before the command line: a tracer
+	Log    string   // a file that stderr is appended to
+
+	At daemon.Running // where its doors are; set by Start
+
+	cmd   *exec.Cmd
+	ended chan struct{} // closed when the process is gone
+	exit  error         // of Wait; readable once ended is closed
+}
+
+// Launch starts the process and does not wait for anything.
+func (s *Serve) Launch() error {
+	line := append(append([]string{}, s.Wrap...), s.Binary, "serve", "--data", s.Data,
+		"--s3", "127.0.0.1:0", "--http", "127.0.0.1:0", "--proxy", "off", "--admin", "127.0.0.1:0", "--log-format", "json")
+	log, err := os.OpenFile(s.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = log.Close() }()
+	_ = os.Remove(s.runFile()) // of one that was killed
+	s.cmd = exec.Command(line[0], append(line[1:], s.Args...)...)
+	s.cmd.Env, s.cmd.Stderr = s.environ(), log
+	dieWithParent(s.cmd)
+	if err := s.cmd.Start(); err != nil {
+		return fmt.Errorf("start serve: %w", err)
+	}
+	s.ended = make(chan struct{})
+	go func(cmd *exec.Cmd, ended chan struct{}) {
+		s.exit = cmd.Wait()
+		close(ended)
+	}(s.cmd, s.ended)
+	return nil
+}
+
+func (s *Serve) runFile() string { return filepath.Join(s.Data, "run.json") }
+
+func (s *Serve) environ() []string {
+	env := append(os.Environ(), "INDELIBLE_CONFIG="+s.Config)
+	if s.To != "" {
+		env = append(env, "INDELIBLE_TO="+s.To)
+	}
+	return append(env, s.Env...)
+}
+
+// Ready waits until the doors take records.
+func (s *Serve) Ready() error {
+	client := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	for end := time.Now().Add(patience); ; time.Sleep(2 * time.Millisecond) {
+		select {
+		case <-s.ended:
+			return fmt.Errorf("serve ended by itself: %v\n%s", s.exit, s.Tail())
+		default:
+		}
+		at, err := daemon.ReadRunning(s.Data)
+		if err == nil {
+			var resp *http.Response
+			if resp, err = client.Get("http://" + at.Admin + "/readyz"); err == nil {
+				_ = resp.Body.Close()
+				if resp.StatusCode == http.StatusOK {
+					s.At = at
+					return nil
+				}
+			}
+		}
+		if time.Now().After(end) {
+			s.Kill()
+			return fmt.Errorf("serve is not ready after %v: %v\n%s", patience, err, s.Tail())
+		}
+	}
+}
+
+// Start is Launch and Ready.
+func (s *Serve) Start() error {
+	if err := s.Launch(); err != nil {
+		return err
+	}
+	return s.Ready()
+}
+
+// Kill is kill -9, of the tracer too where there is one, and waits until the process is gone.
+func (s *Serve) Kill() {
+	if s.cmd == nil {
+		return
+	}
+	if len(s.Wrap) > 0 && s.At.PID > 0 {
+		_ = syscall.Kill(s.At.PID, syscall.SIGKILL) // it may be gone
+	}
+	_ = s.cmd.Process.Kill()
+	<-s.ended
+}
+
+// Term asks the process to stop in order.
+func (s *Serve) Term() error {
+	pid := s.cmd.Process.Pid
+	if len(s.Wrap) > 0 {
+		pid = s.At.PID // a tracer would not pass it on
+	}
+	return syscall.Kill(pid, syscall.SIGTERM)
+}
+
+// Stop asks the process to stop in order, and fails unless it does and says that all is well.
+func (s *Serve) Stop() error {
+	if err := s.Term(); err != nil {
+		return fmt.Errorf("stop serve: %w\n%s", err, s.Tail())
+	}
+	if !s.Wait(2 * patience) {
+		s.Kill()
+		return fmt.Errorf("serve did not stop within %v\n%s", 2*patience, s.Tail())
+	}
+	if s.exit != nil {
+		return fmt.Errorf("serve did not stop well: %w\n%s", s.exit, s.Tail())
+	}
+	return nil
+}
+
+// Wait waits for the process to end and says whether it did in time.
+func (s *Serve) Wait(most time.Duration) bool {
+	select {
+	case <-s.ended:
+		return true
+	case <-time.After(most):
+		return false
+	}
+}
+
+// PID is the process id, of the tracer where there is one.
+func (s *Serve) PID() int { return s.cmd.Process.Pid }
+
+// Tail is the end of the log.
+func (s *Serve) Tail() string {
+	b, _ := os.ReadFile(s.Log) // what cannot be read is not shown
+	if len(b) > 4096 {
+		b = b[len(b)-4096:]
+	}
+	return string(b)
+}
+
+// Run runs a command of the binary on the same data directory and destination,
+// and returns its stdout. The error holds its stderr.
+func (s *Serve) Run(ctx context.Context, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, s.Binary, append(args, "--data", s.Data)...)
+	cmd.Env = s.environ()
+	var complaints strings.Builder
+	cmd.Stderr = &complaints
+	out, err := cmd.Output()
+	if err != nil {
+		err = fmt.Errorf("%s: %w: %s", args[0], err, complaints.String())
+	}
+	return out, err
+}
+
+// Status is what status --json says.
+func (s *Serve) Status(ctx context.Context) (daemon.Status, error) {
+	var st daemon.Status
+	out, err := s.Run(ctx, "status", "--json")
+	if err == nil {
+		err = json.Unmarshal(out, &st)
+	}
+	return st, err
+}
+
+// Delivered waits until nothing is pending.
+func (s *Serve) Delivered(ctx context.Context, most time.Duration) error {
+	for end := time.Now().Add(most); ; time.Sleep(20 * time.Millisecond) {
+		st, err := s.Status(ctx)
+		if err == nil && st.Pending == 0 {
+			return nil
+		}
+		if time.Now().After(end) {
+			return errors.Join(err, fmt.Errorf("%d records are still pending after %v: %+v\n%s", st.Pending, most, st, s.Tail()))
+		}
+	}
+}
+
+// Memory is the process's resident set now and at its peak, in bytes (Linux).
+func Memory(pid int) (now, peak int64, err error) {
+	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
+	if err != nil {
+		return 0, 0, err
+	}
+	field := func(name string) int64 {
+		_, rest, _ := strings.Cut(string(b), name+":")
+		fields := strings.Fields(rest)
+		if len(fields) == 0 {
+			return 0
+		}
+		kib, _ := strconv.ParseInt(fields[0], 10, 64)
+		return kib << 10
+	}
+	return field("VmRSS"), field("VmHWM"), nil
+}
+
+// Descriptors is how many files and sockets the process has open (Linux).
+func Descriptors(pid int) (int, error) {
+	list, err := os.ReadDir(filepath.Join("/proc", strconv.Itoa(pid), "fd"))
+	return len(list), err
+}
