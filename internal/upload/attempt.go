@@ -106,13 +106,45 @@ func (u *Uploader) place(ctx context.Context, s *slot, v *verdict) (store.Info, 
 			// durable. To put it once makes it whole, or tells that it is taken.
 			s.mayExist = false
 		default:
+			target, variant := u.opts.Layout.Variant(s.target, s.entry.Seq), true
+			if s.target == s.stored {
+				twin, err := u.twin(ctx, s)
+				if err != nil {
+					return store.Info{}, err
+				}
+				if twin != "" {
+					target, variant = twin, false // no new collision: the first copy was one
+				}
+			}
 			v.names++
 			v.exists, s.mayExist, s.tried = false, false, false
-			s.target = u.opts.Layout.Variant(s.target, s.entry.Seq)
-			s.variant = true
+			s.target, s.variant = target, variant
 		}
 	}
 	return store.Info{}, unclear("put", s.target, fmt.Sprintf("%d names were taken by other bytes", v.names))
+}
+
+// twin looks for the record's bytes among the variants that its key has: what is
+// sent again after its first copy has left the spool gets that copy's object, and no second one. "" if there is none.
+func (u *Uploader) twin(ctx context.Context, s *slot) (string, error) {
+	for info, err := range u.opts.Store.List(ctx, store.ListOptions{Prefix: u.opts.Layout.VariantPrefix(s.stored)}) {
+		if err != nil {
+			return "", err
+		}
+		if _, ok := u.opts.Layout.IsVariant(s.stored, info.Key); !ok || info.Size != s.entry.Size {
+			continue
+		}
+		o := u.opts.Layout.Object(s.entry.Info, info.Key, u.opts.Log)
+		o.Key, o.Size, o.Digest = info.Key, s.entry.Size, s.entry.Digest
+		_, same, err := u.find(ctx, o, s.entry.Attrs.Get(record.AttrMD5))
+		if err != nil && store.ClassOf(err) != store.NotFound {
+			return "", err
+		}
+		if err == nil && same {
+			return info.Key, nil
+		}
+	}
+	return "", nil
 }
 
 // put makes the one attempt.

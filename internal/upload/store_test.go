@@ -9,6 +9,8 @@ import (
 	"io"
 	"iter"
 	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -153,8 +155,28 @@ func (b *bucket) Get(ctx context.Context, key string, _ store.GetOptions) (io.Re
 	return io.NopCloser(bytes.NewReader(b.objects[key].body)), info, nil
 }
 
-func (b *bucket) List(context.Context, store.ListOptions) iter.Seq2[store.Info, error] {
-	return func(func(store.Info, error) bool) { panic("the uploader does not list") }
+func (b *bucket) List(ctx context.Context, o store.ListOptions) iter.Seq2[store.Info, error] {
+	return func(yield func(store.Info, error) bool) {
+		f, err := b.begin(ctx, "list", o.Prefix)
+		if err == nil {
+			err = f.err("list", o.Prefix)
+		}
+		if err != nil {
+			yield(store.Info{}, err)
+			return
+		}
+		b.mu.Lock()
+		keys := slices.Sorted(maps.Keys(b.objects))
+		b.mu.Unlock()
+		for _, key := range keys {
+			b.mu.Lock()
+			info := b.objects[key].info
+			b.mu.Unlock()
+			if strings.HasPrefix(key, o.Prefix) && !yield(store.Info{Key: key, Size: info.Size, ETag: info.ETag}, nil) {
+				return
+			}
+		}
+	}
 }
 
 func (b *bucket) count() int {

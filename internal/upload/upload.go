@@ -25,6 +25,10 @@ type Namer interface {
 	Key(bucket, key string) string
 	// Variant is the name for record seq where stored is taken by other bytes.
 	Variant(stored string, seq record.Seq) string
+	// VariantPrefix is what the names of all variants of stored begin with, and
+	// IsVariant says which of the names that do are one.
+	VariantPrefix(stored string) string
+	IsVariant(stored, name string) (record.Seq, bool)
 	// Object is everything but the Body of the object that holds the record.
 	Object(info record.Info, stored, log string) store.Object
 }
