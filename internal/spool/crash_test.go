@@ -41,16 +41,21 @@ func keyBody(key string) []byte {
 
 // append appends one record and notes its ack.
 func (o *oracle) append(s *spool.Spool, key string) error {
+	_, err := o.appendIn(context.Background(), s, key)
+	return err
+}
+
+func (o *oracle) appendIn(ctx context.Context, s *spool.Spool, key string) (record.Receipt, error) {
 	o.mu.Lock()
 	o.started[key] = true
 	o.mu.Unlock()
-	r, err := s.Append(context.Background(), rec("b", key, keyBody(key)))
+	r, err := s.Append(ctx, rec("b", key, keyBody(key)))
 	if err == nil && !r.Resent {
 		o.mu.Lock()
 		o.acked[r.Seq] = key
 		o.mu.Unlock()
 	}
-	return err
+	return r, err
 }
 
 // snapshot is what was acked, and what may have been released, at this moment.
