@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"indelible/internal/disk/crashdisk"
@@ -109,7 +110,9 @@ func torment(t *testing.T, row *torture.Row, troubles []trouble) {
 	for _, tr := range troubles {
 		for n := 1; ; n += step {
 			what := fmt.Sprintf("%s %d times from the %dth", tr.name, tr.times, n)
-			hit, acked := tormented(t, tr, n, what)
+			var hit bool
+			var acked int
+			synctest.Test(t, func(t *testing.T) { hit, acked = tormented(t, tr, n, what) }) // holds cost no time
 			if !hit {
 				break
 			}
