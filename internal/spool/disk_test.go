@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"regexp"
@@ -257,6 +258,9 @@ func readImage(t testing.TB, d disk.FS) image {
 			}
 			name := path.Join(dir, e.Name())
 			f, err := d.Open(name)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // the spool is at work and has removed it
+			}
 			if err != nil {
 				t.Fatal(err)
 			}

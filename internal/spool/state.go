@@ -89,6 +89,9 @@ func (s *Spool) loadState() error {
 	if err == nil {
 		err = openJSON(b, &st)
 	}
+	if err == nil && st.Version == 0 {
+		err = fmt.Errorf("another file in its place: %w", errFormat)
+	}
 	switch {
 	case isNotExist(err):
 		st = state{}

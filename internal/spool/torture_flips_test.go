@@ -228,3 +228,15 @@ func sortedNames(m image) []string {
 	slices.Sort(names)
 	return names
 }
+
+// running is a spool at work, and its disk.
+type running struct {
+	disk  *crashdisk.Disk
+	spool *spool.Spool
+}
+
+func buildEmpty(t testing.TB) running {
+	t.Helper()
+	d := crashdisk.New()
+	return running{d, openOn(t, d, spool.Options{SegmentBytes: 10 << 10, InlineBytes: 1 << 10})}
+}
