@@ -150,6 +150,37 @@ func TestPassingReadFaults(t *testing.T) {
 	}
 }
 
+// TestReadFailsOnce fails every read of a spool in turn, once: a disk that gives
+// the bytes when it is asked again has lost nothing, and nothing is a gap.
+func TestReadFailsOnce(t *testing.T) {
+	img, bodies := build(t, 16, false)
+	for n := 1; ; n++ {
+		reads := 0
+		fd := faultdisk.New(img.disk(t), func(c faultdisk.Call) *faultdisk.Fault {
+			if c.Op == faultdisk.Read || c.Op == faultdisk.Open {
+				if reads++; reads == n {
+					return &faultdisk.Fault{Err: syscall.EIO}
+				}
+			}
+			return nil
+		})
+		s := openOn(t, fd, spool.Options{})
+		entries, gaps := all(t, s, 1)
+		for _, e := range entries {
+			bodyOf(t, e)
+		}
+		if len(entries) != len(bodies) || len(gaps) != 0 || s.Stats().Gaps != 0 {
+			t.Fatalf("the %dth read fails once: %d records of %d, gaps %v", n, len(entries), len(bodies), gaps)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if reads < n {
+			break
+		}
+	}
+}
+
 // TestFencedCopyIsNoCopy sends a record again that was fenced off for a read
 // fault which has passed: the receipt must be of one that is delivered.
 func TestFencedCopyIsNoCopy(t *testing.T) {

@@ -3,6 +3,7 @@ package spool
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"indelible/internal/disk"
 )
@@ -13,7 +14,8 @@ const maxIdleFiles = 64
 // files shares open files between readers and keeps a few open that nobody
 // reads. A file that was opened stays readable after its name was removed.
 type files struct {
-	fs disk.FS
+	fs       disk.FS
+	hopeless atomic.Int32
 
 	mu     sync.Mutex
 	byName map[string]*handle // guarded by mu
@@ -43,7 +45,7 @@ func (f *files) open(name string) (*handle, error) {
 		h.refs++
 		return h, nil
 	}
-	file, err := f.fs.Open(name)
+	file, err := f.openPatiently(name)
 	if err != nil {
 		return nil, err
 	}
