@@ -168,10 +168,16 @@ func (s *Serve) Stop() error {
 
 // Wait waits for the process to end and says whether it did in time.
 func (s *Serve) Wait(most time.Duration) bool {
+	timer := time.NewTimer(most)
+	defer timer.Stop()
+	select {
+	case <-s.ended:
+	case <-timer.C:
+	}
 	select {
 	case <-s.ended:
 		return true
-	case <-time.After(most):
+	default:
 		return false
 	}
 }

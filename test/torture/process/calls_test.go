@@ -59,7 +59,8 @@ func TestTortureCalls(t *testing.T) {
 		t.Fatalf("with nothing injected: %v", err)
 	}
 	todo := injections(whole.counted)
-	if most := torture.Share(0, 110, len(todo)); most < len(todo) { // a sample, with each call and fault in it
+	all := len(todo)
+	if most := torture.Share(0, 300, len(todo)); most < len(todo) { // a sample, with each call and fault in it
 		todo = todo[:most]
 	}
 	next := make(chan injection)
@@ -89,14 +90,16 @@ func TestTortureCalls(t *testing.T) {
 	wg.Wait()
 	calls := 0
 	covered.Range(func(any, any) bool { calls++; return true })
-	row.Note = fmt.Sprintf("%d calls failed with EIO, %d with ENOSPC, %d kills in a call; %d kinds of call", hits[0].Load(), hits[1].Load(), hits[2].Load(), calls)
+	row.Note = fmt.Sprintf("of %d injections: %d calls failed with EIO, %d with ENOSPC, %d kills in a call; %d kinds of call", all, hits[0].Load(), hits[1].Load(), hits[2].Load(), calls)
 	if hits[0].Load() == 0 || hits[2].Load() == 0 {
 		t.Error("nothing was injected")
 	}
 }
 
 // faults are what is injected, in strace's words.
-var faults = []string{"error=EIO", "error=ENOSPC", "signal=KILL"}
+var faults = []string{"error=EIO", "error=ENOSPC", kill}
+
+const kill = "signal=KILL"
 
 // injections are all that the counted calls allow: first the first of each, then the others, mixed by a seed.
 func injections(counted map[string]int) []injection {
@@ -136,7 +139,10 @@ func (r *callsRun) run(ctx context.Context, row *torture.Row, i *injection) erro
 	}
 	wrap := []string{r.strace, "-f", "-y", "--seccomp-bpf", "-o", trace, "-e", "trace=" + strings.Join(fileCalls, ",")}
 	if i != nil {
-		wrap = []string{r.strace, "-f", "-y", "--seccomp-bpf", "-o", trace, "-e", "trace=" + i.call, "-e", "inject=" + i.String()}
+		wrap = []string{r.strace, "-f", "-y", "-o", trace, "-e", "trace=" + i.call, "-e", "inject=" + i.String()}
+		if i.fault != kill { // strace 6.1 forgets the signal where it has the kernel filter the calls
+			wrap = append(wrap, "--seccomp-bpf")
+		}
 	}
 	data := filepath.Join(r.dir, "data")
 	s := &driver.Serve{Binary: r.binary, Data: data, Config: config, Log: filepath.Join(r.dir, "log"), Wrap: wrap}
@@ -151,12 +157,19 @@ func (r *callsRun) run(ctx context.Context, row *torture.Row, i *injection) erro
 			s.Wait(8 * time.Second)
 		}
 	}
+	s.Wait(300 * time.Millisecond)
+	b, err := os.ReadFile(trace) // before we kill it ourselves
 	s.Kill()
-	b, err := os.ReadFile(trace)
 	if err != nil {
 		return err
 	}
-	r.injected = bytes.Count(b, []byte("(INJECTED)")) + bytes.Count(b, []byte("killed by SIGKILL"))/4
+	r.injected = bytes.Count(b, []byte("(INJECTED)"))
+	if i != nil && i.fault == kill {
+		r.injected = 0
+		if bytes.Contains(b, []byte("killed by SIGKILL")) {
+			r.injected = 1
+		}
+	}
 	if i == nil {
 		r.counted = countCalls(string(b), data)
 	}
