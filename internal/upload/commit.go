@@ -259,7 +259,7 @@ func (c *committer) persist(ctx context.Context, what string, op func() error) b
 		if ctx.Err() != nil {
 			return false
 		}
-		wait := max(o.BackoffMin, backoff(n, o.BackoffMin, o.BackoffMax, 0, jitter()))
+		wait := max(o.BackoffMin, backoff(n, o.BackoffMin, o.BackoffMax, 0, o.Jitter()))
 		c.u.stuck(err)
 		o.Logger.Error(what+": "+err.Error()+"; records stay in the spool until it succeeds", "attempt", n, "wait", wait)
 		select {

@@ -178,7 +178,7 @@ func (d *delivery) begin(s *slot, now time.Time) {
 	s.attempts++
 	s.began, s.stores, s.epoch = now, d.health.successes, d.pace.epoch
 	s.full = d.inFlight >= d.pace.allowed()
-	s.probe = d.health.began(now, jitter())
+	s.probe = d.health.began(now, d.u.opts.Jitter())
 	if s.attempts == 1 {
 		s.seen = d.health.successes
 	}
@@ -238,7 +238,7 @@ func (d *delivery) failed(v verdict, now time.Time) {
 	if e, ok := asStoreError(v.err); ok {
 		asked = e.RetryAfter
 	}
-	if d.health.failed(v.class, asked, others, now, jitter()) {
+	if d.health.failed(v.class, asked, others, now, d.u.opts.Jitter()) {
 		d.u.opts.Logger.Error("destination "+string(d.health.state)+": records are kept and delivered once it is back", "error", v.err.Error())
 	}
 	d.retry(v, now)
@@ -261,7 +261,7 @@ func (d *delivery) retry(v verdict, now time.Time) {
 	if d.full() {
 		limit = min(limit, 3*3) // the others wait for this one: sooner
 	}
-	wait := max(o.BackoffMin, backoff(s.attempts, o.BackoffMin, o.BackoffMax, retryAfter(v.err), jitter()))
+	wait := max(o.BackoffMin, backoff(s.attempts, o.BackoffMin, o.BackoffMax, retryAfter(v.err), d.u.opts.Jitter()))
 	d.log.add(now, retry{key: s.entry.Key, seq: s.entry.Seq, attempt: s.attempts, wait: wait, class: v.class, err: v.err})
 	d.u.retried(v, now)
 	switch {
@@ -290,7 +290,7 @@ func (d *delivery) heed(r report, now time.Time) {
 	case s == nil:
 	case r.err != nil && !s.aside:
 		d.u.opts.Logger.Error("set aside: "+r.err.Error()+"; the record stays in delivery", "key", s.entry.Key, "seq", s.entry.Seq)
-		wait := backoff(s.attempts, d.u.opts.BackoffMin, d.u.opts.BackoffMax, 0, jitter())
+		wait := backoff(s.attempts, d.u.opts.BackoffMin, d.u.opts.BackoffMax, 0, d.u.opts.Jitter())
 		d.slots.delay(s, now.Add(max(d.u.opts.BackoffMin, wait)))
 	default:
 		d.slots.done(s)

@@ -179,7 +179,7 @@ func (d *delivery) pause(ctx context.Context, what string, n int, err error) boo
 		return false
 	}
 	o := d.u.opts
-	wait := max(o.BackoffMin, backoff(n, o.BackoffMin, o.BackoffMax, 0, jitter()))
+	wait := max(o.BackoffMin, backoff(n, o.BackoffMin, o.BackoffMax, 0, o.Jitter()))
 	o.Logger.Error(what+": "+err.Error(), "attempt", n, "wait", wait)
 	select {
 	case <-time.After(wait):

@@ -44,6 +44,9 @@ type Options struct {
 	Logger *slog.Logger
 	Events Events
 
+	// Jitter draws from [0, 1) what spreads waits; nil is math/rand's. Simulations give one that they can repeat.
+	Jitter func() float64
+
 	// MaxConcurrency bounds the attempts in flight (64).
 	MaxConcurrency int
 	// MaxRecords bounds the records between the oldest unconfirmed and the newest read (8192).
@@ -81,6 +84,9 @@ func (o Options) withDefaults() Options {
 	set(&o.CheckpointRecords, 16384)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Jitter == nil {
+		o.Jitter = rand.Float64
 	}
 	return o
 }
@@ -175,9 +181,6 @@ func wake(c chan struct{}) {
 	default:
 	}
 }
-
-// jitter draws from [0, 1).
-func jitter() float64 { return rand.Float64() }
 
 // mark is a seq that only grows and can be waited for.
 type mark struct {

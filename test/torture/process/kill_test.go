@@ -241,6 +241,9 @@ func settle(ctx context.Context, s *driver.Serve, o *driver.Oracle, row *torture
 	if err := f.Err(); err != nil {
 		return err
 	}
-	_, err = s.Run(ctx, "verify")
-	return err
+	report, err := s.Run(ctx, "verify")
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, report)
+	}
+	return nil
 }

@@ -1,0 +1,422 @@
+// Package world runs the product in one process and in virtual time: a door, the
+// spool, the uploader and the transparency log over a disk that forgets and a store that fails.
+package world
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"indelible/internal/disk/crashdisk"
+	"indelible/internal/disk/faultdisk"
+	"indelible/internal/ingest/s3api"
+	"indelible/internal/ingest/sigv4"
+	"indelible/internal/layout"
+	"indelible/internal/proof"
+	"indelible/internal/query"
+	"indelible/internal/record"
+	"indelible/internal/spool"
+	"indelible/internal/store"
+	"indelible/internal/torture"
+	"indelible/internal/torture/driver"
+	"indelible/internal/upload"
+)
+
+const (
+	lives   = 7 // of one world: each ends with the power cut in the middle of a call of the disk
+	clients = 3
+	name    = "world"
+)
+
+func options() spool.Options {
+	return spool.Options{Log: name, SegmentBytes: 12 << 10, InlineBytes: 2 << 10, ReserveBytes: 1}
+}
+
+// TestTortureWorld lets the product live and die: at every call that changes the disk the disk
+// is looked at as a power cut would leave it, with all, half or none of what was not
+// synced, and every record that a client has an ack for at that moment is in the spool or in the
+// store, byte for byte. One of these cuts per life is real: the next life begins with its disk. In the end every
+// acked record is in the store once, and the verifier agrees.
+//
+// The seed decides records, faults, latencies and cuts; in which order goroutines run that are ready
+// at the same virtual instant, it does not.
+func TestTortureWorld(t *testing.T) {
+	row := torture.Report(t, "simulated world, power cut at every disk call", "crash points")
+	want := torture.Share(300, 10_000, 1_000_000)
+	for _, seed := range torture.Seeds(want) {
+		synctest.Test(t, func(t *testing.T) {
+			w := &world{t: t, row: row, rng: rand.New(rand.NewPCG(seed, 1)), bucket: newBucket(seed), disk: crashdisk.New(), sent: map[datum]bool{}}
+			w.run()
+		})
+		if t.Failed() {
+			row.FailedAt(seed)
+			t.Fatalf("seed %d", seed)
+		}
+		if row.Runs >= int64(want) {
+			break
+		}
+	}
+}
+
+// datum is one version of a key.
+type datum struct {
+	key     string
+	version int
+}
+
+func (r datum) body() []byte { return driver.Body(r.key, r.version) }
+
+type world struct {
+	t      *testing.T
+	row    *torture.Row
+	rng    *rand.Rand // of the goroutine that runs the world
+	bucket *bucket
+	disk   *crashdisk.Disk
+
+	mu     sync.Mutex
+	sent   map[datum]bool // and whether it was acked; guarded by mu
+	dead   bool           // the life under way has ended; guarded by mu
+	points int            // guarded by mu
+}
+
+func (w *world) run() {
+	for n := range lives {
+		w.live(n)
+		if w.t.Failed() {
+			return
+		}
+	}
+	w.end()
+}
+
+// parts are what one life is made of, as the daemon wires them.
+type parts struct {
+	spool    *spool.Spool
+	door     http.Handler
+	uploader *upload.Uploader
+	ledger   *ledger
+	over     chan struct{}
+	stop     func() // ends the uploader
+}
+
+// begin opens everything over a disk, and starts the uploader.
+func (w *world) begin(fd *faultdisk.Disk) *parts {
+	s, err := spool.Open(fd, options())
+	if err != nil {
+		w.t.Fatalf("open the spool: %v", err)
+	}
+	keys, err := proof.OpenKeys(fd, proof.KeySource{Name: name})
+	if err != nil {
+		w.t.Fatalf("open the keys: %v", err)
+	}
+	objects, err := layout.Parse("")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	p := &parts{spool: s, over: make(chan struct{})}
+	bucket := life{w.bucket, p.over}
+	p.ledger = &ledger{store: bucket, disk: fd, key: keys.Key}
+	door, err := s3api.New(s3api.Options{Spool: s, Records: query.New(s, bucket, objects), Verifier: &sigv4.Verifier{Trust: true}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	p.door = door
+	rng := rand.New(rand.NewPCG(w.rng.Uint64(), 5))
+	var mu sync.Mutex
+	p.uploader = upload.New(upload.Options{
+		Source: s, Store: bucket, Layout: objects, Ledger: p.ledger, Log: name,
+		CheckpointEvery: 5 * time.Second, AttemptTimeout: 10 * time.Second, AsideEvery: 10 * time.Second,
+		Jitter: func() float64 { mu.Lock(); defer mu.Unlock(); return rng.Float64() },
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := p.uploader.Run(ctx); err != nil {
+			w.t.Error(err)
+		}
+	}()
+	p.stop = func() { cancel(); <-done }
+	return p
+}
+
+// live is one life, from the opening of what the last one left to the power cut.
+func (w *world) live(n int) {
+	cutAt := 40 + w.rng.IntN(260) // the call of the disk at which it is
+	seeds := rand.New(rand.NewPCG(w.rng.Uint64(), 2))
+	var next *crashdisk.Disk
+	over := make(chan struct{})
+	var ready atomic.Bool
+	calls := 0
+	w.mu.Lock()
+	w.dead = false
+	w.mu.Unlock()
+	fd := faultdisk.New(w.disk, nil)
+	fd.SetDecide(func(c faultdisk.Call) *faultdisk.Fault {
+		if !c.Op.Mutates() {
+			return nil
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.dead {
+			return nil
+		}
+		after := w.disk.Crash(rand.New(rand.NewPCG(seeds.Uint64(), 3)), []int{0, 50, 100}[seeds.IntN(3)])
+		w.look(after, c)
+		if calls++; calls >= cutAt && ready.Load() {
+			w.dead, next = true, after
+			close(over)
+		}
+		return nil
+	})
+	p := w.begin(fd)
+	ready.Store(true)
+	ctx, cancel := context.WithCancel(context.Background())
+	var sending sync.WaitGroup
+	for c := range clients {
+		rng := rand.New(rand.NewPCG(w.rng.Uint64(), 4))
+		sending.Go(func() { w.client(ctx, p.door, rng, fmt.Sprintf("l%d/c%d", n, c)) })
+	}
+	select {
+	case <-over:
+	case <-time.After(10 * time.Minute): // little happened: the cut is now
+		w.mu.Lock()
+		if !w.dead {
+			w.dead, next = true, w.disk.Crash(rand.New(rand.NewPCG(seeds.Uint64(), 3)), 50)
+			close(over)
+		}
+		w.mu.Unlock()
+	}
+	cancel()
+	close(p.over)
+	p.stop()
+	sending.Wait()
+	_ = p.spool.Close() // of a dead process: nobody hears of it
+	synctest.Wait()
+	w.disk = next
+	w.row.Ran(w.points, 0)
+	w.points = 0
+}
+
+// look judges the disk that a power cut at this moment would leave. The caller holds w.mu.
+func (w *world) look(d *crashdisk.Disk, c faultdisk.Call) {
+	w.points++
+	clone := d.Crash(rand.New(rand.NewPCG(1, 1)), 100) // d itself may be lived on
+	s, err := spool.Open(clone, options())
+	if err != nil {
+		w.t.Errorf("before %v: it does not open: %v", c, err)
+		return
+	}
+	defer func() { _ = s.Close() }()
+	there := map[datum]bool{}
+	see := func(e record.Entry) {
+		body, err := readAll(e)
+		if err != nil {
+			w.t.Errorf("before %v: record %d: %v", c, e.Seq, err)
+			return
+		}
+		for version := range 2 {
+			r := datum{e.Key, version}
+			if _, sent := w.sent[r]; sent && bytes.Equal(body, r.body()) {
+				there[r] = true
+				return
+			}
+		}
+		w.row.Count(0, 0, 1)
+		w.t.Errorf("before %v: record %d holds what nobody sent", c, e.Seq)
+	}
+	for e, err := range s.Entries(context.Background(), 1) {
+		if err != nil {
+			w.t.Errorf("before %v: %v", c, err)
+			continue
+		}
+		see(e)
+	}
+	for a, err := range s.Aside(context.Background()) {
+		if err != nil {
+			w.t.Errorf("before %v: %v", c, err)
+			break
+		}
+		see(a.Entry)
+	}
+	for r, acked := range w.sent {
+		if acked && !there[r] && !w.bucket.has(r.key, r.body()) {
+			w.row.Count(1, 0, 0)
+			w.t.Errorf("before %v: %s version %d was acked, and is neither in the spool nor in the store", c, r.key, r.version)
+		}
+	}
+}
+
+func readAll(e record.Entry) ([]byte, error) {
+	r, err := e.Open()
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	_, err = b.ReadFrom(r)
+	return b.Bytes(), errors.Join(err, r.Close())
+}
+
+// client sends records with pauses, now and then one again or other bytes under its key.
+func (w *world) client(ctx context.Context, door http.Handler, rng *rand.Rand, dir string) {
+	for n := uint64(0); ctx.Err() == nil; n++ {
+		size := rng.IntN(1500)
+		if rng.IntN(10) == 0 {
+			size = 3000 + rng.IntN(3000) // a body file
+		}
+		r := datum{driver.Name(dir, n, size), 0}
+		_ = w.put(ctx, door, r) // what is not acked is sent again in the end
+		switch rng.IntN(8) {
+		case 0:
+			_ = w.put(ctx, door, r)
+		case 1:
+			_ = w.put(ctx, door, datum{r.key, 1})
+		}
+		_ = wait(ctx, time.Duration(rng.IntN(4_000_000_000)))
+	}
+}
+
+// put sends one record through the door and notes the ack, if it comes while the process lives.
+func (w *world) put(ctx context.Context, door http.Handler, r datum) error {
+	w.mu.Lock()
+	w.sent[r] = w.sent[r]
+	w.mu.Unlock()
+	body := r.body()
+	req := httptest.NewRequestWithContext(ctx, http.MethodPut, "http://door/audit/"+r.key, bytes.NewReader(body))
+	answer := httptest.NewRecorder()
+	door.ServeHTTP(answer, req)
+	receipt := record.Digest(sha256.Sum256(body)).String()
+	given := strings.Join(answer.Header()["x-indelible-receipt"], "") // spelled as S3's are
+	if answer.Code != http.StatusOK || !strings.HasSuffix(given, receipt) {
+		return fmt.Errorf("%s: %d %v %s", r.key, answer.Code, answer.Header(), answer.Body)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.dead {
+		w.sent[r] = true
+	}
+	return nil
+}
+
+// end has everything delivered with nothing going wrong any more, and counts.
+func (w *world) end() {
+	w.mu.Lock()
+	w.dead = false
+	w.mu.Unlock()
+	w.bucket.mu.Lock()
+	w.bucket.calm = true
+	w.bucket.mu.Unlock()
+	p := w.begin(faultdisk.New(w.disk, nil))
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Hour)
+	defer cancel()
+	for r, acked := range w.sent {
+		if acked {
+			continue
+		}
+		if err := w.put(ctx, p.door, r); err != nil {
+			w.t.Errorf("in the end: %v", err)
+		}
+	}
+	if err := p.uploader.Drain(ctx); err != nil {
+		w.t.Errorf("drain: %v", err)
+	}
+	for st := p.spool.Stats(); st.Deferred+st.Quarantined > 0 && ctx.Err() == nil; st = p.spool.Stats() {
+		_ = wait(ctx, time.Minute)
+	}
+	p.stop()
+	if log := p.ledger.log.Load(); log != nil {
+		if err := log.Stop(ctx); err != nil {
+			w.t.Errorf("the last checkpoint: %v", err)
+		}
+		w.count(ctx, log.Public())
+	} else {
+		w.t.Error("the log was never opened")
+	}
+	if err := p.spool.Close(); err != nil {
+		w.t.Error(err)
+	}
+}
+
+// count compares the store with what was sent, and has the verifier judge the log.
+func (w *world) count(ctx context.Context, vkey string) {
+	found := map[datum]string{}
+	w.bucket.mu.Lock()
+	for key, o := range w.bucket.objects {
+		if strings.HasPrefix(key, "_indelible/") {
+			continue
+		}
+		r := datum{key: key}
+		if at := strings.LastIndexByte(key, '~'); at > 0 {
+			r.key = key[:at] + ".json"
+		}
+		for r.version = 0; r.version < 2 && !bytes.Equal(o.body, r.body()); r.version++ {
+		}
+		switch _, sent := w.sent[r]; {
+		case !sent:
+			w.row.Count(0, 0, 1)
+			w.t.Errorf("%s holds what nobody sent", key)
+		case found[r] != "":
+			w.row.Count(0, 1, 0)
+			w.t.Errorf("%s version %d is there as %s and as %s", r.key, r.version, found[r], key)
+		}
+		found[r] = key
+	}
+	w.bucket.mu.Unlock()
+	for r := range w.sent {
+		if found[r] == "" {
+			w.row.Count(1, 0, 0)
+			w.t.Errorf("%s version %d is not in the store", r.key, r.version)
+		}
+	}
+	w.row.Ran(0, len(w.sent))
+	report, err := proof.Verify(ctx, w.bucket, "", vkey, proof.VerifyOptions{})
+	if err != nil || !report.OK() || report.Records < int64(len(w.sent)) || report.Extras > 0 {
+		w.t.Errorf("verify: %v, %+v", err, report)
+	}
+}
+
+// ledger opens the log when the store first answers, as the daemon does.
+type ledger struct {
+	store store.Store
+	disk  *faultdisk.Disk
+	key   proof.Key
+	log   atomic.Pointer[proof.Log]
+}
+
+func (l *ledger) with(ctx context.Context, do func(*proof.Log) error) error {
+	log := l.log.Load()
+	if log == nil {
+		var err error
+		if log, err = proof.Open(ctx, l.store, l.key, proof.Options{Disk: l.disk}); err != nil {
+			return err
+		}
+		if err := log.Start("world", "", ""); err != nil {
+			return err
+		}
+		l.log.Store(log)
+	}
+	return do(log)
+}
+
+func (l *ledger) Add(ctx context.Context, outcomes ...record.Outcome) error {
+	return l.with(ctx, func(log *proof.Log) error { return log.Add(ctx, outcomes...) })
+}
+
+func (l *ledger) Gap(ctx context.Context, gap record.GapError) error {
+	return l.with(ctx, func(log *proof.Log) error { return log.Gap(ctx, gap) })
+}
+
+func (l *ledger) Checkpoint(ctx context.Context) error {
+	return l.with(ctx, func(log *proof.Log) error { return log.Checkpoint(ctx) })
+}
