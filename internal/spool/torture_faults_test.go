@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -30,12 +31,7 @@ type trouble struct {
 
 func ops(list ...faultdisk.Op) func(faultdisk.Call) bool {
 	return func(c faultdisk.Call) bool {
-		for _, op := range list {
-			if c.Op == op {
-				return true
-			}
-		}
-		return false
+		return slices.Contains(list, c.Op)
 	}
 }
 
