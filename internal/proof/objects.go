@@ -4,17 +4,14 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"hash"
 	"hash/maphash"
 	"io"
-	"iter"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"indelible/internal/record"
 	"indelible/internal/store"
@@ -172,71 +169,4 @@ func (v *verifier) findExtras(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// patientStore tries reads again that failed for reasons that pass.
-type patientStore struct{ store.Store }
-
-const patience = 6 // attempts, over about ten seconds
-
-func (p patientStore) again(ctx context.Context, read func() error) error {
-	for attempt := 1; ; attempt++ {
-		err := read()
-		switch store.ClassOf(err) {
-		case store.Throttled, store.Ambiguous, store.Unreachable, store.Unknown:
-		default:
-			return err
-		}
-		if err == nil || attempt == patience || ctx.Err() != nil {
-			return err
-		}
-		wait := 150 * time.Millisecond << attempt
-		if e, ok := errors.AsType[*store.Error](err); ok {
-			wait = max(wait, e.RetryAfter)
-		}
-		if serr := sleep(ctx, wait/2+rand.N(wait/2)); serr != nil {
-			return serr
-		}
-	}
-}
-
-// Get is store.Store's. What fails in the middle of a body is the caller's business.
-func (p patientStore) Get(ctx context.Context, key string, o store.GetOptions) (body io.ReadCloser, info store.Info, err error) {
-	err = p.again(ctx, func() error {
-		body, info, err = p.Store.Get(ctx, key, o)
-		return err
-	})
-	return body, info, err
-}
-
-// Head is store.Store's.
-func (p patientStore) Head(ctx context.Context, key string, o store.GetOptions) (info store.Info, err error) {
-	err = p.again(ctx, func() error {
-		info, err = p.Store.Head(ctx, key, o)
-		return err
-	})
-	return info, err
-}
-
-// List is store.Store's; after an error it goes on behind the last key it gave.
-func (p patientStore) List(ctx context.Context, o store.ListOptions) iter.Seq2[store.Info, error] {
-	return func(yield func(store.Info, error) bool) {
-		stopped := false
-		err := p.again(ctx, func() error {
-			for info, err := range p.Store.List(ctx, o) {
-				if err != nil {
-					return err
-				}
-				o.After = info.Key
-				if !yield(info, nil) {
-					stopped = true
-					return nil
-				}
-			}
-			return nil
-		})
-		if err != nil && !stopped {
-			yield(store.Info{}, err)
-		}
-	}
 }

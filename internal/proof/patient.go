@@ -1,0 +1,156 @@
+package proof
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"indelible/internal/store"
+)
+
+// patientStore tries reads again that failed for reasons that pass: what a
+// verdict calls unreadable was so for about ten seconds.
+type patientStore struct{ store.Store }
+
+const patience = 6 // attempts, over about ten seconds
+
+// passing says whether what failed may work when it is tried again.
+func passing(err error) bool {
+	switch store.ClassOf(err) {
+	case store.Throttled, store.Ambiguous, store.Unreachable, store.Unknown:
+		return err != nil
+	}
+	return false
+}
+
+// pause waits before attempt+1: longer each time, as long as the store asks at least.
+func pause(ctx context.Context, attempt int, err error) error {
+	wait := 150 * time.Millisecond << attempt
+	if e, ok := errors.AsType[*store.Error](err); ok {
+		wait = max(wait, e.RetryAfter)
+	}
+	return sleep(ctx, wait/2+rand.N(wait/2))
+}
+
+func (p patientStore) again(ctx context.Context, read func() error) error {
+	for attempt := 1; ; attempt++ {
+		err := read()
+		if !passing(err) || attempt == patience || ctx.Err() != nil {
+			return err
+		}
+		if serr := pause(ctx, attempt, err); serr != nil {
+			return serr
+		}
+	}
+}
+
+// Get is store.Store's. A body that breaks off is opened again where it broke,
+// as long as the object is the same.
+func (p patientStore) Get(ctx context.Context, key string, o store.GetOptions) (io.ReadCloser, store.Info, error) {
+	open := func(offset int64) (body io.ReadCloser, info store.Info, err error) {
+		o := o
+		o.From += offset
+		err = p.again(ctx, func() error {
+			body, info, err = p.Store.Get(ctx, key, o)
+			return err
+		})
+		return body, info, err
+	}
+	body, info, err := open(0)
+	if err != nil {
+		return nil, info, err
+	}
+	return &patientBody{
+		ReadCloser: body,
+		reopen: func(offset int64) (io.ReadCloser, error) {
+			if o.From == 0 && o.To == 0 && offset == info.Size {
+				return io.NopCloser(strings.NewReader("")), nil // a range behind the end is an error
+			}
+			body, now, err := open(offset)
+			if err == nil && (now.ETag != info.ETag || now.Version != info.Version) {
+				body.Close()
+				return nil, fmt.Errorf("read %s: it was replaced while it was read", key)
+			}
+			return body, err
+		},
+		pause: func(attempt int, err error) error { return pause(ctx, attempt, err) },
+	}, info, nil
+}
+
+// patientBody is a body that goes on after an error that passes.
+type patientBody struct {
+	io.ReadCloser
+	reopen func(offset int64) (io.ReadCloser, error)
+	pause  func(attempt int, err error) error
+
+	read   int64 // bytes handed out
+	broken int   // how often it broke off
+	err    error // what the next Read has to deal with
+}
+
+// Read is io.Reader's.
+func (b *patientBody) Read(buf []byte) (int, error) {
+	for {
+		n, err := 0, b.err
+		if err == nil {
+			n, err = b.ReadCloser.Read(buf)
+			b.read += int64(n)
+		}
+		if err == nil || err == io.EOF {
+			return n, err
+		}
+		if b.err = err; n > 0 {
+			return n, nil
+		}
+		if b.broken++; !passing(err) || b.broken >= patience {
+			return 0, err
+		}
+		if b.pause(b.broken, err) != nil {
+			return 0, err
+		}
+		next, operr := b.reopen(b.read)
+		if operr != nil {
+			b.broken, b.err = patience, operr // whoever reads on hears the same
+			return 0, operr
+		}
+		b.ReadCloser.Close()
+		b.ReadCloser, b.err = next, nil
+	}
+}
+
+// Head is store.Store's.
+func (p patientStore) Head(ctx context.Context, key string, o store.GetOptions) (info store.Info, err error) {
+	err = p.again(ctx, func() error {
+		info, err = p.Store.Head(ctx, key, o)
+		return err
+	})
+	return info, err
+}
+
+// List is store.Store's; after an error it goes on behind the last key it gave.
+func (p patientStore) List(ctx context.Context, o store.ListOptions) iter.Seq2[store.Info, error] {
+	return func(yield func(store.Info, error) bool) {
+		stopped := false
+		err := p.again(ctx, func() error {
+			for info, err := range p.Store.List(ctx, o) {
+				if err != nil {
+					return err
+				}
+				o.After = info.Key
+				if !yield(info, nil) {
+					stopped = true
+					return nil
+				}
+			}
+			return nil
+		})
+		if err != nil && !stopped {
+			yield(store.Info{}, err)
+		}
+	}
+}

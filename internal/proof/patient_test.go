@@ -1,0 +1,85 @@
+package proof
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+
+	"indelible/internal/store"
+)
+
+// brokenStore breaks off bodies: each Get of an object gives at most one third of it, until
+// it has been asked often enough; then whole ones.
+type brokenStore struct {
+	store.Store
+	breaks int // of each object
+	asked  map[string]int
+	after  func(key string) // called when a body broke off
+}
+
+func (s *brokenStore) Get(ctx context.Context, key string, o store.GetOptions) (io.ReadCloser, store.Info, error) {
+	body, info, err := s.Store.Get(ctx, key, o)
+	if s.asked[key]++; err != nil || s.asked[key] > s.breaks {
+		return body, info, err
+	}
+	return &brokenBody{ReadCloser: body, left: rand.Int64N(info.Size/3 + 1), broken: func() {
+		if s.after != nil {
+			s.after(key)
+		}
+	}}, info, nil
+}
+
+type brokenBody struct {
+	io.ReadCloser
+	left   int64
+	broken func()
+}
+
+func (b *brokenBody) Read(p []byte) (int, error) {
+	if b.left == 0 {
+		b.broken()
+		return 0, &store.Error{Op: "get", Class: store.Ambiguous, Err: errors.New("no answer in time")}
+	}
+	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	return n, err
+}
+
+// A body that breaks off says nothing about the object: it is read on from there.
+func TestVerifyBrokenBodies(t *testing.T) {
+	for _, breaks := range []int{1, 3} {
+		synctest.Test(t, func(t *testing.T) {
+			b := filled(t)
+			st := &brokenStore{Store: b.st, breaks: breaks, asked: map[string]int{}}
+			r, err := Verify(t.Context(), st, testBase, b.key.Public(), VerifyOptions{Parallel: 1})
+			if err != nil || !r.OK() || r.Checked != 599 {
+				t.Errorf("bodies that break off %d times: %v, %v", breaks, err, r.Faults)
+			}
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		b := filled(t)
+		st := patientStore{&brokenStore{Store: b.st, breaks: 1000, asked: map[string]int{}}}
+		body, _, err := st.Get(t.Context(), b.key5(), store.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadAll(body); store.ClassOf(err) != store.Ambiguous {
+			t.Errorf("a body that breaks off for ever: %v", err)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		b := filled(t)
+		st := patientStore{&brokenStore{Store: b.st, breaks: 1, asked: map[string]int{}, after: func(key string) { b.st.put(key, []byte("other")) }}}
+		body, _, err := st.Get(t.Context(), b.key5(), store.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadAll(body); err == nil {
+			t.Error("a body was put together from two objects")
+		}
+	})
+}
