@@ -68,6 +68,7 @@ type Row struct {
 	Corrupted  int64    // bodies that differ from what was sent
 	Failed     []string // seeds of the runs that failed, and other failures in a word
 	Note       string   // what else there is to say, in a few words
+	Skipped    bool     // nothing was run: it cannot be here
 }
 
 // Ran counts runs and what was acked in them.
@@ -104,16 +105,16 @@ func Report(t testing.TB, scenario, unit string) *Row {
 	t.Cleanup(func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if t.Skipped() {
-			return
-		}
+		r.Skipped = t.Skipped()
 		if r.Lost+r.Duplicated+r.Corrupted > 0 {
 			t.Errorf("%d acked records lost, %d objects too many, %d bodies changed", r.Lost, r.Duplicated, r.Corrupted)
 		}
 		if t.Failed() && len(r.Failed) == 0 {
 			r.Failed = append(r.Failed, t.Name())
 		}
-		t.Logf("%s: %d %s, %d acked, %d lost, %d duplicated, %d corrupted %s", r.Scenario, r.Runs, r.Unit, r.Acked, r.Lost, r.Duplicated, r.Corrupted, r.Note)
+		if !r.Skipped {
+			t.Logf("%s: %d %s, %d acked, %d lost, %d duplicated, %d corrupted %s", r.Scenario, r.Runs, r.Unit, r.Acked, r.Lost, r.Duplicated, r.Corrupted, r.Note)
+		}
 		if err := r.append(os.Getenv(EnvReport)); err != nil {
 			t.Errorf("report: %v", err)
 		}

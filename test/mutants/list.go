@@ -21,7 +21,6 @@ var (
 	dirSuite    = suite{"./internal/store/dir", "Test"}
 	s3Suite     = suite{"./internal/store/s3", "Test"}
 	sigSuite    = suite{"./internal/ingest/sigv4", "Test"}
-	doorSuite   = suite{"./internal/ingest/s3api", "Test(Put|Wire|Conformance)"}
 	callsSuite  = suite{"./cmd/indelible", "TestSystemCalls|TestKill"}
 )
 

@@ -10,6 +10,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -20,6 +21,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -135,6 +137,10 @@ func runAll(ctx context.Context, chosen []part, env []string, verbose bool) []st
 		fmt.Fprintf(os.Stderr, "%-10s %s\n", p.name, word)
 		if err != nil || verbose {
 			fmt.Fprintln(os.Stderr, out)
+			return
+		}
+		for _, why := range skips.FindAllStringSubmatch(out, -1) {
+			fmt.Fprintf(os.Stderr, "%-10s skipped: %s\n", p.name, why[1])
 		}
 	}
 	var wg sync.WaitGroup
@@ -159,11 +165,17 @@ func runAll(ctx context.Context, chosen []part, env []string, verbose bool) []st
 	return failed
 }
 
+// skips matches what go test -v says of a skipped test: its reason stands on the line before.
+var skips = regexp.MustCompile(`(?m)^\s+\w+\.go:\d+: (.*)\n--- SKIP`)
+
 func (p part) test(ctx context.Context, env []string) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", "test", "-count=1", "-v", "-timeout", "3h", "-run", p.run, p.pkg)
 	cmd.Env = env
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	out, err := cmd.CombinedOutput()
+	if err == nil && bytes.Contains(out, []byte("no tests to run")) {
+		err = fmt.Errorf("there is no test %s in %s: mend the list of parts", p.run, p.pkg)
+	}
 	return string(out), err
 }
 
@@ -185,6 +197,10 @@ func print(w io.Writer, file string) error {
 	}
 	slices.SortFunc(rows, func(a, b *torture.Row) int { return cmp.Compare(a.Scenario, b.Scenario) })
 	for _, r := range rows {
+		if r.Skipped {
+			fmt.Fprintf(w, "| %s | skipped | | | | | | |\n", r.Scenario)
+			continue
+		}
 		seeds := "none"
 		if len(r.Failed) > 0 {
 			seeds = strings.Join(r.Failed, " ")

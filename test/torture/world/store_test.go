@@ -39,33 +39,33 @@ func newBucket(seed uint64) *bucket {
 }
 
 // fate draws what becomes of a call: whether it takes effect, what the caller is told, and how long it takes.
-func (b *bucket) fate(op, key string) (apply bool, err error, takes time.Duration) {
+func (b *bucket) fate(op, key string) (apply bool, takes time.Duration, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	takes = time.Millisecond + time.Duration(b.rng.IntN(20_000_000))
 	if b.calm {
-		return true, nil, takes
+		return true, takes, nil
 	}
 	fail := func(class store.Class) error {
 		return &store.Error{Op: op, Key: key, Class: class, Status: 500, Err: errors.New("drawn")}
 	}
 	if time.Now().Before(b.until) {
-		return false, fail(store.Unreachable), takes
+		return false, takes, fail(store.Unreachable)
 	}
 	switch draw := b.rng.IntN(100); {
 	case draw < 60:
-		return true, nil, takes
+		return true, takes, nil
 	case draw < 62:
 		b.until = time.Now().Add(time.Duration(b.rng.IntN(90)) * time.Second)
-		return false, fail(store.Unreachable), takes
+		return false, takes, fail(store.Unreachable)
 	case draw < 64:
-		return b.rng.IntN(2) == 0, fail(store.Ambiguous), time.Minute // no answer
+		return b.rng.IntN(2) == 0, time.Minute, fail(store.Ambiguous) // no answer
 	case draw < 66:
-		return true, nil, takes + 5*time.Second
+		return true, takes + 5*time.Second, nil
 	}
 	classes := []store.Class{store.Throttled, store.Ambiguous, store.Credentials, store.Configuration, store.Unreachable}
 	class := classes[b.rng.IntN(len(classes))]
-	return class == store.Ambiguous && b.rng.IntN(2) == 0, fail(class), takes
+	return class == store.Ambiguous && b.rng.IntN(2) == 0, takes, fail(class)
 }
 
 func wait(ctx context.Context, d time.Duration) error {
@@ -87,7 +87,7 @@ func (b *bucket) Put(ctx context.Context, o store.Object) (store.Info, error) {
 	if sha256.Sum256(body) != o.Digest || int64(len(body)) != o.Size {
 		return store.Info{}, &store.Error{Op: "put", Key: o.Key, Class: store.Ambiguous, Err: errors.New("other bytes arrived")}
 	}
-	apply, fault, takes := b.fate("put", o.Key)
+	apply, takes, fault := b.fate("put", o.Key)
 	cut := wait(ctx, takes)
 	if cut != nil && !apply {
 		return store.Info{}, cut
@@ -121,7 +121,7 @@ func (b *bucket) place(o store.Object, body []byte) (store.Info, error) {
 }
 
 func (b *bucket) Get(ctx context.Context, key string, o store.GetOptions) (io.ReadCloser, store.Info, error) {
-	_, fault, takes := b.fate("get", key)
+	_, takes, fault := b.fate("get", key)
 	if err := wait(ctx, takes); err != nil {
 		return nil, store.Info{}, err
 	}
@@ -148,7 +148,7 @@ func (b *bucket) Head(ctx context.Context, key string, o store.GetOptions) (stor
 
 func (b *bucket) List(ctx context.Context, o store.ListOptions) iter.Seq2[store.Info, error] {
 	return func(yield func(store.Info, error) bool) {
-		_, fault, takes := b.fate("list", o.Prefix)
+		_, takes, fault := b.fate("list", o.Prefix)
 		if err := errors.Join(wait(ctx, takes), fault); err != nil {
 			yield(store.Info{}, err)
 			return

@@ -294,14 +294,21 @@ func (w *world) client(ctx context.Context, door http.Handler, rng *rand.Rand, d
 // put sends one record through the door and notes the ack, if it comes while the process lives.
 func (w *world) put(ctx context.Context, door http.Handler, r datum) error {
 	w.mu.Lock()
-	w.sent[r] = w.sent[r]
+	if !w.sent[r] {
+		w.sent[r] = false
+	}
 	w.mu.Unlock()
 	body := r.body()
 	req := httptest.NewRequestWithContext(ctx, http.MethodPut, "http://door/audit/"+r.key, bytes.NewReader(body))
 	answer := httptest.NewRecorder()
 	door.ServeHTTP(answer, req)
 	receipt := record.Digest(sha256.Sum256(body)).String()
-	given := strings.Join(answer.Header()["x-indelible-receipt"], "") // spelled as S3's are
+	given := ""
+	for name, values := range answer.Header() {
+		if strings.EqualFold(name, "x-indelible-receipt") { // spelled as S3's are, which Get does not find
+			given = strings.Join(values, "")
+		}
+	}
 	if answer.Code != http.StatusOK || !strings.HasSuffix(given, receipt) {
 		return fmt.Errorf("%s: %d %v %s", r.key, answer.Code, answer.Header(), answer.Body)
 	}

@@ -1,0 +1,218 @@
+package process
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"indelible/internal/store/faultproxy"
+	"indelible/internal/testserver"
+	"indelible/internal/torture"
+	"indelible/internal/torture/driver"
+)
+
+const cutsOfLife = 10 // power cuts until a data directory is drained, counted and begun anew
+
+// TestTorturePower runs the daemon on a file system that forgets what was not synced, and cuts
+// the power at random, under load and as it starts: everything that was acked is in the bucket
+// in the end. In every other life the bucket is a directory on the same disk.
+func TestTorturePower(t *testing.T) {
+	torture.NeedsShare(t)
+	cuts := torture.Share(0, 60, 1000)
+	row := torture.Report(t, "real binary, power cut", "cuts")
+	binary, forgetfs := driver.Build(t), buildForgetfs(t)
+	s3 := testserver.Versitygw(t)
+	for _, seed := range torture.Seeds((cuts + cutsOfLife - 1) / cutsOfLife) {
+		l := &powerLife{life: life{binary: binary, s3: s3, dir: t.TempDir(), seed: seed, rng: rand.New(rand.NewPCG(seed, 3)), oracle: driver.NewOracle()}}
+		if err := l.live(t, forgetfs, cutsOfLife, row); err != nil {
+			t.Errorf("seed %d: %v", seed, err)
+			row.FailedAt(seed)
+			return
+		}
+	}
+}
+
+// TestTorturePowerNotices has the disk lie: syncs do nothing. Records are lost then, and
+// the count has to say so, or TestTorturePower would show nothing.
+func TestTorturePowerNotices(t *testing.T) {
+	torture.NeedsShare(t)
+	binary, forgetfs := driver.Build(t), buildForgetfs(t)
+	for seed := range uint64(10) {
+		l := &powerLife{life: life{binary: binary, dir: t.TempDir(), seed: 2 * seed, rng: rand.New(rand.NewPCG(seed, 3)), oracle: driver.NewOracle()}}
+		row := &torture.Row{}
+		err := l.live(t, forgetfs, 1, row, "-lie")
+		if row.Lost > 0 {
+			return
+		}
+		t.Logf("seed %d: %v", seed, err) // what is left may be too odd to go on from
+	}
+	t.Error("ten disks that sync nothing have gone unnoticed")
+}
+
+// powerLife is one data directory on a forgetful disk.
+type powerLife struct {
+	life
+	disk *forgetful
+}
+
+func (l *powerLife) live(t *testing.T, forgetfs string, cuts int, row *torture.Row, flags ...string) error {
+	ctx := t.Context()
+	disk := mount(t, forgetfs, filepath.Join(l.dir, "disk"), flags...)
+	defer disk.close()
+	l.disk = disk
+	l.serve = &driver.Serve{Binary: l.binary, Data: filepath.Join(disk.dir, "data"), Log: filepath.Join(l.dir, "log"), Config: filepath.Join(l.dir, "indelible.yaml")}
+	if err := os.WriteFile(l.serve.Config, []byte("upload:\n  backoff_max: 500ms\nproof:\n  checkpoint_every: 1s\nshutdown:\n  drain: 300ms\n"), 0o600); err != nil {
+		return err
+	}
+	root := filepath.Join(l.serve.Data, "store")
+	if l.seed%2 == 1 {
+		bucket := fmt.Sprintf("power-%d", l.seed)
+		root = filepath.Join(l.s3.Root, bucket)
+		if err := os.Mkdir(root, 0o700); err != nil {
+			return err
+		}
+		defer func() { _ = os.RemoveAll(root) }()
+		target, err := url.Parse(l.s3.Endpoint)
+		if err != nil {
+			return err
+		}
+		l.proxy = faultproxy.New(target, l.seed)
+		if l.front, err = faultproxy.Listen("127.0.0.1:0", l.proxy); err != nil {
+			return err
+		}
+		defer l.front.Close()
+		l.serve.To = "s3://" + bucket
+		l.serve.Env = []string{"AWS_ENDPOINT_URL_S3=http://" + l.front.Addr, "AWS_REGION=" + l.s3.Region, "AWS_ACCESS_KEY_ID=" + l.s3.Access, "AWS_SECRET_ACCESS_KEY=" + l.s3.Secret}
+	}
+	defer l.serve.Kill()
+	for n := range cuts {
+		if err := l.cycle(ctx, n); err != nil {
+			return fmt.Errorf("cut %d: %w", n, err)
+		}
+	}
+	row.Ran(cuts, 0)
+	return l.count(ctx, row, root)
+}
+
+// cycle is one start, and its end by a power cut.
+func (l *powerLife) cycle(ctx context.Context, n int) error {
+	if l.front != nil { // the backlog grows through some lives, and shrinks in others
+		if l.rng.IntN(2) == 0 {
+			l.front.Refuse()
+		} else if err := l.front.Accept(); err != nil {
+			return err
+		}
+	}
+	if err := l.serve.Launch(); err != nil {
+		return err
+	}
+	if n > 0 && l.rng.IntN(6) == 0 { // while it recovers from the last cut
+		time.Sleep(time.Duration(l.rng.IntN(80)) * time.Millisecond)
+		return l.cut()
+	}
+	if err := l.serve.Ready(); err != nil {
+		return err
+	}
+	loading, stop := context.WithCancel(ctx)
+	defer stop()
+	var wg sync.WaitGroup
+	for client := range killClients {
+		rng := rand.New(rand.NewPCG(l.seed, uint64(n*killClients+client)+2))
+		wg.Go(func() { l.oracle.Load(loading, l.serve.At.S3, l.serve.At.HTTP, fmt.Sprintf("n%d/c%d", n, client), rng) })
+	}
+	time.Sleep(time.Duration(20+l.rng.IntN(300)) * time.Millisecond)
+	if l.rng.IntN(4) == 0 { // idle: what was acked is on its way to the bucket
+		stop()
+		wg.Wait()
+		time.Sleep(time.Duration(l.rng.IntN(150)) * time.Millisecond)
+	}
+	err := l.cut()
+	stop()
+	wg.Wait()
+	return err
+}
+
+// cut takes the power away, kills what ran, and gives it back.
+func (l *powerLife) cut() error {
+	if err := l.disk.tell(fmt.Sprint("cut ", l.rng.Uint64())); err != nil {
+		return err
+	}
+	killed := make(chan struct{})
+	go func() {
+		l.serve.Kill() // waits for the calls that hang in the disk
+		close(killed)
+	}()
+	time.Sleep(5 * time.Millisecond) // the signal comes before the calls fail
+	if err := l.disk.tell("dead"); err != nil {
+		return err
+	}
+	<-killed
+	return l.disk.tell("on")
+}
+
+// forgetful is a mounted file system that forgets.
+type forgetful struct {
+	dir   string
+	cmd   *exec.Cmd
+	in    io.WriteCloser
+	lines *bufio.Scanner
+}
+
+func buildForgetfs(t *testing.T) string {
+	t.Helper()
+	if _, err := os.Stat("/dev/fuse"); err != nil {
+		t.Skip("no power cuts of the real binary here: they need FUSE:", err)
+	}
+	program := filepath.Join(t.TempDir(), "forgetfs")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-C", "../../forgetfs", "-o", program, ".").CombinedOutput(); err != nil {
+		testserver.Missing(t, "forgetful file system", fmt.Errorf("%w: %s", err, out))
+	}
+	return program
+}
+
+// mount skips the test where mounting is not allowed.
+func mount(t *testing.T, program, dir string, flags ...string) *forgetful {
+	t.Helper()
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	f := &forgetful{dir: dir, cmd: exec.Command(program, append(flags, dir)...)}
+	var err1, err2 error
+	var out io.ReadCloser
+	f.in, err1 = f.cmd.StdinPipe()
+	out, err2 = f.cmd.StdoutPipe()
+	f.cmd.Stderr = os.Stderr
+	if err := errors.Join(err1, err2, f.cmd.Start()); err != nil {
+		t.Fatal(err)
+	}
+	f.lines = bufio.NewScanner(out)
+	if !f.lines.Scan() {
+		t.Skip("no power cuts of the real binary here: FUSE cannot be mounted:", f.cmd.Wait())
+	}
+	return f
+}
+
+func (f *forgetful) tell(line string) error {
+	if _, err := io.WriteString(f.in, line+"\n"); err != nil {
+		return fmt.Errorf("forgetfs: %w", err)
+	}
+	if !f.lines.Scan() || f.lines.Text() != "ok" {
+		return fmt.Errorf("forgetfs: no answer to %q", line)
+	}
+	return nil
+}
+
+func (f *forgetful) close() {
+	_ = f.in.Close()
+	_ = f.cmd.Wait()
+}
