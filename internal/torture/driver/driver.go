@@ -136,7 +136,7 @@ func (s *Serve) Kill() {
 		return
 	}
 	if len(s.Wrap) > 0 && s.At.PID > 0 {
-		_ = syscall.Kill(s.At.PID, syscall.SIGKILL) // it may be gone
+		_ = signal(s.At.PID, os.Kill) // it may be gone
 	}
 	_ = s.cmd.Process.Kill()
 	<-s.ended
@@ -148,7 +148,15 @@ func (s *Serve) Term() error {
 	if len(s.Wrap) > 0 {
 		pid = s.At.PID // a tracer would not pass it on
 	}
-	return syscall.Kill(pid, syscall.SIGTERM)
+	return signal(pid, syscall.SIGTERM)
+}
+
+func signal(pid int, sig os.Signal) error {
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		return err
+	}
+	return errors.Join(p.Signal(sig), p.Release())
 }
 
 // Stop asks the process to stop in order, and fails unless it does and says that all is well.
