@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -15,13 +16,17 @@ import (
 // it has been asked often enough; then whole ones.
 type brokenStore struct {
 	store.Store
-	breaks int // of each object
-	asked  map[string]int
+	breaks int              // of each object
 	after  func(key string) // called when a body broke off
+
+	mu    sync.Mutex
+	asked map[string]int // guarded by mu
 }
 
 func (s *brokenStore) Get(ctx context.Context, key string, o store.GetOptions) (io.ReadCloser, store.Info, error) {
 	body, info, err := s.Store.Get(ctx, key, o)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.asked[key]++; err != nil || s.asked[key] > s.breaks {
 		return body, info, err
 	}

@@ -189,7 +189,7 @@ func (b *bucket) has(key string, body []byte) bool {
 
 // life is the bucket as one life of the process sees it: none of its calls takes effect after its end.
 type life struct {
-	*bucket
+	store.Store
 	over <-chan struct{}
 }
 
@@ -200,6 +200,6 @@ func (l life) Put(ctx context.Context, o store.Object) (store.Info, error) {
 	case <-l.over:
 		return store.Info{}, errOver
 	default:
-		return l.bucket.Put(ctx, o)
+		return l.Store.Put(ctx, o)
 	}
 }

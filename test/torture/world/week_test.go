@@ -3,13 +3,10 @@ package world
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"errors"
 	"fmt"
-	"io"
-	"iter"
 	"math"
 	"math/rand/v2"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,10 +16,11 @@ import (
 	"time"
 
 	"indelible/internal/disk/crashdisk"
+	"indelible/internal/disk/faultdisk"
 	"indelible/internal/layout"
+	"indelible/internal/proof"
 	"indelible/internal/record"
 	"indelible/internal/spool"
-	"indelible/internal/store"
 	"indelible/internal/torture"
 	"indelible/internal/upload"
 )
@@ -41,14 +39,15 @@ type traffic struct {
 	bodies []byte
 }
 
-func newTraffic() *traffic {
+// newTraffic has bodies that are smaller by a factor.
+func newTraffic(smaller int) *traffic {
 	rng := rand.New(rand.NewPCG(1, 1))
 	w := &traffic{bodies: make([]byte, 2<<20)}
 	for i := range w.bodies {
 		w.bodies[i] = byte(rng.Uint32())
 	}
 	for i := range w.sizes { // log-normal: half are below 3 KiB, one of a thousand is above 90 KiB
-		w.sizes[i] = min(int(3072*math.Exp(1.1*rng.NormFloat64())), 1<<20)
+		w.sizes[i] = min(int(3072*math.Exp(1.1*rng.NormFloat64())), 1<<20) / smaller
 	}
 	return w
 }
@@ -67,140 +66,6 @@ func (w *traffic) sent(after time.Duration) int {
 }
 
 func key(n int) string { return strconv.Itoa(n) + ".json" }
-
-// s3 is a bucket that keeps of each object that it was there once, and whole. It fails by schedule.
-type s3 struct {
-	traffic *traffic
-	begin   time.Time
-	days    int
-	outage  time.Duration // from the beginning, nothing is answered
-
-	mu         sync.Mutex
-	rng        *rand.Rand    // guarded by mu
-	failed     int           // transients that have shown; guarded by mu
-	window     map[int64]int // puts in 100 ms of a fresh prefix; guarded by mu
-	stored     []uint64      // bits; guarded by mu
-	delay      []float32     // seconds from the time it was sent; guarded by mu
-	puts       int           // guarded by mu
-	refused    int           // guarded by mu
-	duplicated int           // guarded by mu
-	corrupted  int           // guarded by mu
-}
-
-func newS3(w *traffic, begin time.Time, days, records int) *s3 {
-	return &s3{traffic: w, begin: begin, days: days, rng: rand.New(rand.NewPCG(2, 2)), window: map[int64]int{},
-		stored: make([]uint64, records/64+1), delay: make([]float32, records)}
-}
-
-// fate is what a put at this time comes to.
-func (b *s3) fate(now time.Time) (apply bool, takes time.Duration, err error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.puts++
-	takes = 20*time.Millisecond + time.Duration(b.rng.IntN(40_000_000))
-	fail := func(status int, class store.Class) error {
-		b.refused++
-		return &store.Error{Op: "put", Status: status, Class: class, Err: errors.New("by schedule")}
-	}
-	after := now.Sub(b.begin)
-	if after < b.outage {
-		return false, takes, fail(0, store.Unreachable)
-	}
-	if due := int(after * time.Duration(transients) / (7 * 24 * time.Hour)); b.outage == 0 && b.failed < due {
-		b.failed = due
-		if due%2 == 0 {
-			return due%4 == 0, takes, fail(500, store.Ambiguous) // of half of these the object is there
-		}
-		return false, takes, fail(503, store.Throttled)
-	}
-	// A prefix of this day alone begins on one partition, which takes 300 puts a second
-	// for two minutes, and none for two seconds while it splits.
-	switch of := after % (24 * time.Hour); {
-	case b.outage == 0 && of >= 60*time.Second && of < 62*time.Second:
-		return false, takes, fail(503, store.Throttled)
-	case b.outage == 0 && of < 2*time.Minute:
-		slot := int64(after / (100 * time.Millisecond))
-		if b.window[slot]++; b.window[slot] > 30 {
-			return false, takes, fail(503, store.Throttled)
-		}
-	}
-	return true, takes, nil
-}
-
-// keep notes that record n is there. The condition is that nothing is.
-func (b *s3) keep(n int, body []byte, sent, now time.Time) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.stored[n/64]&(1<<(n%64)) != 0 {
-		return &store.Error{Op: "put", Status: 412, Class: store.Exists, Err: errors.New("condition")}
-	}
-	if !bytes.Equal(body, b.traffic.body(n)) {
-		b.corrupted++
-	}
-	b.stored[n/64] |= 1 << (n % 64)
-	b.delay[n] = float32(now.Sub(sent).Seconds())
-	return nil
-}
-
-func (b *s3) lost(records int) int {
-	n := 0
-	for i := range records {
-		if b.stored[i/64]&(1<<(i%64)) == 0 {
-			n++
-		}
-	}
-	return n
-}
-
-func (b *s3) Put(ctx context.Context, o store.Object) (store.Info, error) {
-	n, err := strconv.Atoi(strings.TrimSuffix(o.Key, ".json"))
-	if err != nil || n >= len(b.delay) {
-		b.mu.Lock()
-		b.duplicated++ // another name
-		b.mu.Unlock()
-		return store.Info{}, fmt.Errorf("what is %q?", o.Key)
-	}
-	body, err := io.ReadAll(o.Body)
-	if err != nil {
-		return store.Info{}, err
-	}
-	apply, takes, fault := b.fate(time.Now())
-	if err := wait(ctx, takes); err != nil {
-		return store.Info{}, err
-	}
-	if apply {
-		sent, err := time.Parse(time.RFC3339Nano, o.Meta[layout.MetaTime])
-		if err != nil {
-			return store.Info{}, err
-		}
-		if err := b.keep(n, body, sent, time.Now()); err != nil {
-			return store.Info{}, err
-		}
-	}
-	return store.Info{Key: o.Key, Size: o.Size, Digest: o.Digest, ETag: "e"}, fault
-}
-
-func (b *s3) Head(ctx context.Context, key string, _ store.GetOptions) (store.Info, error) {
-	if err := wait(ctx, 15*time.Millisecond); err != nil {
-		return store.Info{}, err
-	}
-	n, err := strconv.Atoi(strings.TrimSuffix(key, ".json"))
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if err != nil || b.stored[n/64]&(1<<(n%64)) == 0 {
-		return store.Info{}, &store.Error{Op: "head", Key: key, Status: 404, Class: store.NotFound, Err: errors.New("no such key")}
-	}
-	body := b.traffic.body(n)
-	return store.Info{Key: key, Size: int64(len(body)), Digest: sha256.Sum256(body), ETag: "e"}, nil
-}
-
-func (b *s3) Get(context.Context, string, store.GetOptions) (io.ReadCloser, store.Info, error) {
-	return nil, store.Info{}, errors.New("nobody should have to read here")
-}
-
-func (b *s3) List(context.Context, store.ListOptions) iter.Seq2[store.Info, error] {
-	return func(func(store.Info, error) bool) {}
-}
 
 // direct is a sender without a spool: each flush goes through its workers, a put that fails is
 // tried again after these waits, and then given up.
@@ -238,7 +103,7 @@ func (b *s3) direct(days int, waits ...time.Duration) {
 
 // spooled sends everything through the spool and the uploader.
 func (b *s3) spooled(t *testing.T, days int) {
-	sp, err := spool.Open(crashdisk.New(), spool.Options{Log: name, SegmentBytes: 512 << 10, ReserveBytes: 1})
+	sp, err := spool.Open(crashdisk.New(), spool.Options{Log: name, SegmentBytes: 256 << 10, ReserveBytes: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,7 +160,7 @@ func TestTortureWeek(t *testing.T) {
 	torture.NeedsShare(t)
 	days := torture.Share(0, 1, 7)
 	records := days * perDay
-	w := newTraffic()
+	w := newTraffic(1)
 	begin := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // where synctest begins
 	var lines []string
 	for _, waits := range [][]time.Duration{nil, {100 * time.Millisecond, 200 * time.Millisecond}} {
@@ -315,4 +180,62 @@ func TestTortureWeek(t *testing.T) {
 		lines = append(lines, "through the spool: "+b.line(records))
 	})
 	row.Note = strings.Join(lines, "; ")
+}
+
+// TestTortureOutage has a day's records come through the door while nothing answers at the
+// destination, in virtual time; then it answers. The bodies are small, because the disk is in memory.
+func TestTortureOutage(t *testing.T) {
+	torture.NeedsShare(t)
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
+	row := torture.Report(t, "24 h without the destination", "records")
+	w := newTraffic(16)
+	synctest.Test(t, func(t *testing.T) {
+		b := newS3(w, time.Now(), 1, perDay)
+		b.outage = 24 * time.Hour
+		fd := faultdisk.New(crashdisk.New(), nil)
+		x := &world{t: t, rng: rand.New(rand.NewPCG(1, 1))}
+		p := x.wire(fd, b, spool.Options{Log: name, SegmentBytes: 8 << 20, ReserveBytes: 1}, time.Minute)
+		ctx := t.Context()
+		n := 0
+		for at := flushEvery; at <= 24*time.Hour; at += flushEvery {
+			_ = wait(ctx, time.Until(b.begin.Add(at)))
+			for end := w.sent(at); n < end; {
+				var batch sync.WaitGroup
+				for range min(4*senders, end-n) {
+					batch.Go(func(n int) func() {
+						return func() {
+							if err := send(ctx, p.door, key(n), w.body(n)); err != nil {
+								t.Error(err)
+							}
+						}
+					}(n))
+					n++
+				}
+				batch.Wait()
+			}
+		}
+		if s := p.spool.Stats(); s.Pending != uint64(n) || n != perDay {
+			t.Errorf("%d records sent, %d pending", n, s.Pending)
+		}
+		back := time.Now()
+		if err := p.uploader.Drain(ctx); err != nil {
+			t.Error(err)
+		}
+		took := time.Since(back)
+		p.stop()
+		log := p.ledger.log.Load()
+		if err := log.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+		row.Ran(n, n)
+		row.Count(b.lost(n), b.duplicated, b.corrupted)
+		report, err := proof.Verify(ctx, b, "", log.Public(), proof.VerifyOptions{})
+		if err != nil || !report.OK() || report.Records != int64(n) {
+			t.Errorf("verify: %v, %+v", err, report)
+		}
+		if err := p.spool.Close(); err != nil {
+			t.Error(err)
+		}
+		row.Note = fmt.Sprintf("%.4f puts a record; delivered %v after the end of the outage; verified", float64(b.puts)/float64(n), took.Round(time.Second))
+	})
 }

@@ -114,7 +114,11 @@ type parts struct {
 
 // begin opens everything over a disk, and starts the uploader.
 func (w *world) begin(fd *faultdisk.Disk) *parts {
-	s, err := spool.Open(fd, options())
+	return w.wire(fd, w.bucket, options(), 5*time.Second)
+}
+
+func (w *world) wire(fd *faultdisk.Disk, st store.Store, o spool.Options, checkpointEvery time.Duration) *parts {
+	s, err := spool.Open(fd, o)
 	if err != nil {
 		w.t.Fatalf("open the spool: %v", err)
 	}
@@ -127,7 +131,7 @@ func (w *world) begin(fd *faultdisk.Disk) *parts {
 		w.t.Fatal(err)
 	}
 	p := &parts{spool: s, over: make(chan struct{})}
-	bucket := life{w.bucket, p.over}
+	bucket := life{st, p.over}
 	p.ledger = &ledger{store: bucket, disk: fd, key: keys.Key}
 	door, err := s3api.New(s3api.Options{Spool: s, Records: query.New(s, bucket, objects), Verifier: &sigv4.Verifier{Trust: true}})
 	if err != nil {
@@ -138,7 +142,7 @@ func (w *world) begin(fd *faultdisk.Disk) *parts {
 	var mu sync.Mutex
 	p.uploader = upload.New(upload.Options{
 		Source: s, Store: bucket, Layout: objects, Ledger: p.ledger, Log: name,
-		CheckpointEvery: 5 * time.Second, AttemptTimeout: 10 * time.Second, AsideEvery: 10 * time.Second,
+		CheckpointEvery: checkpointEvery, AttemptTimeout: 10 * time.Second, AsideEvery: 10 * time.Second,
 		Jitter: func() float64 { mu.Lock(); defer mu.Unlock(); return rng.Float64() },
 	})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -298,8 +302,20 @@ func (w *world) put(ctx context.Context, door http.Handler, r datum) error {
 		w.sent[r] = false
 	}
 	w.mu.Unlock()
-	body := r.body()
-	req := httptest.NewRequestWithContext(ctx, http.MethodPut, "http://door/audit/"+r.key, bytes.NewReader(body))
+	if err := send(ctx, door, r.key, r.body()); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.dead {
+		w.sent[r] = true
+	}
+	return nil
+}
+
+// send puts a record through the door, and fails unless the answer is an ack of these bytes.
+func send(ctx context.Context, door http.Handler, key string, body []byte) error {
+	req := httptest.NewRequestWithContext(ctx, http.MethodPut, "http://door/audit/"+key, bytes.NewReader(body))
 	answer := httptest.NewRecorder()
 	door.ServeHTTP(answer, req)
 	receipt := record.Digest(sha256.Sum256(body)).String()
@@ -310,12 +326,7 @@ func (w *world) put(ctx context.Context, door http.Handler, r datum) error {
 		}
 	}
 	if answer.Code != http.StatusOK || !strings.HasSuffix(given, receipt) {
-		return fmt.Errorf("%s: %d %v %s", r.key, answer.Code, answer.Header(), answer.Body)
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if !w.dead {
-		w.sent[r] = true
+		return fmt.Errorf("%s: %d %v %s", key, answer.Code, answer.Header(), answer.Body)
 	}
 	return nil
 }
