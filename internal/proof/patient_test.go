@@ -12,7 +12,7 @@ import (
 	"indelible/internal/store"
 )
 
-// brokenStore breaks off bodies: each Get of an object gives at most one third of it, until
+// brokenStore breaks off bodies: each Get of an object gives at most an eighth of it (not all of it in as many tries as patience has), until
 // it has been asked often enough; then whole ones.
 type brokenStore struct {
 	store.Store
@@ -30,7 +30,7 @@ func (s *brokenStore) Get(ctx context.Context, key string, o store.GetOptions) (
 	if s.asked[key]++; err != nil || s.asked[key] > s.breaks {
 		return body, info, err
 	}
-	return &brokenBody{ReadCloser: body, left: rand.Int64N(info.Size/3 + 1), broken: func() {
+	return &brokenBody{ReadCloser: body, left: rand.Int64N(info.Size/8 + 1), broken: func() {
 		if s.after != nil {
 			s.after(key)
 		}
