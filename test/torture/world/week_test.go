@@ -194,7 +194,7 @@ func TestTortureOutage(t *testing.T) {
 		b.outage = 24 * time.Hour
 		fd := faultdisk.New(crashdisk.New(), nil)
 		x := &world{t: t, rng: rand.New(rand.NewPCG(1, 1))}
-		p := x.wire(fd, b, spool.Options{Log: name, SegmentBytes: 8 << 20, ReserveBytes: 1}, time.Minute)
+		p := x.wire(fd, b, spool.Options{Log: name, SegmentBytes: 8 << 20, ReserveBytes: 1}, time.Minute, nil)
 		ctx := t.Context()
 		n := 0
 		for at := flushEvery; at <= 24*time.Hour; at += flushEvery {

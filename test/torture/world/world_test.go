@@ -108,16 +108,16 @@ type parts struct {
 	door     http.Handler
 	uploader *upload.Uploader
 	ledger   *ledger
-	over     chan struct{}
 	stop     func() // ends the uploader
 }
 
-// begin opens everything over a disk, and starts the uploader.
-func (w *world) begin(fd *faultdisk.Disk) *parts {
-	return w.wire(fd, w.bucket, options(), 5*time.Second)
+// begin opens everything over a disk, and starts the uploader. Once over is closed nothing
+// that is begun reaches the store.
+func (w *world) begin(fd *faultdisk.Disk, over <-chan struct{}) *parts {
+	return w.wire(fd, w.bucket, options(), 5*time.Second, over)
 }
 
-func (w *world) wire(fd *faultdisk.Disk, st store.Store, o spool.Options, checkpointEvery time.Duration) *parts {
+func (w *world) wire(fd *faultdisk.Disk, st store.Store, o spool.Options, checkpointEvery time.Duration, over <-chan struct{}) *parts {
 	s, err := spool.Open(fd, o)
 	if err != nil {
 		w.t.Fatalf("open the spool: %v", err)
@@ -130,8 +130,8 @@ func (w *world) wire(fd *faultdisk.Disk, st store.Store, o spool.Options, checkp
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	p := &parts{spool: s, over: make(chan struct{})}
-	bucket := life{st, p.over}
+	p := &parts{spool: s}
+	bucket := life{st, over}
 	p.ledger = &ledger{store: bucket, disk: fd, key: keys.Key}
 	door, err := s3api.New(s3api.Options{Spool: s, Records: query.New(s, bucket, objects), Verifier: &sigv4.Verifier{Trust: true}})
 	if err != nil {
@@ -187,7 +187,7 @@ func (w *world) live(n int) {
 		}
 		return nil
 	})
-	p := w.begin(fd)
+	p := w.begin(fd, over) // it is closed at the very cut: a dead process sends nothing that it did not have on the disk
 	ready.Store(true)
 	ctx, cancel := context.WithCancel(context.Background())
 	var sending sync.WaitGroup
@@ -206,7 +206,6 @@ func (w *world) live(n int) {
 		w.mu.Unlock()
 	}
 	cancel()
-	close(p.over)
 	p.stop()
 	sending.Wait()
 	_ = p.spool.Close() // of a dead process: nobody hears of it
@@ -339,7 +338,7 @@ func (w *world) end() {
 	w.bucket.mu.Lock()
 	w.bucket.calm = true
 	w.bucket.mu.Unlock()
-	p := w.begin(faultdisk.New(w.disk, nil))
+	p := w.begin(faultdisk.New(w.disk, nil), nil)
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Hour)
 	defer cancel()
 	for r, acked := range w.sent {
