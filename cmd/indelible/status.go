@@ -108,6 +108,12 @@ var remedies = map[string]string{
 	"unreachable":   "check network and endpoint; records are kept here and delivered when it is back",
 }
 
+// slowSync is what no healthy disk needs for a sync, docs/operations.md says.
+const slowSync = 100 * time.Millisecond
+
+// ago is how long something is over. A clock that was set back may say that it is to come.
+func ago(now, at time.Time) time.Duration { return max(0, now.Sub(at)).Round(time.Second) }
+
 func printStatus(out io.Writer, s daemon.Status, now time.Time) error {
 	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	run := "not running: read from the data directory"
@@ -130,7 +136,7 @@ func printStatus(out io.Writer, s daemon.Status, now time.Time) error {
 	fmt.Fprintf(w, "destination\t%s\n", d.URL)
 	state := d.State
 	if !d.Since.IsZero() {
-		state += fmt.Sprintf(" for %s", now.Sub(d.Since).Round(time.Second))
+		state += fmt.Sprintf(" for %s", ago(now, d.Since))
 	}
 	fmt.Fprintf(w, "\t%s, %d in flight, %d retries\n", state, d.InFlight, d.Retries)
 	if remedy := remedies[d.State]; remedy != "" {
@@ -140,11 +146,15 @@ func printStatus(out io.Writer, s daemon.Status, now time.Time) error {
 		fmt.Fprintf(w, "\twhat to do: %s\n", remedy)
 	}
 	fmt.Fprintf(w, "disk\tthe spool takes %s, %s free\n", daemon.Bytes(s.Disk.SpoolBytes), daemon.Bytes(s.Disk.FreeBytes))
+	if s.Disk.SyncSeconds >= slowSync.Seconds() {
+		fmt.Fprintf(w, "\tslow: a sync takes %.1f s, and so does every ack\n", s.Disk.SyncSeconds)
+		fmt.Fprintf(w, "\twhat to do: see what else writes to this disk, and whether it is failing (\"indelible doctor\", dmesg), or put the data directory on a faster one\n")
+	}
 	for _, name := range slices.Sorted(maps.Keys(s.Doors)) {
 		door := s.Doors[name]
 		last := "no record yet"
 		if door.LastRecord != nil {
-			last = fmt.Sprintf("last record %s ago", now.Sub(*door.LastRecord).Round(time.Second))
+			last = fmt.Sprintf("last record %s ago", ago(now, *door.LastRecord))
 		}
 		fmt.Fprintf(w, "door %s\t%s: %d acked, %d refused, %s\n", name, door.Listen, door.Acked, door.Refused, last)
 	}

@@ -136,7 +136,7 @@ func (s *snapshot) Collect(ch chan<- prometheus.Metric) {
 	}
 	for door, d := range st.Doors {
 		if d.LastRecord != nil {
-			gauge(s.last, time.Since(*d.LastRecord).Seconds(), door)
+			gauge(s.last, max(0, time.Since(*d.LastRecord)).Seconds(), door) // the clock may have been set back
 		}
 	}
 }

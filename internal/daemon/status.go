@@ -56,6 +56,9 @@ type DestinationStatus struct {
 type DiskStatus struct {
 	FreeBytes  int64 `json:"free_bytes"`
 	SpoolBytes int64 `json:"spool_bytes"`
+	// SyncSeconds is how long the last sync of the spool took, or the one under
+	// way has taken so far: no ack is faster.
+	SyncSeconds float64 `json:"sync_seconds"`
 }
 
 // DoorStatus is about one open door; counts are since the daemon started.
@@ -92,6 +95,7 @@ func (r *rooms) status() (Status, error) {
 	s.Proven = st.Stored // the spool is told of a record only when it is proven
 	s.Collisions, s.Gaps, s.Quarantined, s.Deferred = st.Collisions, st.Gaps, st.Quarantined, st.Deferred
 	s.Pending, s.PendingBytes, s.Disk.SpoolBytes = st.Pending, st.PendingBytes, st.SpoolBytes
+	s.Disk.SyncSeconds = st.SyncTook.Seconds()
 	if !st.OldestPending.IsZero() {
 		s.OldestPendingSeconds = int64(max(0, time.Since(st.OldestPending)) / time.Second)
 	}

@@ -232,6 +232,8 @@ func (s *Spool) sync(g *segment, b *batch) {
 // fsync makes a segment durable up to what was written, its name included.
 func (s *Spool) fsync(g *segment, records int, bytes int64) error {
 	begun := time.Now()
+	s.syncs.begin(begun)
+	defer func() { s.syncs.end(time.Since(begun)) }()
 	err := g.file.Sync()
 	if err == nil && !g.named {
 		if err = s.fs.SyncDir("."); err == nil {

@@ -83,11 +83,12 @@ type Spool struct {
 	fences   []fence              // unreadable ranges above released, sorted; guarded by mu
 	aside    asideIndex           // guarded by mu
 	buckets  map[string]time.Time // first seen; guarded by mu
-	totals   totals               // guarded by mu
-	oldest   oldest               // guarded by mu
-	sealing  chan struct{}        // closed when the last side file is written, nil if none was; guarded by mu
-	opening  bool                 // damage found is told later; guarded by mu
-	filters  int64                // bytes of filters in memory; guarded by mu
+	syncs    syncClock
+	totals   totals        // guarded by mu
+	oldest   oldest        // guarded by mu
+	sealing  chan struct{} // closed when the last side file is written, nil if none was; guarded by mu
+	opening  bool          // damage found is told later; guarded by mu
+	filters  int64         // bytes of filters in memory; guarded by mu
 }
 
 // Open opens the spool in fs, the root of which is the spool's own directory,

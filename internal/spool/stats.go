@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"sync"
 	"time"
 
 	"indelible/internal/record"
@@ -24,10 +25,43 @@ type Stats struct {
 	OldestPending time.Time // arrival of the oldest of them; zero if there is none
 	LastAppend    time.Time // the last ack of a new record in this run; zero if there was none
 
+	// SyncTook is how long the last sync of a segment took, or the one under way
+	// has taken so far if that is longer.
+	SyncTook time.Duration
+
 	SpoolBytes int64  // taken on the disk
 	FreeBytes  uint64 // of the disk
 	Segments   int
 	Holding    int // appends that wait for room now
+}
+
+// syncClock knows how long syncs take, while one is under way too: a disk that
+// hangs says nothing by itself. It is safe for concurrent use.
+type syncClock struct {
+	mu    sync.Mutex
+	begun time.Time     // of the one under way; zero for none; guarded by mu
+	last  time.Duration // guarded by mu
+}
+
+func (c *syncClock) begin(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.begun = now
+}
+
+func (c *syncClock) end(took time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.begun, c.last = time.Time{}, took
+}
+
+func (c *syncClock) took(now time.Time) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.begun.IsZero() {
+		return c.last
+	}
+	return max(c.last, now.Sub(c.begun))
 }
 
 // oldest remembers the time of the oldest pending record. Guarded by Spool.mu.
@@ -42,13 +76,14 @@ func (s *Spool) Stats() Stats {
 	if err != nil {
 		s.log.Warn("ask the disk how much is free", "error", err)
 	}
+	took := s.syncs.took(time.Now())
 	s.mu.Lock()
 	t := s.totals
 	ranges, records := s.fencedUpTo(s.durable)
 	st := Stats{
 		Acked: uint64(s.durable), Released: uint64(s.released), Resent: t.resent, Collisions: t.collisions,
 		Gaps: t.gaps + ranges, GapRecords: t.gapRecords + records, FsyncFailures: t.fsyncFailures,
-		PendingBytes: t.pendingBytes, LastAppend: t.lastAppend,
+		PendingBytes: t.pendingBytes, LastAppend: t.lastAppend, SyncTook: took,
 		SpoolBytes: s.room.used, FreeBytes: free, Segments: len(s.segs), Holding: s.room.holding,
 	}
 	for _, it := range s.aside.items {

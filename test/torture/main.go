@@ -47,6 +47,7 @@ var parts = []part{
 	{"kill", "./test/torture/process", "^TestTortureKill", false},
 	{"calls", "./test/torture/process", "^TestTortureCalls", false},
 	{"power", "./test/torture/process", "^TestTorturePower", false},
+	{"clock", "./test/torture/process", "^TestTortureClock", false},
 	{"hostile", "./test/torture/process", "^TestTortureHostile", true},
 	{"siege", "./test/torture/process", "^TestTortureSiege", true},
 	{"overload", "./test/torture/process", "^TestTortureOverload", true},

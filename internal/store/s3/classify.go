@@ -233,6 +233,9 @@ func failure(op, key string, x *exchange, err error) *store.Error {
 	}
 	f := parseFault(x.body)
 	e.Status, e.Code = x.status, f.Code
+	if x.status == http.StatusForbidden && len(x.body) == 0 && skewed(x.answer, time.Now()) {
+		e.Code = codeSkewed // most probably: it is the answer to a HEAD, which has no more than a status
+	}
 	e.Class = classOf(op, x.status, f)
 	e.RetryAfter = retryAfter(x.answer, time.Now())
 	switch {
@@ -250,6 +253,12 @@ func failure(op, key string, x *exchange, err error) *store.Error {
 		e.Err = fmt.Errorf("%w (the bucket is in region %s)", e.Err, region)
 	}
 	return e
+}
+
+// skewed says that the store's clock is further from now than it lets a signature's time be.
+func skewed(answer http.Header, now time.Time) bool {
+	date, err := http.ParseTime(answer.Get("Date"))
+	return err == nil && now.Sub(date).Abs() > skewFailed
 }
 
 // maxRetryAfter bounds what a store may ask for: a proxy's "come back tomorrow" must not hold an audit log.

@@ -2,7 +2,6 @@ package s3
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -45,11 +44,11 @@ const refreshEvery = 10 * time.Second
 // credentials is the chain with its last find cached until it expires or is refused.
 type credentials struct {
 	*aws.CredentialsCache
-	refreshed atomic.Int64 // unix nanoseconds of the last refused
+	refresh seldom
 }
 
 func newCredentials(cfg Config) *credentials {
-	return &credentials{CredentialsCache: aws.NewCredentialsCache(chain{cfg}, func(o *aws.CredentialsCacheOptions) {
+	return &credentials{refresh: seldom{every: refreshEvery}, CredentialsCache: aws.NewCredentialsCache(chain{cfg}, func(o *aws.CredentialsCacheOptions) {
 		o.ExpiryWindow = time.Minute
 	})}
 }
@@ -57,8 +56,7 @@ func newCredentials(cfg Config) *credentials {
 // refused notes that the store did not accept the cached credentials: the next
 // call looks for others, at most once in refreshEvery however many calls fail.
 func (c *credentials) refused() {
-	now, last := time.Now().UnixNano(), c.refreshed.Load()
-	if now-last >= int64(refreshEvery) && c.refreshed.CompareAndSwap(last, now) {
+	if c.refresh.due() {
 		c.Invalidate()
 	}
 }

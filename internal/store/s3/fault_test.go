@@ -171,6 +171,45 @@ func TestClockSkew(t *testing.T) {
 	}
 }
 
+// Who reads does not notice a clock that differs: what the SDK learns from the
+// refusal is used at once.
+func TestClockSkewOfReads(t *testing.T) {
+	for name, read := range map[string]func(*s3.Store) error{
+		"get": func(s *s3.Store) error {
+			body, _, err := s.Get(t.Context(), "key", store.GetOptions{})
+			if err == nil {
+				err = body.Close()
+			}
+			return err
+		},
+		"list": func(s *s3.Store) error {
+			for _, err := range s.List(t.Context(), store.ListOptions{}) {
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	} {
+		s, proxy, _ := behind(t, s3.Config{})
+		if _, err := s.Put(t.Context(), object("key", "x")); err != nil {
+			t.Fatal(err)
+		}
+		proxy.Set(faultproxy.Rule{Fault: faultproxy.Skewed, Methods: []string{"GET", "HEAD"}, Count: 2})
+		if err := read(s); store.ClassOf(err) != store.Credentials {
+			t.Errorf("%s: refused for the time twice: %v, want credentials", name, err)
+		}
+		proxy.Set(faultproxy.Rule{Fault: faultproxy.Skewed, Count: 1})
+		if _, err := s.Put(t.Context(), object("other", "x")); store.ClassOf(err) != store.Credentials {
+			t.Fatal(err)
+		}
+		// Now we believe the proxy's 40 minutes; the server behind it does not.
+		if err := read(s); err != nil {
+			t.Errorf("%s: with a clock that is 40 minutes off: %v", name, err)
+		}
+	}
+}
+
 func TestGetFaults(t *testing.T) {
 	s, proxy, _ := behind(t, s3.Config{AttemptTimeout: silence})
 	body := strings.Repeat("body ", 1<<14)

@@ -28,7 +28,15 @@ func askChecksum(o *s3.Options) {
 // Get opens an object. Where the store knows the object's SHA-256, the body of a
 // whole Get ends in an Ambiguous error instead of io.EOF when its bytes are others.
 // A body that stops coming for the attempt timeout fails as Ambiguous too.
-func (s *Store) Get(ctx context.Context, key string, o store.GetOptions) (io.ReadCloser, store.Info, error) {
+func (s *Store) Get(ctx context.Context, key string, o store.GetOptions) (body io.ReadCloser, info store.Info, err error) {
+	err = onTime(func() error {
+		body, info, err = s.get(ctx, key, o)
+		return err
+	})
+	return body, info, err
+}
+
+func (s *Store) get(ctx context.Context, key string, o store.GetOptions) (io.ReadCloser, store.Info, error) {
 	if err := callerGone(ctx, opGet, key); err != nil {
 		return nil, store.Info{}, err
 	}
@@ -127,7 +135,19 @@ func (r *reader) Close() error {
 
 // Head describes an object. A missing bucket looks like a missing key here,
 // since the answer to a HEAD has no body; the next Put tells them apart.
-func (s *Store) Head(ctx context.Context, key string, o store.GetOptions) (store.Info, error) {
+func (s *Store) Head(ctx context.Context, key string, o store.GetOptions) (info store.Info, err error) {
+	info, err = s.head(ctx, key, o)
+	if e, ok := errors.AsType[*store.Error](err); ok && e.Code == codeSkewed {
+		// From a HEAD, whose answer has no code, the SDK learns nothing: a read of the same key teaches it.
+		if body, _, gerr := s.get(ctx, key, store.GetOptions{To: 1, Version: o.Version}); gerr == nil {
+			body.Close()
+		}
+		info, err = s.head(ctx, key, o)
+	}
+	return info, err
+}
+
+func (s *Store) head(ctx context.Context, key string, o store.GetOptions) (store.Info, error) {
 	if err := callerGone(ctx, opHead, key); err != nil {
 		return store.Info{}, err
 	}

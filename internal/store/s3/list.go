@@ -32,7 +32,12 @@ func (s *Store) List(ctx context.Context, o store.ListOptions) iter.Seq2[store.I
 			in.MaxKeys = aws.Int32(int32(o.Limit))
 		}
 		for {
-			page, next, err := s.listPage(ctx, in, o)
+			var page []store.Info
+			var next *string
+			err := onTime(func() (err error) {
+				page, next, err = s.listPage(ctx, in, o)
+				return err
+			})
 			if err != nil {
 				yield(store.Info{}, err)
 				return

@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -39,8 +38,8 @@ type Store struct {
 	client    *s3.Client
 	creds     *credentials
 	transport http.RoundTripper
-	tagging   string       // cfg.Tags, encoded
-	renewed   atomic.Int64 // unix nanoseconds of the last renew
+	tagging   string // cfg.Tags, encoded
+	renewal   seldom
 }
 
 var _ store.Store = (*Store)(nil)
@@ -111,8 +110,7 @@ func (s *Store) failed(ctx, attempt context.Context, op, key string, x *exchange
 
 // renew closes the idle connections, at most once in renewEvery.
 func (s *Store) renew() {
-	now, last := time.Now().UnixNano(), s.renewed.Load()
-	if now-last < int64(renewEvery) || !s.renewed.CompareAndSwap(last, now) {
+	if !s.renewal.due() {
 		return
 	}
 	if t, ok := s.transport.(interface{ CloseIdleConnections() }); ok {

@@ -148,7 +148,11 @@ func (s *Serve) Term() error {
 	if len(s.Wrap) > 0 {
 		pid = s.At.PID // a tracer would not pass it on
 	}
-	return signal(pid, syscall.SIGTERM)
+	err := signal(pid, syscall.SIGTERM)
+	if err != nil && s.Wait(time.Second) {
+		err = fmt.Errorf("serve had ended by itself: %w: %v\n%s", err, s.exit, s.Tail())
+	}
+	return err
 }
 
 func signal(pid int, sig os.Signal) error {
