@@ -81,6 +81,14 @@ func (l *Log) load(ctx context.Context) error {
 		return err
 	}
 	published, info, err := l.get(ctx, "checkpoint")
+	for attempt := 1; store.ClassOf(err) == store.NotFound && mine != nil && len(mine.checkpoint) > 0 && attempt < patience; attempt++ {
+		// We put one there. A store that replaces an object in two steps shows none for a
+		// moment, and what follows from none is final.
+		if perr := pause(ctx, attempt, err); perr != nil {
+			return perr
+		}
+		published, info, err = l.get(ctx, "checkpoint")
+	}
 	if err != nil && store.ClassOf(err) != store.NotFound {
 		return err
 	}
