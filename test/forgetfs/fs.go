@@ -3,6 +3,7 @@ package main
 import (
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -14,6 +15,7 @@ type forgetful struct {
 	fuse.RawFileSystem
 	syncTakes time.Duration // at most
 	lie       bool          // syncs do nothing
+	slow      atomic.Int64  // how long a sync takes at least, in nanoseconds
 
 	mu     sync.Mutex
 	t      *tree
@@ -318,6 +320,7 @@ func (f *forgetful) FsyncDir(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
 
 // spin lets the disk turn: more is under way when the power goes.
 func (f *forgetful) spin() {
+	time.Sleep(time.Duration(f.slow.Load()))
 	if f.syncTakes > 0 {
 		time.Sleep(rand.N(f.syncTakes))
 	}

@@ -5,6 +5,7 @@
 //
 //	cut SEED   takes the power away: no call is answered any more
 //	dead       the processes were killed: what they had called may fail
+//	slow TIME  makes each sync take at least that long
 //	on         gives the power back, with what survived
 //
 // At the end of stdin it unmounts and ends.
@@ -56,6 +57,12 @@ func run() error {
 				return err
 			}
 			f.cut(seed)
+		case "slow":
+			least, err := time.ParseDuration(arg)
+			if err != nil {
+				return err
+			}
+			f.slow.Store(int64(least))
 		case "dead":
 			f.dead()
 		case "on":

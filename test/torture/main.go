@@ -49,6 +49,7 @@ var parts = []part{
 	{"power", "./test/torture/process", "^TestTorturePower", false},
 	{"clock", "./test/torture/process", "^TestTortureClock", false},
 	{"hostile", "./test/torture/process", "^TestTortureHostile", true},
+	{"slow", "./test/torture/process", "^TestTortureSlow", true},
 	{"siege", "./test/torture/process", "^TestTortureSiege", true},
 	{"overload", "./test/torture/process", "^TestTortureOverload", true},
 }

@@ -37,6 +37,11 @@ func (l *load) quantile(q float64) time.Duration {
 
 // press has clients send 4 KiB records in closed loops for a while.
 func press(ctx context.Context, s *driver.Serve, o *driver.Oracle, clients int, dir string, while time.Duration) *load {
+	return pressBodies(ctx, s, o, clients, dir, 4096, while)
+}
+
+// pressBodies is press with bodies of size bytes.
+func pressBodies(ctx context.Context, s *driver.Serve, o *driver.Oracle, clients int, dir string, size int, while time.Duration) *load {
 	ctx, cancel := context.WithTimeout(ctx, while)
 	defer cancel()
 	var mu sync.Mutex
@@ -49,7 +54,7 @@ func press(ctx context.Context, s *driver.Serve, o *driver.Oracle, clients int, 
 			for n := uint64(0); ctx.Err() == nil; n++ {
 				begun := time.Now()
 				// The request itself is not cut: an ack that comes late is an ack.
-				err := o.Put(context.WithoutCancel(ctx), client, s.At.S3, driver.Name(fmt.Sprintf("%s/c%d", dir, c), n, 4096), 0)
+				err := o.Put(context.WithoutCancel(ctx), client, s.At.S3, driver.Name(fmt.Sprintf("%s/c%d", dir, c), n, size), 0)
 				mu.Lock()
 				refused, isStatus := errors.AsType[*driver.StatusError](err)
 				switch {
