@@ -60,7 +60,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 			sdk.Region = "us-east-1"
 		}
 	}
-	s := &Store{cfg: cfg, creds: newCredentials(cfg), tagging: encodeTags(cfg.Tags, nil)}
+	s := &Store{cfg: cfg, creds: newCredentials(cfg), renewal: seldom{every: renewEvery}, tagging: encodeTags(cfg.Tags, nil)}
 	s.transport = cfg.pool(sdk.HTTPClient)
 	sdk.Credentials = s.creds
 	sdk.HTTPClient = wire{s.transport}
