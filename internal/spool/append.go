@@ -216,7 +216,7 @@ func (in *intake) seal(r record.Record) error {
 		return nil
 	}
 	var err error
-	if in.sum, err = in.file.finish(in.s.fs); err != nil {
+	if in.sum, err = in.file.finish(in.s.fs, &in.s.bodyNames); err != nil {
 		return fmt.Errorf("make the body durable: %w", noRoom(err))
 	}
 	in.counted = in.file.pos + int64(len(in.file.sums.table))

@@ -175,7 +175,7 @@ func (w *bodyWriter) Write(p []byte) (int, error) {
 }
 
 // finish makes the body durable, its name included.
-func (w *bodyWriter) finish(fs disk.FS) (sum uint32, err error) {
+func (w *bodyWriter) finish(fs disk.FS, names *nameSync) (sum uint32, err error) {
 	sum = w.sums.sum()
 	if _, err = w.file.WriteAt(w.sums.table, w.pos); err != nil {
 		return 0, err
@@ -187,7 +187,7 @@ func (w *bodyWriter) finish(fs disk.FS) (sum uint32, err error) {
 		return 0, err
 	}
 	w.file = nil
-	return sum, fs.SyncDir(bodyDir)
+	return sum, names.sync(fs, bodyDir)
 }
 
 // discard removes the file of a body that is not acked.

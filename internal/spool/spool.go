@@ -62,33 +62,34 @@ type Spool struct {
 	journalMu sync.Mutex // one writer of the journal at a time
 	journal   *journal   // guarded by journalMu
 
-	mu       sync.Mutex
-	idle     sync.Cond            // on mu: the writer or a sync ended
-	segs     []*segment           // in seq order, replaced, never changed in place; guarded by mu
-	active   *segment             // the last of segs while it takes entries, else nil; guarded by mu
-	next     record.Seq           // the next seq to give; guarded by mu
-	durable  record.Seq           // acked up to here; guarded by mu
-	moved    chan struct{}        // closed and replaced when durable moves; guarded by mu
-	freed    chan struct{}        // closed and replaced when there may be room again; guarded by mu
-	closed   bool                 // guarded by mu
-	queue    []*waiter            // appends that no batch took yet; guarded by mu
-	pending  map[uint64]*waiter   // appends that are not durable yet, by copy hash; guarded by mu
-	writing  bool                 // somebody has the writer's role; guarded by mu
-	syncing  *batch               // the batch that is being fsynced; guarded by mu
-	failed   *batch               // its fsync failed while somebody had the writer's role, who is to write it again; guarded by mu
-	kick     chan struct{}        // tells the writer that the queue grew; capacity 1
-	room     roomState            // guarded by mu
-	released record.Seq           // guarded by mu
-	settled  seqSet               // seqs above released, stored or set aside; guarded by mu
-	fences   []fence              // unreadable ranges above released, sorted; guarded by mu
-	aside    asideIndex           // guarded by mu
-	buckets  map[string]time.Time // first seen; guarded by mu
-	syncs    syncClock
-	totals   totals        // guarded by mu
-	oldest   oldest        // guarded by mu
-	sealing  chan struct{} // closed when the last side file is written, nil if none was; guarded by mu
-	opening  bool          // damage found is told later; guarded by mu
-	filters  int64         // bytes of filters in memory; guarded by mu
+	mu        sync.Mutex
+	idle      sync.Cond            // on mu: the writer or a sync ended
+	segs      []*segment           // in seq order, replaced, never changed in place; guarded by mu
+	active    *segment             // the last of segs while it takes entries, else nil; guarded by mu
+	next      record.Seq           // the next seq to give; guarded by mu
+	durable   record.Seq           // acked up to here; guarded by mu
+	moved     chan struct{}        // closed and replaced when durable moves; guarded by mu
+	freed     chan struct{}        // closed and replaced when there may be room again; guarded by mu
+	closed    bool                 // guarded by mu
+	queue     []*waiter            // appends that no batch took yet; guarded by mu
+	pending   map[uint64]*waiter   // appends that are not durable yet, by copy hash; guarded by mu
+	writing   bool                 // somebody has the writer's role; guarded by mu
+	syncing   *batch               // the batch that is being fsynced; guarded by mu
+	failed    *batch               // its fsync failed while somebody had the writer's role, who is to write it again; guarded by mu
+	kick      chan struct{}        // tells the writer that the queue grew; capacity 1
+	room      roomState            // guarded by mu
+	released  record.Seq           // guarded by mu
+	settled   seqSet               // seqs above released, stored or set aside; guarded by mu
+	fences    []fence              // unreadable ranges above released, sorted; guarded by mu
+	aside     asideIndex           // guarded by mu
+	buckets   map[string]time.Time // first seen; guarded by mu
+	syncs     syncClock
+	bodyNames nameSync
+	totals    totals        // guarded by mu
+	oldest    oldest        // guarded by mu
+	sealing   chan struct{} // closed when the last side file is written, nil if none was; guarded by mu
+	opening   bool          // damage found is told later; guarded by mu
+	filters   int64         // bytes of filters in memory; guarded by mu
 }
 
 // Open opens the spool in fs, the root of which is the spool's own directory,

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"indelible/internal/testserver"
 	"indelible/internal/torture"
 	"indelible/internal/torture/driver"
 )
@@ -33,7 +34,11 @@ func TestTortureSlow(t *testing.T) {
 	dir := t.TempDir()
 	disk := mount(t, forgetfs, filepath.Join(dir, "disk"))
 	defer disk.close()
-	s := &driver.Serve{Binary: binary, Data: filepath.Join(disk.dir, "data"), Log: filepath.Join(dir, "log")}
+	s3 := testserver.Versitygw(t) // what delivers is not on the slow disk
+	s := &driver.Serve{
+		Binary: binary, Data: filepath.Join(disk.dir, "data"), To: "s3://" + s3.Bucket, Log: filepath.Join(dir, "log"),
+		Env: []string{"AWS_ENDPOINT_URL_S3=" + s3.Endpoint, "AWS_REGION=" + s3.Region, "AWS_ACCESS_KEY_ID=" + s3.Access, "AWS_SECRET_ACCESS_KEY=" + s3.Secret},
+	}
 	if err := s.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +88,7 @@ func TestTortureSlow(t *testing.T) {
 	if got, most := again.quantile(0.5), max(200*time.Millisecond, 4*well.quantile(0.5)); again.acked == 0 || got > most {
 		t.Errorf("once the disk is well again an ack takes %v", got)
 	}
-	if err := settle(t.Context(), s, o, row, filepath.Join(s.Data, "store")); err != nil {
+	if err := settle(t.Context(), s, o, row, filepath.Join(s3.Root, s3.Bucket)); err != nil {
 		t.Error(err)
 	}
 	row.Ran(o.Acked(), 0)
