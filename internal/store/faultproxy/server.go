@@ -37,6 +37,11 @@ func (s *Server) Accept() error {
 		return nil
 	}
 	l, err := net.Listen("tcp", s.Addr)
+	for end := time.Now().Add(listenPatience); err != nil && time.Now().Before(end); {
+		// Back after Refuse, a port of the system's choice may be the client's end of somebody's connection.
+		time.Sleep(50 * time.Millisecond)
+		l, err = net.Listen("tcp", s.Addr)
+	}
 	if err != nil {
 		return err
 	}
@@ -46,6 +51,9 @@ func (s *Server) Accept() error {
 	go srv.Serve(l) // ends with srv.Close
 	return nil
 }
+
+// listenPatience is how long a port may be somebody else's.
+const listenPatience = 30 * time.Second
 
 // Refuse closes the listener and every connection.
 func (s *Server) Refuse() {
