@@ -221,7 +221,8 @@ func (o *Oracle) Check(dir string) (*Findings, error) {
 		switch {
 		case !ok:
 			f.Corrupted++
-			f.say("%s: %d bytes that nobody sent under this key", key, len(body))
+			_, sent := o.sent[copyOf{key: variant(key)}]
+			f.say("%s: %d bytes that nobody sent under this key (the key was sent: %v; bytes of a body of that name: %v)", key, len(body), sent, bytes.Equal(body, Body(variant(key), 0)))
 		case found[c] != "":
 			f.Duplicated++
 			f.say("%s is there twice: %s and %s", c.key, found[c], key)
