@@ -5,8 +5,11 @@ import (
 	"errors"
 	"io"
 	"log"
+	"math/rand/v2"
 	"net"
 	"net/http"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -23,10 +26,27 @@ type Server struct {
 // Listen serves p on addr ("127.0.0.1:0" takes a free port) until Close.
 func Listen(addr string, p *Proxy) (*Server, error) {
 	s := &Server{Addr: addr, proxy: p}
+	if host, ok := strings.CutSuffix(addr, ":0"); ok {
+		s.Addr = net.JoinHostPort(host, freePort(host))
+	}
 	if err := s.Accept(); err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// freePort is a port below those that systems give out by themselves (from 32768 on
+// Linux): while connections are refused nobody else gets it by chance, and takes
+// what is meant for the store. "0" if there seems to be none.
+func freePort(host string) string {
+	for range 100 {
+		port := strconv.Itoa(20000 + rand.IntN(12000))
+		if l, err := net.Listen("tcp", net.JoinHostPort(host, port)); err == nil {
+			_ = l.Close() // nothing was written to it
+			return port
+		}
+	}
+	return "0"
 }
 
 // Accept takes connections (again).
