@@ -3,6 +3,8 @@ package s3_test
 import (
 	"errors"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -242,5 +244,33 @@ func TestGetFaults(t *testing.T) {
 				t.Errorf("get: %v, want %v", err, c.class)
 			}
 		})
+	}
+}
+
+// A HEAD that is refused for the clock says no more than 403: it is asked for with a
+// GET, whose refusal tells the SDK the store's time.
+func TestClockSkewOfHead(t *testing.T) {
+	store1h := func() time.Time { return time.Now().UTC().Add(time.Hour) }
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Date", store1h().Format(http.TimeFormat))
+		signed, err := time.Parse("20060102T150405Z", r.Header.Get("X-Amz-Date"))
+		if err == nil && store1h().Sub(signed).Abs() < 15*time.Minute {
+			w.Header().Set("ETag", `"e"`)
+			return
+		}
+		w.WriteHeader(http.StatusForbidden)
+		if r.Method != http.MethodHead {
+			io.WriteString(w, "<Error><Code>RequestTimeTooSkewed</Code><Message>m</Message></Error>")
+		}
+	}))
+	defer front.Close()
+	t.Setenv("AWS_ACCESS_KEY_ID", "a")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "b")
+	s, err := s3.Open(t.Context(), s3.Config{Bucket: "b", Region: "r", Endpoint: front.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Head(t.Context(), "key", store.GetOptions{}); err != nil {
+		t.Errorf("head with a clock that is an hour off: %v", err)
 	}
 }
