@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -338,12 +339,60 @@ func TestOpenRefusesAnotherPast(t *testing.T) {
 		"empty bucket":             {newMemStore(), b.d, "right bucket"},
 		"bucket and all: fine too": {b.st, b.d, ""},
 	} {
-		o := Options{Disk: c.d, Base: testBase}
-		_, err := Open(t.Context(), c.st, b.key, o)
+		var err error
+		synctest.Test(t, func(t *testing.T) { // an empty bucket is asked again for a while
+			_, err = Open(t.Context(), c.st, b.key, Options{Disk: c.d, Base: testBase})
+		})
 		if c.want == "" && err != nil || c.want != "" && (!errors.Is(err, ErrForked) || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// hidingStore has no checkpoint for the first gets: as a store that replaces an
+// object in two steps.
+type hidingStore struct {
+	store.Store
+	hide int
+}
+
+func (s *hidingStore) Get(ctx context.Context, key string, o store.GetOptions) (io.ReadCloser, store.Info, error) {
+	if strings.HasSuffix(key, "/checkpoint") {
+		if s.hide--; s.hide >= 0 {
+			return nil, store.Info{}, &store.Error{Op: "get", Class: store.NotFound, Err: errors.New("NoSuchKey")}
+		}
+	}
+	return s.Store.Get(ctx, key, o)
+}
+
+// A checkpoint that is away for a moment is no fork; one that stays away is.
+func TestOpenAsksAgainForTheCheckpoint(t *testing.T) {
+	for _, c := range []struct {
+		hide int
+		fork bool
+	}{{1, false}, {patience - 1, false}, {patience, true}} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t)
+			l := b.open()
+			b.add(l, 1, 3)
+			b.do(l.Checkpoint(t.Context()))
+			l, err := Open(t.Context(), &hidingStore{b.st, c.hide}, b.key, Options{Disk: b.d, Base: testBase})
+			if errors.Is(err, ErrForked) != c.fork || !c.fork && err != nil {
+				t.Fatalf("hidden %d times: %v", c.hide, err)
+			}
+			if err == nil && l.Stats().Size != 3 {
+				t.Errorf("hidden %d times: size %d", c.hide, l.Stats().Size)
+			}
+		})
+	}
+	// A log that has put none there does not wait for one.
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		newBench(t).open()
+		if d := time.Since(start); d > 0 {
+			t.Errorf("a new log waited %v", d)
+		}
+	})
 }
 
 func TestDamagedStateIsRefused(t *testing.T) {

@@ -98,6 +98,8 @@ var mutants = []mutant{
 		"	if err := s.save(l.disk); err != nil {\n		return err\n	}\n	// Lay out", "	// Lay out", proofSuite},
 	{"the checkpoint goes out before its tiles", "internal/proof/checkpoint.go",
 		"	if err := l.putAll(ctx, puts); err != nil {\n		return err\n	}\n", "	defer func() { _ = l.putAll(ctx, puts) }()\n", proofSuite},
+	{"a checkpoint that is away for a moment is a fork", "internal/proof/log.go",
+		"&& attempt < patience; attempt++", "&& attempt < 1; attempt++", proofSuite},
 	{"the proof's memory is not synced", "internal/proof/state.go",
 		"	if err == nil {\n		err = f.Sync()\n	}\n", "", proofSuite},
 	{"verify overlooks a missing object", "internal/proof/objects.go",
