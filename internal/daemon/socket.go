@@ -32,7 +32,7 @@ func listenSocket(dataDir string) (net.Listener, error) {
 	defer done()
 	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
-		return nil, fmt.Errorf("open the socket: %w", err)
+		return nil, fmt.Errorf("open the socket %s: %w: have room there and the right to write, or choose another data directory with --data, on a file system that has Unix sockets", full, err)
 	}
 	ln.SetUnlinkOnClose(false) // its path may be a short-lived one; serve removes the file
 	if err := os.Chmod(full, 0o600); err != nil {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"sync/atomic"
 
 	"indelible/internal/record"
 )
@@ -147,9 +148,9 @@ func boolBit(b bool) uint32 {
 // piece. Safe for concurrent use.
 type idxFile struct {
 	idxHeader
-	name  string
-	files *files
-	bloom []byte // nil: beyond the memory set aside for filters, asked on the disk
+	name   string
+	files  *files
+	filter atomic.Pointer[[]byte] // nil: not in memory, but on the disk
 }
 
 // use calls do with a reader of the side file.
@@ -162,14 +163,10 @@ func (x *idxFile) use(do func(r *blockReader) error) error {
 	return do(&blockReader{file: h.file})
 }
 
-// may says whether the hash may be in the segment.
+// may says whether the hash may be in the segment, as the filter on the disk has it.
 func (x *idxFile) may(r *blockReader, hash uint64) (bool, error) {
-	at := bloomAt(x.idxHeader.bloom, hash)
-	if x.bloom != nil {
-		return bloomHas(x.bloom[at:at+bloomLine], hash), nil
-	}
 	var line [bloomLine]byte
-	if err := r.read(line[:], x.bloomPos()+int64(at)); err != nil {
+	if err := r.read(line[:], x.bloomPos()+int64(bloomAt(x.bloom, hash))); err != nil {
 		return false, err
 	}
 	return bloomHas(line[:], hash), nil
@@ -177,11 +174,18 @@ func (x *idxFile) may(r *blockReader, hash uint64) (bool, error) {
 
 // mayInMemory answers from the filter in memory without opening the file.
 func (x *idxFile) mayInMemory(hash uint64) bool {
-	if x.bloom == nil {
+	f := x.filter.Load()
+	if f == nil {
 		return true
 	}
-	at := bloomAt(len(x.bloom), hash)
-	return bloomHas(x.bloom[at:at+bloomLine], hash)
+	at := bloomAt(len(*f), hash)
+	return bloomHas((*f)[at:at+bloomLine], hash)
+}
+
+// readFilter reads the filter from the disk.
+func (x *idxFile) readFilter() ([]byte, error) {
+	filter := make([]byte, x.bloom)
+	return filter, x.use(func(r *blockReader) error { return r.read(filter, x.bloomPos()) })
 }
 
 func (x *idxFile) place(i int) (p place, err error) {
@@ -390,8 +394,8 @@ func (x *idxFile) bodyIDs() (ids []uint64, err error) {
 }
 
 // openIdx opens the side file of a segment and checks that it is whole as far
-// as its header and filter go. keep says whether the filter stays in memory.
-func openIdx(files *files, name string, keep func(n int) bool) (*idxFile, []fence, error) {
+// as its header goes. Its filter is not in memory.
+func openIdx(files *files, name string) (*idxFile, []fence, error) {
 	x := &idxFile{name: name, files: files}
 	var fences []fence
 	err := x.use(func(r *blockReader) error {
@@ -405,12 +409,6 @@ func openIdx(files *files, name string, keep func(n int) bool) (*idxFile, []fenc
 		}
 		if size, err := r.file.Size(); err != nil || size < (x.fileSize()+blockPayload-1)/blockPayload*blockSize {
 			return fmt.Errorf("side file: %w", errFormat)
-		}
-		if keep(x.idxHeader.bloom) {
-			x.bloom = make([]byte, x.idxHeader.bloom)
-			if err := r.read(x.bloom, x.bloomPos()); err != nil {
-				return err
-			}
 		}
 		causes := make([]byte, x.causes)
 		if err := r.read(causes, x.causePos()); err != nil {

@@ -46,8 +46,11 @@ func (s *Spool) resent(r record.Receipt) record.Receipt {
 	return r
 }
 
-// durableCopy looks among the durable records, those set aside included. A copy
-// that is damaged does not count: the new one heals it.
+// durableCopy looks among the durable records, those set aside included, as far
+// back as filters are in memory: an append must not cost more the longer an
+// outage lasts. A copy that comes later than that is a record of its own, and
+// becomes the same object, as after the first one's release. A copy that is
+// damaged does not count: the new one heals it.
 func (s *Spool) durableCopy(w *waiter) (record.Info, bool, error) {
 	s.mu.Lock()
 	segs, released := s.segs, s.released
@@ -63,6 +66,9 @@ func (s *Spool) durableCopy(w *waiter) (record.Info, bool, error) {
 	}
 	for i := len(segs) - 1; i >= 0 && s.lastOf(segs[i]) > released; i-- {
 		g := segs[i]
+		if x, ok := g.index().(*idxFile); ok && x.filter.Load() == nil {
+			break
+		}
 		var found []int
 		err := s.ask(g, func(x index) (err error) {
 			found, err = x.copies(w.copy)

@@ -54,7 +54,7 @@ func (s *Spool) loadSegments() error {
 			return fmt.Errorf("%s: %w", g.name, err)
 		}
 	}
-	return nil
+	return s.loadFilters()
 }
 
 // removedMeanwhile says that a reader missed a file that the spool's owner has
@@ -159,7 +159,7 @@ func (s *Spool) loadSegment(g, next *segment) error {
 	if g.first > expected {
 		s.addFence(fence{First: expected, Last: g.first - 1, Cause: "no segment holds them"})
 	}
-	x, fences, err := openIdx(s.files, idxName(g.first), s.keepFilter)
+	x, fences, err := openIdx(s.files, idxName(g.first))
 	if err == nil && (x.nonce != g.nonce || x.first != g.first) {
 		err = fmt.Errorf("side file: of another segment: %w", errFormat)
 	}

@@ -197,24 +197,11 @@ func (s *Spool) writeIdx(g *segment, fences []fence) error {
 		return err
 	}
 	x := &idxFile{idxHeader: header, name: name, files: s.files}
-	s.mu.Lock()
-	if s.keepFilter(len(filter)) {
-		x.bloom = filter
-	}
-	s.mu.Unlock()
+	x.filter.Store(&filter)
 	g.idx.Store(x)
 	g.mem.Store(nil)
+	s.countFilter(len(filter))
 	return nil
-}
-
-// keepFilter says whether a filter of n bytes may stay in memory, and counts it.
-// The caller holds s.mu or is Open.
-func (s *Spool) keepFilter(n int) bool {
-	if s.filters+int64(n) > s.opts.FilterBytes {
-		return false
-	}
-	s.filters += int64(n)
-	return true
 }
 
 // replace writes a small file so that its name has the old content or the new

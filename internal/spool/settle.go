@@ -203,7 +203,7 @@ func (s *Spool) removeSegment(g *segment) {
 			s.log.Warn("remove a side file", "file", x.name, "error", err)
 		}
 		s.mu.Lock()
-		s.filters -= int64(len(x.bloom))
+		s.dropFilter(x)
 		s.mu.Unlock()
 	}
 	if !g.damaged {

@@ -21,7 +21,7 @@ type Options struct {
 	MaxBytes     int64  // of the disk that the spool may take; 0: the disk, less the reserve
 	InlineBytes  int    // longer bodies go to files of their own: 256 KiB; at most 1 MiB
 	MemoryBytes  int64  // for bodies on their way in, together; beyond it they go to files: 24 MiB
-	FilterBytes  int64  // for the filters of sealed segments; older ones are asked on the disk: 16 MiB
+	FilterBytes  int64  // for the filters of the newest sealed segments, 20 bits a record; among older ones nothing is known again: 32 MiB
 	ReadOnly     bool   // look at a directory that another process may use: no lock, no write
 	Events       Events
 	Logger       *slog.Logger // nil: discarded
@@ -133,7 +133,7 @@ func (o Options) withDefaults() Options {
 		o.MemoryBytes = 24 << 20
 	}
 	if o.FilterBytes <= 0 {
-		o.FilterBytes = 16 << 20
+		o.FilterBytes = 32 << 20
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
