@@ -41,6 +41,13 @@ type verdict struct {
 // maxNames is how many taken names one attempt passes by; the next goes on from there.
 const maxNames = 8
 
+// Bounds of the search for a twin.
+const (
+	maxTwins     = 16   // variants of the record's size that are looked at
+	maxVariants  = 1000 // variants that are listed: a page
+	maxTwinLooks = 3    // attempts of a record that search
+)
+
 // attempt tries once to have the record in the store under exactly one name.
 // While it runs it owns the slot.
 func (u *Uploader) attempt(ctx context.Context, s *slot) verdict {
@@ -125,15 +132,28 @@ func (u *Uploader) place(ctx context.Context, s *slot, v *verdict) (store.Info, 
 }
 
 // twin looks for the record's bytes among the variants that its key has: what is
-// sent again after its first copy has left the spool gets that copy's object, and no second one. "" if there is none.
+// sent again after its first copy has left the spool gets that copy's object, and
+// no second one. "" if there is none among those it may look at: a key with very many
+// variants must not hold up its own delivery, and a second object costs less than none.
 func (u *Uploader) twin(ctx context.Context, s *slot) (string, error) {
+	if s.looks++; s.looks > maxTwinLooks {
+		return "", nil
+	}
+	listed, asked := 0, 0
 	for info, err := range u.opts.Store.List(ctx, store.ListOptions{Prefix: u.opts.Layout.VariantPrefix(s.stored)}) {
+		if class := store.ClassOf(err); class == store.Credentials || class == store.Configuration {
+			return "", nil // who may put may not be allowed to list
+		}
 		if err != nil {
 			return "", err
+		}
+		if listed++; listed > maxVariants || asked == maxTwins {
+			return "", nil
 		}
 		if _, ok := u.opts.Layout.IsVariant(s.stored, info.Key); !ok || info.Size != s.entry.Size {
 			continue
 		}
+		asked++
 		o := u.opts.Layout.Object(s.entry.Info, info.Key, u.opts.Log)
 		o.Key, o.Size, o.Digest = info.Key, s.entry.Size, s.entry.Digest
 		_, same, err := u.find(ctx, o, s.entry.Attrs.Get(record.AttrMD5))

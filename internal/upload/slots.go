@@ -19,6 +19,7 @@ type slot struct {
 	mayExist bool // look before the next put
 	tried    bool // a put of target was made: what Head tells of it can be trusted
 	attempts int
+	looks    int // attempts that searched for a twin
 	strikes  int // failures while others were stored, in thirds
 	cuts     int // of those, attempts that ran out of time
 	began    time.Time

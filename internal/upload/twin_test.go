@@ -1,9 +1,12 @@
 package upload_test
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"indelible/internal/store"
 )
 
 // Other bytes under a taken key are sent again after their first copy was
@@ -27,6 +30,49 @@ func TestVariantSentAgain(t *testing.T) {
 		}
 		if got := w.up.Stats().Collisions; got != 2 {
 			t.Errorf("%d collisions, want 2", got)
+		}
+	})
+}
+
+// A key with very many variants of one size delivers as fast as others do: what each
+// record may cost is bounded.
+func TestManyVariants(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const records = 800
+		w := newWorld(t, "")
+		w.bucket.latency = 50 * time.Millisecond
+		w.start()
+		for n := range records {
+			w.src.add("b", "k.json", fmt.Sprintf("%04d", n))
+		}
+		w.drain(30 * time.Minute)
+		w.stop()
+		if n := len(w.bucket.objects); n != records {
+			t.Errorf("%d objects of %d different bodies", n, records)
+		}
+		if w.bucket.calls > 25*records {
+			t.Errorf("%d calls for %d records", w.bucket.calls, records)
+		}
+	})
+}
+
+// Who may not list stores other bytes under a taken key all the same.
+func TestVariantWithoutList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "")
+		w.bucket.script = func(op, _ string) fault {
+			if op == "list" {
+				return fault{class: store.Credentials}
+			}
+			return fault{}
+		}
+		w.start()
+		w.src.add("b", "k.json", "one")
+		second := w.src.add("b", "k.json", "two")
+		w.drain(time.Minute)
+		w.stop()
+		if got := w.src.settled[second].Stored; got != "k~2.json" {
+			t.Errorf("stored as %q", got)
 		}
 	})
 }
