@@ -7,7 +7,6 @@ import (
 	"io"
 	"iter"
 	"math/rand/v2"
-	"strings"
 	"time"
 
 	"indelible/internal/store"
@@ -67,10 +66,8 @@ func (p patientStore) Get(ctx context.Context, key string, o store.GetOptions) (
 	}
 	return &patientBody{
 		ReadCloser: body,
+		size:       info.Size,
 		reopen: func(offset int64) (io.ReadCloser, error) {
-			if o.From == 0 && o.To == 0 && offset == info.Size {
-				return io.NopCloser(strings.NewReader("")), nil // a range behind the end is an error
-			}
 			body, now, err := open(offset)
 			if err == nil && (now.ETag != info.ETag || now.Version != info.Version) {
 				body.Close()
@@ -88,6 +85,7 @@ type patientBody struct {
 	reopen func(offset int64) (io.ReadCloser, error)
 	pause  func(attempt int, err error) error
 
+	size   int64 // of the body; 0 or less: unknown
 	read   int64 // bytes handed out
 	broken int   // how often it broke off
 	err    error // what the next Read has to deal with
@@ -109,6 +107,9 @@ func (b *patientBody) Read(buf []byte) (int, error) {
 		}
 		if b.broken++; !passing(err) || b.broken >= patience {
 			return 0, err
+		}
+		if b.size > 0 && b.read >= b.size {
+			return 0, err // all of it came, and then the store's checksum did not fit: there is nothing to read on
 		}
 		if b.pause(b.broken, err) != nil {
 			return 0, err

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 
 	"indelible/internal/store"
@@ -87,4 +89,18 @@ func TestVerifyBrokenBodies(t *testing.T) {
 			t.Error("a body was put together from two objects")
 		}
 	})
+}
+
+// A body that comes whole and with the wrong checksum ends with that error, not as if it were right.
+func TestWholeBodyWithWrongChecksum(t *testing.T) {
+	wrong := &store.Error{Op: "get", Class: store.Ambiguous, Err: errors.New("other bytes came than the checksum says")}
+	b := &patientBody{
+		ReadCloser: io.NopCloser(io.MultiReader(strings.NewReader("bytes"), iotest.ErrReader(wrong))),
+		size:       5,
+		reopen:     func(int64) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("")), nil },
+		pause:      func(int, error) error { return nil },
+	}
+	if got, err := io.ReadAll(b); string(got) != "bytes" || !errors.Is(err, wrong) {
+		t.Errorf("%q, %v", got, err)
+	}
 }
