@@ -108,11 +108,11 @@ func (r *objectReader) check(ctx context.Context, j job) error {
 		return nil
 	}
 	defer body.Close()
-	r.compare(j, body)
-	return nil
+	return r.compare(j, body)
 }
 
-func (r *objectReader) compare(j job, body io.Reader) {
+// compare fails where the store can no longer be asked.
+func (r *objectReader) compare(j job, body io.Reader) error {
 	r.hash.Reset()
 	// One byte more than there should be, so that a longer object is noticed and not read to its end.
 	size, err := io.CopyBuffer(struct{ io.Writer }{r.hash}, struct{ io.Reader }{io.LimitReader(body, j.size+1)}, r.buf)
@@ -121,6 +121,8 @@ func (r *objectReader) compare(j job, body io.Reader) {
 	r.v.read(size)
 	x := Fault{Seq: j.seq, Key: j.key, Object: j.object}
 	switch {
+	case cannotLook(err) != nil:
+		return err
 	case err != nil:
 		x.What = "the object cannot be read: " + err.Error()
 	case size < j.size:
@@ -130,9 +132,10 @@ func (r *objectReader) compare(j job, body io.Reader) {
 	case sum != j.digest:
 		x.What = fmt.Sprintf("the object was changed: its SHA-256 is %s, the log says %s", sum, j.digest)
 	default:
-		return
+		return nil
 	}
 	r.v.fault(x)
+	return nil
 }
 
 // nameSet holds the names of very many objects, as keyed 64-bit hashes.

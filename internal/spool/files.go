@@ -3,7 +3,6 @@ package spool
 import (
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"indelible/internal/disk"
 )
@@ -14,8 +13,8 @@ const maxIdleFiles = 64
 // files shares open files between readers and keeps a few open that nobody
 // reads. A file that was opened stays readable after its name was removed.
 type files struct {
-	fs       disk.FS
-	hopeless atomic.Int32
+	fs   disk.FS
+	hope hope
 
 	mu     sync.Mutex
 	byName map[string]*handle // guarded by mu

@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"errors"
 	"sync"
 
 	"indelible/internal/disk"
@@ -19,6 +20,8 @@ type round struct {
 	done chan struct{}
 	err  error // of the sync; readable once done is closed
 }
+
+var errNoSync = errors.New("the sync of the directory was broken off")
 
 // sync returns when every name is durable that was there when it was called, or with
 // the error of the sync that should have made it so.
@@ -39,6 +42,7 @@ func (n *nameSync) sync(fs disk.FS, dir string) error {
 	n.mu.Lock()
 	n.next, n.last = nil, r // whoever comes from here on may be too late for this sync
 	n.mu.Unlock()
+	r.err = errNoSync // for those who wait, should it never return
 	defer close(r.done)
 	r.err = fs.SyncDir(dir)
 	return r.err

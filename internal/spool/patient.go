@@ -14,14 +14,37 @@ import (
 // taken for lost is a gap for ever, and a disk behind a network fails a read now and then.
 var patience = [...]time.Duration{0, 2 * time.Millisecond, 20 * time.Millisecond, 200 * time.Millisecond}
 
-// maxHopeless bounds the reads that are waited for in vain: a disk that is gone,
-// or a stretch of it, is not waited for page by page.
-const maxHopeless = 16
+// maxHopeless bounds the reads that are waited for in vain, with less than
+// hopelessFor between them: a disk that is gone, or a stretch of it, is not waited
+// for page by page.
+const (
+	maxHopeless = 16
+	hopelessFor = 10 * time.Second
+)
+
+// hope counts the reads that failed for good since one got better. Safe for concurrent use.
+type hope struct {
+	failed atomic.Int32
+	last   atomic.Pointer[time.Time] // when the newest of them did
+}
+
+func (h *hope) gone() bool {
+	last := h.last.Load()
+	return h.failed.Load() >= maxHopeless && last != nil && time.Since(*last) < hopelessFor
+}
+
+func (h *hope) lose() {
+	now := time.Now()
+	if last := h.last.Swap(&now); last != nil && now.Sub(*last) >= hopelessFor {
+		h.failed.Store(0)
+	}
+	h.failed.Add(1)
+}
 
 // patientFile tries reads again that the disk failed. That a file is short is no failure.
 type patientFile struct {
 	disk.File
-	hopeless *atomic.Int32 // reads that failed for good since one got better; shared by all files
+	hope *hope // shared by all files
 }
 
 func (p patientFile) ReadAt(b []byte, off int64) (int, error) {
@@ -30,16 +53,16 @@ func (p patientFile) ReadAt(b []byte, off int64) (int, error) {
 		if err == nil || errors.Is(err, io.EOF) || errors.Is(err, fs.ErrClosed) {
 			return got, err
 		}
-		if p.hopeless.Load() >= maxHopeless {
+		if p.hope.gone() {
 			wait = 0
 		}
 		time.Sleep(wait)
 		if got, err = p.File.ReadAt(b, off); err == nil || errors.Is(err, io.EOF) {
-			p.hopeless.Store(0)
+			p.hope.failed.Store(0)
 			return got, err
 		}
 	}
-	p.hopeless.Add(1)
+	p.hope.lose()
 	return got, err
 }
 
@@ -48,7 +71,7 @@ func (f *files) openPatiently(name string) (disk.File, error) {
 	for tries := 0; ; tries++ {
 		file, err := f.fs.Open(name)
 		if err == nil {
-			return patientFile{file, &f.hopeless}, nil
+			return patientFile{file, &f.hope}, nil
 		}
 		if tries == 2 || isNotExist(err) || passes(err) {
 			return nil, err
