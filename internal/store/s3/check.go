@@ -115,11 +115,8 @@ func (c checker) ask(ctx context.Context, op string, call func(context.Context) 
 	return x, nil
 }
 
-// Skews of the clock: the store refuses what is 15 minutes off.
-const (
-	skewFailed  = 14 * time.Minute
-	skewWarning = time.Minute
-)
+// skewWarning is how far this clock may be from the store's unremarked.
+const skewWarning = time.Minute
 
 func (c checker) bucket(ctx context.Context) bool {
 	x, err := c.ask(ctx, opHead, func(ctx context.Context) error {

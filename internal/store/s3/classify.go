@@ -72,7 +72,7 @@ var byCode = map[string]store.Class{
 	"InvalidClientTokenId":        store.Credentials,
 	"NotSignedUp":                 store.Credentials,
 	"RequestExpired":              store.Credentials,
-	"RequestTimeTooSkewed":        store.Credentials,
+	codeSkewed:                    store.Credentials,
 	"SignatureDoesNotMatch":       store.Credentials,
 	"UnauthorizedAccess":          store.Credentials,
 	"MissingSecurityHeader":       store.Credentials,
@@ -233,7 +233,7 @@ func failure(op, key string, x *exchange, err error) *store.Error {
 	}
 	f := parseFault(x.body)
 	e.Status, e.Code = x.status, f.Code
-	if x.status == http.StatusForbidden && len(x.body) == 0 && skewed(x.answer, time.Now()) {
+	if x.status == http.StatusForbidden && len(x.body) == 0 && x.skewed() {
 		e.Code = codeSkewed // most probably: it is the answer to a HEAD, which has no more than a status
 	}
 	e.Class = classOf(op, x.status, f)
@@ -253,12 +253,6 @@ func failure(op, key string, x *exchange, err error) *store.Error {
 		e.Err = fmt.Errorf("%w (the bucket is in region %s)", e.Err, region)
 	}
 	return e
-}
-
-// skewed says that the store's clock is further from now than it lets a signature's time be.
-func skewed(answer http.Header, now time.Time) bool {
-	date, err := http.ParseTime(answer.Get("Date"))
-	return err == nil && now.Sub(date).Abs() > skewFailed
 }
 
 // maxRetryAfter bounds what a store may ask for: a proxy's "come back tomorrow" must not hold an audit log.

@@ -18,7 +18,8 @@ import (
 type exchange struct {
 	payload string // x-amz-content-sha256, so that the SDK does not hash the body
 
-	status int // 0: there was no answer
+	signed string // X-Amz-Date of the request
+	status int    // 0: there was no answer
 	answer http.Header
 	body   []byte // of an answer other than 2xx; bounded
 }
@@ -53,7 +54,7 @@ func (w wire) Do(req *http.Request) (*http.Response, error) {
 	if err != nil || !ok {
 		return resp, err
 	}
-	x.status, x.answer = resp.StatusCode, resp.Header
+	x.signed, x.status, x.answer = req.Header.Get("X-Amz-Date"), resp.StatusCode, resp.Header
 	if resp.StatusCode/100 == 2 {
 		return resp, nil
 	}

@@ -247,21 +247,19 @@ func TestGetFaults(t *testing.T) {
 	}
 }
 
-// A HEAD that is refused for the clock says no more than 403: it is asked for with a
-// GET, whose refusal tells the SDK the store's time.
+// A HEAD that is refused for the clock says no more than 403, and when that was: it is
+// made again with the store's time. One that is refused for itself is not called the clock's.
 func TestClockSkewOfHead(t *testing.T) {
+	asked, forbidden := 0, false
 	store1h := func() time.Time { return time.Now().UTC().Add(time.Hour) }
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Date", store1h().Format(http.TimeFormat))
 		signed, err := time.Parse("20060102T150405Z", r.Header.Get("X-Amz-Date"))
-		if err == nil && store1h().Sub(signed).Abs() < 15*time.Minute {
+		if asked++; err == nil && store1h().Sub(signed).Abs() < 15*time.Minute && !forbidden {
 			w.Header().Set("ETag", `"e"`)
 			return
 		}
 		w.WriteHeader(http.StatusForbidden)
-		if r.Method != http.MethodHead {
-			io.WriteString(w, "<Error><Code>RequestTimeTooSkewed</Code><Message>m</Message></Error>")
-		}
 	}))
 	defer front.Close()
 	t.Setenv("AWS_ACCESS_KEY_ID", "a")
@@ -270,7 +268,12 @@ func TestClockSkewOfHead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Head(t.Context(), "key", store.GetOptions{}); err != nil {
-		t.Errorf("head with a clock that is an hour off: %v", err)
+	if _, err := s.Head(t.Context(), "key", store.GetOptions{}); err != nil || asked != 2 {
+		t.Errorf("head with a clock that is an hour off: %v after %d requests", err, asked)
+	}
+	asked, forbidden = 0, true
+	_, err = s.Head(t.Context(), "key", store.GetOptions{})
+	if e, ok := errors.AsType[*store.Error](err); !ok || e.Class != store.Credentials || e.Code != "" || asked != 1 {
+		t.Errorf("forbidden, with a clock that is an hour off: %v after %d requests", err, asked)
 	}
 }

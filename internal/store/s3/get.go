@@ -136,14 +136,10 @@ func (r *reader) Close() error {
 // Head describes an object. A missing bucket looks like a missing key here,
 // since the answer to a HEAD has no body; the next Put tells them apart.
 func (s *Store) Head(ctx context.Context, key string, o store.GetOptions) (info store.Info, err error) {
-	info, err = s.head(ctx, key, o)
-	if e, ok := errors.AsType[*store.Error](err); ok && e.Code == codeSkewed {
-		// From a HEAD, whose answer has no code, the SDK learns nothing: a read of the same key teaches it.
-		if body, _, gerr := s.get(ctx, key, store.GetOptions{To: 1, Version: o.Version}); gerr == nil {
-			body.Close()
-		}
+	err = onTime(func() (err error) {
 		info, err = s.head(ctx, key, o)
-	}
+		return err
+	})
 	return info, err
 }
 
