@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"indelible/internal/disk"
 	"indelible/internal/disk/crashdisk"
 	"indelible/internal/record"
 )
@@ -41,6 +42,21 @@ func FuzzFences(f *testing.F) {
 	})
 }
 
+// put makes a file.
+func put(t *testing.T, d disk.FS, name string, b []byte) {
+	t.Helper()
+	file, err := d.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.WriteAt(b, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // FuzzSmallFiles: whatever stands in the small files, the spool opens or says why,
 // and takes a record when it opens. Nothing in them makes it give a number twice.
 func FuzzSmallFiles(f *testing.F) {
@@ -53,14 +69,7 @@ func FuzzSmallFiles(f *testing.F) {
 	f.Fuzz(func(t *testing.T, state, buckets, journal []byte) {
 		d := crashdisk.New()
 		for name, b := range map[string][]byte{stateFile: state, bucketsFile: buckets, "00000000000000000001" + journalSuffix: journal} {
-			file, err := d.Create(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := file.WriteAt(b, 0); err != nil {
-				t.Fatal(err)
-			}
-			_ = file.Close()
+			put(t, d, name, b)
 		}
 		s, err := Open(d, Options{Log: "l", SegmentBytes: 64 << 10, ReserveBytes: 1})
 		if err != nil {

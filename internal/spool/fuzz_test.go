@@ -57,13 +57,7 @@ func FuzzIndexFile(f *testing.F) {
 	f.Add(b[:blockPayload])
 	f.Fuzz(func(t *testing.T, data []byte) {
 		d := crashdisk.New()
-		file, err := d.Create("i")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := file.WriteAt(sumBlocks(data), 0); err != nil {
-			t.Fatal(err)
-		}
+		put(t, d, "i", sumBlocks(data))
 		x, _, err := openIdx(newFiles(d), "i")
 		if err != nil {
 			return

@@ -3,8 +3,7 @@ package spool
 import (
 	"errors"
 	"io"
-	"io/fs"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"indelible/internal/disk"
@@ -22,23 +21,46 @@ const (
 	hopelessFor = 10 * time.Second
 )
 
-// hope counts the reads that failed for good since one got better. Safe for concurrent use.
+// hope says whether to wait for a disk. Safe for concurrent use.
 type hope struct {
-	failed atomic.Int32
-	last   atomic.Pointer[time.Time] // when the newest of them did
+	mu     sync.Mutex
+	failed int       // reads that failed for good since one got better; guarded by mu
+	last   time.Time // when the newest of them did; guarded by mu
 }
 
-func (h *hope) gone() bool {
-	last := h.last.Load()
-	return h.failed.Load() >= maxHopeless && last != nil && time.Since(*last) < hopelessFor
-}
-
-func (h *hope) lose() {
-	now := time.Now()
-	if last := h.last.Swap(&now); last != nil && now.Sub(*last) >= hopelessFor {
-		h.failed.Store(0)
+// again tries a read again that failed with err.
+func (h *hope) again(err error, read func() error) error {
+	for _, wait := range patience {
+		if !h.left() {
+			wait = 0
+		}
+		time.Sleep(wait)
+		if err = read(); answered(err) {
+			h.mu.Lock()
+			h.failed = 0
+			h.mu.Unlock()
+			return err
+		}
 	}
-	h.failed.Add(1)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.failed, h.last = h.failed+1, time.Now()
+	return err
+}
+
+// left says whether it is worth waiting.
+func (h *hope) left() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.failed > 0 && time.Since(h.last) >= hopelessFor {
+		h.failed = 0
+	}
+	return h.failed < maxHopeless
+}
+
+// answered says that a read told what the disk holds, or failed for another reason than the disk.
+func answered(err error) bool {
+	return err == nil || errors.Is(err, io.EOF) || isNotExist(err) || passes(err)
 }
 
 // patientFile tries reads again that the disk failed. That a file is short is no failure.
@@ -49,32 +71,27 @@ type patientFile struct {
 
 func (p patientFile) ReadAt(b []byte, off int64) (int, error) {
 	got, err := p.File.ReadAt(b, off)
-	for _, wait := range patience {
-		if err == nil || errors.Is(err, io.EOF) || errors.Is(err, fs.ErrClosed) {
-			return got, err
-		}
-		if p.hope.gone() {
-			wait = 0
-		}
-		time.Sleep(wait)
-		if got, err = p.File.ReadAt(b, off); err == nil || errors.Is(err, io.EOF) {
-			p.hope.failed.Store(0)
-			return got, err
-		}
+	if answered(err) {
+		return got, err
 	}
-	p.hope.lose()
+	err = p.hope.again(err, func() (err error) {
+		got, err = p.File.ReadAt(b, off)
+		return err
+	})
 	return got, err
 }
 
-// openPatiently opens a file for reading, and tries that again at once where the disk fails it.
+// openPatiently opens a file for reading, and tries that again where the disk fails it.
 func (f *files) openPatiently(name string) (disk.File, error) {
-	for tries := 0; ; tries++ {
-		file, err := f.fs.Open(name)
-		if err == nil {
-			return patientFile{file, &f.hope}, nil
-		}
-		if tries == 2 || isNotExist(err) || passes(err) {
-			return nil, err
-		}
+	file, err := f.fs.Open(name)
+	if !answered(err) {
+		err = f.hope.again(err, func() (err error) {
+			file, err = f.fs.Open(name)
+			return err
+		})
 	}
+	if err != nil {
+		return nil, err
+	}
+	return patientFile{file, &f.hope}, nil
 }

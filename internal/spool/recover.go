@@ -244,7 +244,11 @@ func (s *Spool) reindex(g *segment, old index) error {
 		sc.last++
 	}
 	g.mem.Store(sc.index)
-	g.idx.Store(nil)
+	if x := g.idx.Swap(nil); x != nil {
+		s.mu.Lock()
+		s.dropFilter(x)
+		s.mu.Unlock()
+	}
 	if s.opts.ReadOnly {
 		return nil
 	}
