@@ -41,12 +41,19 @@ type verdict struct {
 // maxNames is how many taken names one attempt passes by; the next goes on from there.
 const maxNames = 8
 
-// Bounds of the search for a twin.
+// Bounds of the search for a twin, over all attempts of a record.
 const (
-	maxTwins     = 16   // variants of the record's size that are looked at
-	maxVariants  = 1000 // variants that are listed: a page
-	maxTwinLooks = 3    // attempts of a record that search
+	maxTwins    = 16   // variants of the record's size that are looked at
+	maxVariants = 1000 // variants that are listed
+	maxRefusals = 3    // lists that are refused, while other requests are not
 )
+
+// search is how far the search for a twin has come. An attempt that is cut short
+// leaves it to the next.
+type search struct {
+	after                  string // what comes up to here is no twin
+	listed, asked, refused int
+}
 
 // attempt tries once to have the record in the store under exactly one name.
 // While it runs it owns the slot.
@@ -136,35 +143,46 @@ func (u *Uploader) place(ctx context.Context, s *slot, v *verdict) (store.Info, 
 // no second one. "" if there is none among those it may look at: a key with very many
 // variants must not hold up its own delivery, and a second object costs less than none.
 func (u *Uploader) twin(ctx context.Context, s *slot) (string, error) {
-	if s.looks++; s.looks > maxTwinLooks {
-		return "", nil
-	}
-	listed, asked := 0, 0
-	for info, err := range u.opts.Store.List(ctx, store.ListOptions{Prefix: u.opts.Layout.VariantPrefix(s.stored)}) {
-		if class := store.ClassOf(err); class == store.Credentials || class == store.Configuration {
-			return "", nil // who may put may not be allowed to list
+	look, prefix := &s.search, u.opts.Layout.VariantPrefix(s.stored)
+	for info, err := range u.opts.Store.List(ctx, store.ListOptions{Prefix: prefix, After: look.after, Limit: maxVariants}) {
+		if store.ClassOf(err) == store.Credentials {
+			// Who may put and get may not be allowed to list; credentials that have just run out are no such case.
+			if look.refused++; look.refused == maxRefusals {
+				return "", nil
+			}
+			return "", unclear("list", prefix, err.Error())
 		}
 		if err != nil {
 			return "", err
 		}
-		if listed++; listed > maxVariants || asked == maxTwins {
+		if look.listed == maxVariants || look.asked == maxTwins {
 			return "", nil
 		}
-		if _, ok := u.opts.Layout.IsVariant(s.stored, info.Key); !ok || info.Size != s.entry.Size {
-			continue
-		}
-		asked++
-		o := u.opts.Layout.Object(s.entry.Info, info.Key, u.opts.Log)
-		o.Key, o.Size, o.Digest = info.Key, s.entry.Size, s.entry.Digest
-		_, same, err := u.find(ctx, o, s.entry.Attrs.Get(record.AttrMD5))
-		if err != nil && store.ClassOf(err) != store.NotFound {
+		same, err := u.isTwin(ctx, s, info)
+		if err != nil {
 			return "", err
 		}
-		if err == nil && same {
+		if same {
 			return info.Key, nil
 		}
+		look.listed, look.after = look.listed+1, info.Key
 	}
 	return "", nil
+}
+
+// isTwin says whether a variant holds the record's bytes.
+func (u *Uploader) isTwin(ctx context.Context, s *slot, info store.Info) (bool, error) {
+	if _, ok := u.opts.Layout.IsVariant(s.stored, info.Key); !ok || info.Size != s.entry.Size {
+		return false, nil
+	}
+	o := u.opts.Layout.Object(s.entry.Info, info.Key, u.opts.Log)
+	o.Key, o.Size, o.Digest = info.Key, s.entry.Size, s.entry.Digest
+	_, same, err := u.find(ctx, o, s.entry.Attrs.Get(record.AttrMD5))
+	if err != nil && store.ClassOf(err) != store.NotFound {
+		return false, err
+	}
+	s.search.asked++
+	return same && err == nil, nil
 }
 
 // put makes the one attempt.

@@ -14,12 +14,12 @@ type slot struct {
 	stored  string // the plain stored key
 	target  string // the name to try: stored, or a variant of it
 	variant bool   // the plain key was taken by other bytes
+	search  search // for a twin among the variants
 	aside   bool   // it was set aside before, and comes from there
 
 	mayExist bool // look before the next put
 	tried    bool // a put of target was made: what Head tells of it can be trusted
 	attempts int
-	looks    int // attempts that searched for a twin
 	strikes  int // failures while others were stored, in thirds
 	cuts     int // of those, attempts that ran out of time
 	began    time.Time

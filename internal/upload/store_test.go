@@ -172,7 +172,7 @@ func (b *bucket) List(ctx context.Context, o store.ListOptions) iter.Seq2[store.
 			b.mu.Lock()
 			info := b.objects[key].info
 			b.mu.Unlock()
-			if strings.HasPrefix(key, o.Prefix) && !yield(store.Info{Key: key, Size: info.Size, ETag: info.ETag}, nil) {
+			if strings.HasPrefix(key, o.Prefix) && key > o.After && !yield(store.Info{Key: key, Size: info.Size, ETag: info.ETag}, nil) {
 				return
 			}
 		}

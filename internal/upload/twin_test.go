@@ -56,6 +56,51 @@ func TestManyVariants(t *testing.T) {
 	})
 }
 
+// A search that no attempt has the time for goes on where the last one ended.
+func TestTwinOfSlowStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "")
+		w.start()
+		const records = 14
+		for n := range records {
+			w.src.add("b", "k.json", fmt.Sprintf("%04d", n))
+		}
+		w.drain(time.Hour)
+		w.bucket.latency = 7 * time.Second                        // an attempt has 30
+		again := w.src.add("b", "k.json", fmt.Sprintf("%04d", 8)) // the last of the variants by name
+		w.drain(time.Hour)
+		w.stop()
+		if got := w.src.settled[again].Stored; got != "k~9.json" || len(w.bucket.objects) != records {
+			t.Errorf("sent again it is stored as %q, %d objects", got, len(w.bucket.objects))
+		}
+	})
+}
+
+// A list that is refused for a moment makes no second object.
+func TestTwinAfterRefusals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "")
+		w.start()
+		w.src.add("b", "k.json", "one")
+		w.src.add("b", "k.json", "two")
+		w.drain(time.Minute)
+		refuse := 2
+		w.bucket.script = func(op, _ string) fault {
+			if op == "list" && refuse > 0 {
+				refuse--
+				return fault{class: store.Credentials}
+			}
+			return fault{}
+		}
+		again := w.src.add("b", "k.json", "two")
+		w.drain(time.Minute)
+		w.stop()
+		if got := w.src.settled[again].Stored; got != "k~2.json" || len(w.bucket.objects) != 2 {
+			t.Errorf("sent again it is stored as %q, %d objects", got, len(w.bucket.objects))
+		}
+	})
+}
+
 // Who may not list stores other bytes under a taken key all the same.
 func TestVariantWithoutList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
