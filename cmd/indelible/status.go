@@ -147,7 +147,7 @@ func printStatus(out io.Writer, s daemon.Status, now time.Time) error {
 	}
 	fmt.Fprintf(w, "disk\tthe spool takes %s, %s free\n", daemon.Bytes(s.Disk.SpoolBytes), daemon.Bytes(s.Disk.FreeBytes))
 	if s.Disk.SyncSeconds >= slowSync.Seconds() {
-		fmt.Fprintf(w, "\tslow: a sync takes %.1f s, and so does every ack\n", s.Disk.SyncSeconds)
+		fmt.Fprintf(w, "\tslow: the newest sync took %.1f s, and acks wait for syncs\n", s.Disk.SyncSeconds)
 		fmt.Fprintf(w, "\twhat to do: see what else writes to this disk, and whether it is failing (\"indelible doctor\", dmesg), or put the data directory on a faster one\n")
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Doors)) {

@@ -59,7 +59,7 @@ func TestTortureSlow(t *testing.T) {
 	if err != nil || st.Disk.SyncSeconds < slowSync.Seconds()/2 {
 		t.Errorf("status does not say that the disk is slow: %+v, %v", st.Disk, err)
 	}
-	if out, err := s.Run(t.Context(), "status"); err != nil || !strings.Contains(string(out), "slow: a sync takes") {
+	if out, err := s.Run(t.Context(), "status"); err != nil || !strings.Contains(string(out), "slow: the newest sync took") {
 		t.Errorf("status does not say it in words: %v\n%s", err, out)
 	}
 	slow, err := slowSyncs(t.Context(), s)
