@@ -104,3 +104,33 @@ func TestWholeBodyWithWrongChecksum(t *testing.T) {
 		t.Errorf("%q, %v", got, err)
 	}
 }
+
+// closingStore breaks off a body of a record, and refuses what it is asked from then on.
+type closingStore struct {
+	store.Store
+	of     string
+	closed bool
+}
+
+func (s *closingStore) Get(ctx context.Context, key string, o store.GetOptions) (io.ReadCloser, store.Info, error) {
+	if s.closed {
+		return nil, store.Info{}, &store.Error{Op: "get", Class: store.Credentials, Err: errors.New("the token has expired")}
+	}
+	body, info, err := s.Store.Get(ctx, key, o)
+	if err == nil && key == s.of {
+		s.closed = true
+		body = &brokenBody{ReadCloser: body, left: 1, broken: func() {}}
+	}
+	return body, info, err
+}
+
+// Credentials that run out in the middle of a body are no fault of the object.
+func TestVerifyIsRefusedMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := filled(t)
+		r, err := Verify(t.Context(), &closingStore{Store: b.st, of: b.key5()}, testBase, b.key.Public(), VerifyOptions{Parallel: 1})
+		if store.ClassOf(err) != store.Credentials {
+			t.Errorf("got %v, %+v", err, r)
+		}
+	})
+}
