@@ -105,7 +105,7 @@ func TestWholeBodyWithWrongChecksum(t *testing.T) {
 	}
 }
 
-// closingStore breaks off a body of a record, and refuses what it is asked from then on.
+// closingStore breaks off a body of a record, and refuses that object from then on.
 type closingStore struct {
 	store.Store
 	of     string
@@ -113,7 +113,7 @@ type closingStore struct {
 }
 
 func (s *closingStore) Get(ctx context.Context, key string, o store.GetOptions) (io.ReadCloser, store.Info, error) {
-	if s.closed {
+	if s.closed && key == s.of {
 		return nil, store.Info{}, &store.Error{Op: "get", Class: store.Credentials, Err: errors.New("the token has expired")}
 	}
 	body, info, err := s.Store.Get(ctx, key, o)
