@@ -180,24 +180,29 @@ func (c *committer) setAside(last context.Context, s *settled) bool {
 	return true
 }
 
-// prove adds to the ledger what is in order now.
+// prove adds to the ledger what is in order now. Only what the ledger took waits
+// to be settled: one that was settled and not added would be a hole in the log for ever.
 func (c *committer) prove(ctx context.Context, run []settled) bool {
 	var batch []record.Outcome
 	flush := func() bool {
 		if len(batch) == 0 {
 			return true
 		}
-		ok := c.persist(ctx, "add to the ledger", func() error { return c.u.opts.Ledger.Add(ctx, batch...) })
+		if !c.persist(ctx, "add to the ledger", func() error { return c.u.opts.Ledger.Add(ctx, batch...) }) {
+			return false
+		}
+		for _, o := range batch {
+			if o.State == record.Stored {
+				c.unproven = append(c.unproven, o)
+			}
+		}
 		batch = nil
-		return ok
+		return true
 	}
 	for _, s := range run {
 		switch {
 		case s.outcome != nil:
 			batch = append(batch, *s.outcome)
-			if s.outcome.State == record.Stored {
-				c.unproven = append(c.unproven, *s.outcome)
-			}
 		case s.gap != nil:
 			if !flush() || !c.persist(ctx, "add to the ledger", func() error { return c.u.opts.Ledger.Gap(ctx, *s.gap) }) {
 				return false

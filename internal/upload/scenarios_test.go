@@ -394,6 +394,50 @@ func TestLedgerOrder(t *testing.T) {
 	})
 }
 
+// A run that ends while the ledger refuses what was stored settles none of it,
+// though a checkpoint of what was added before succeeds: what is settled comes no
+// more, and would be a hole in the log.
+func TestStopWhileLedgerFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "")
+		l := newLedger()
+		w.opts.Ledger, w.src.covered = l, l.upto
+		w.src.add("b", "taken", "x")
+		w.start()
+		time.Sleep(500 * time.Millisecond) // added, and no checkpoint yet
+		l.mu.Lock()
+		l.fault = func(op string) error {
+			if op == "add" {
+				return errors.New("local fault")
+			}
+			return nil
+		}
+		l.mu.Unlock()
+		for i := range 5 {
+			w.src.add("b", fmt.Sprint("refused", i), "x")
+		}
+		time.Sleep(10 * time.Second)
+		w.stop()
+		for seq := range record.Seq(5) {
+			if got := w.src.stateOf(seq + 2); got != record.Pending {
+				t.Errorf("record %d is %s, and the ledger never took it", seq+2, got)
+			}
+		}
+		l.fault = nil
+		l.crash()
+		w.start()
+		w.drain(time.Minute)
+		w.stop()
+		w.check()
+		for _, lie := range l.lies {
+			t.Error(lie)
+		}
+		if len(l.proven) != 6 {
+			t.Errorf("%d records in the ledger, want 6", len(l.proven))
+		}
+	})
+}
+
 // A ledger that fails delays and drops nothing; so does a spool.
 func TestLocalFaults(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
