@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"testing/synctest"
@@ -109,16 +110,16 @@ func TestWholeBodyWithWrongChecksum(t *testing.T) {
 type closingStore struct {
 	store.Store
 	of     string
-	closed bool
+	closed atomic.Bool
 }
 
 func (s *closingStore) Get(ctx context.Context, key string, o store.GetOptions) (io.ReadCloser, store.Info, error) {
-	if s.closed && key == s.of {
+	if key == s.of && s.closed.Load() {
 		return nil, store.Info{}, &store.Error{Op: "get", Class: store.Credentials, Err: errors.New("the token has expired")}
 	}
 	body, info, err := s.Store.Get(ctx, key, o)
 	if err == nil && key == s.of {
-		s.closed = true
+		s.closed.Store(true)
 		body = &brokenBody{ReadCloser: body, left: 1, broken: func() {}}
 	}
 	return body, info, err
