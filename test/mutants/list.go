@@ -85,6 +85,8 @@ var mutants = []mutant{
 		"case info.Digest != record.Digest{} && info.Digest != o.Digest:", "case false:", uploadSuite},
 	{"a record is released before a checkpoint covers it", "internal/upload/commit.go",
 		"if !c.persist(ctx, \"checkpoint\", func() error { return l.Checkpoint(ctx) }) ||\n			!c.persist(", "if !c.persist(", uploadSuite},
+	{"what the log did not take is released as if it had", "internal/upload/commit.go",
+		"Ledger.Add(ctx, batch...) }) {\n", "Ledger.Add(ctx, batch...) }) {\n			c.unproven = append(c.unproven, batch...)\n", uploadSuite},
 	{"a PUT overwrites what is there", "internal/store/s3/put.go",
 		"		in.IfNoneMatch = aws.String(\"*\")\n", "", s3Suite},
 	{"an empty 200 counts as stored", "internal/store/s3/put.go",

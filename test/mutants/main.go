@@ -24,6 +24,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"indelible/internal/testserver"
 )
 
 func main() {
@@ -47,6 +49,11 @@ func run(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
+
+	// What builds a server first is not a test that hangs; where it cannot be built, its tests are skipped.
+	if err := testserver.Build(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "mutants: without an S3 server to test against:", err)
+	}
 
 	// A test that fails anyway catches nothing.
 	whole := map[suite]bool{}
