@@ -32,6 +32,10 @@ var _ disk.FS = (*Disk)(nil)
 // New is an empty disk.
 func New() *Disk { return &Disk{mem: vfs.NewCrashableMem(), free: 1 << 40} }
 
+// NewPlain is an empty disk that must not be asked to Crash: it keeps no copy of what was
+// synced, and takes half the memory. For long runs in which no power is cut.
+func NewPlain() *Disk { return &Disk{mem: vfs.NewMem(), free: 1 << 40} }
+
 // Crash is the disk as a crash at this moment would leave it: all that was synced, and
 // each unsynced block and directory entry with a chance of percent in 100, drawn from rng. The old
 // disk goes on as if nothing had happened, for whoever still holds it.

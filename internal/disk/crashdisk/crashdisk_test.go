@@ -13,6 +13,7 @@ import (
 
 func TestDisk(t *testing.T) {
 	disktest.Run(t, func(*testing.T) disk.FS { return crashdisk.New() })
+	disktest.Run(t, func(*testing.T) disk.FS { return crashdisk.NewPlain() })
 }
 
 func TestCrashForgetsWhatWasNotSynced(t *testing.T) {

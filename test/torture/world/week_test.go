@@ -103,7 +103,7 @@ func (b *s3) direct(days int, waits ...time.Duration) {
 
 // spooled sends everything through the spool and the uploader.
 func (b *s3) spooled(t *testing.T, days int) {
-	sp, err := spool.Open(crashdisk.New(), spool.Options{Log: name, SegmentBytes: 256 << 10, ReserveBytes: 1})
+	sp, err := spool.Open(crashdisk.NewPlain(), spool.Options{Log: name, SegmentBytes: 256 << 10, ReserveBytes: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +192,7 @@ func TestTortureOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newS3(w, time.Now(), 1, perDay)
 		b.outage = 24 * time.Hour
-		fd := faultdisk.New(crashdisk.New(), nil)
+		fd := faultdisk.New(crashdisk.NewPlain(), nil)
 		x := &world{t: t, rng: rand.New(rand.NewPCG(1, 1))}
 		p := x.wire(fd, b, spool.Options{Log: name, SegmentBytes: 8 << 20, ReserveBytes: 1}, time.Minute, nil)
 		ctx := t.Context()
