@@ -102,7 +102,7 @@ func cuts(n int) []int {
 func TestTortureBackup(t *testing.T) {
 	row := torture.Report(t, "disk: restored from a running backup", "restores")
 	fenced := 0
-	for _, seed := range torture.Seeds(torture.Share(20, 200, 4000)) {
+	for _, seed := range torture.Seeds(torture.Share(20, 400, 4000)) {
 		rng := newRand(seed)
 		d := buildEmpty(t)
 		bodies := map[record.Seq][]byte{}

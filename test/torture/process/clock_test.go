@@ -34,7 +34,7 @@ const jumpsOfLife = 12 // of the clock, until everything is counted
 // does not wait until a time that was never comes again.
 func TestTortureClock(t *testing.T) {
 	torture.NeedsShare(t)
-	jumps := torture.Share(0, 48, 1200)
+	jumps := torture.Share(0, 72, 1200)
 	row := torture.Report(t, "clock that jumps, machine that sleeps", "jumps")
 	binary := driver.BuildClock(t)
 	s3 := testserver.Versitygw(t)
