@@ -175,6 +175,25 @@ func (e *GapError) Error() string {
 	return fmt.Sprintf("records %d to %d are unreadable: %s", e.First, e.Last, e.Cause)
 }
 
+// ReadError says that the disk does not give a durable record back at the
+// moment: an open or a read failed (EIO, ESTALE, ETIMEDOUT, EMFILE and the like). It says
+// nothing about the record, which is neither damaged nor lost: whoever needs it tries again, for ever.
+// Seq is 0 where the error concerns no single record.
+type ReadError struct {
+	Seq Seq
+	Err error
+}
+
+func (e *ReadError) Error() string {
+	if e.Seq == 0 {
+		return fmt.Sprintf("read the spool: %v; it is tried again", e.Err)
+	}
+	return fmt.Sprintf("read record %d: %v; it is tried again", e.Seq, e.Err)
+}
+
+// Unwrap gives the error of the disk.
+func (e *ReadError) Unwrap() error { return e.Err }
+
 // Errors that an appender's caller decides on, by errors.Is.
 var (
 	// ErrPushback: there is no room now; nothing was acked and the sender
