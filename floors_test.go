@@ -15,6 +15,7 @@ import (
 // floors. Children listed on their own are rooms of their own.
 var floors = map[string]int{
 	"internal/record": 0,
+	"internal/term":   0,
 
 	"internal/disk":             1,
 	"internal/store":            1,
@@ -37,6 +38,7 @@ var floors = map[string]int{
 
 	"internal/upload": 5,
 	"internal/query":  5,
+	"internal/config": 5,
 
 	"internal/ingest":         6,
 	"internal/ingest/sigv4":   6,
@@ -63,7 +65,8 @@ var walls = []struct {
 	{"github.com/aws/", []string{"internal/store/s3"}, "the library and the spool must not carry an SDK"},
 	{"github.com/cockroachdb/", []string{"internal/disk/crashdisk"}, "the crash disk is for tests"},
 	{"github.com/prometheus/", []string{"internal/daemon"}, "core packages emit snapshots; only the daemon knows Prometheus"},
-	{"go.yaml.in/", []string{"internal/daemon"}, "configuration is the daemon's"},
+	{"go.yaml.in/", []string{"internal/config"}, "only the configuration is YAML"},
+	{"golang.org/x/term", []string{"internal/term"}, "terminals are its own room"},
 	{"github.com/spf13/", []string{"cmd/indelible"}, "the command line is its own room"},
 }
 

@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"indelible/internal/daemon"
+	"indelible/internal/config"
 )
 
 func (c *cli) configCmd() *cobra.Command {
@@ -55,7 +55,7 @@ func (c *cli) configPrintCmd() *cobra.Command {
 				return err
 			}
 			if asJSON {
-				byPath := map[string]daemon.Setting{}
+				byPath := map[string]config.Setting{}
 				for _, s := range l.Settings() {
 					byPath[s.Path] = s
 				}
@@ -71,5 +71,5 @@ func (c *cli) configPrintCmd() *cobra.Command {
 
 // bindServe adds the settings that are flags of serve.
 func (c *cli) bindServe(cmd *cobra.Command) {
-	c.bind(cmd.Flags(), func(f daemon.Field) bool { return !f.Common })
+	c.bind(cmd.Flags(), func(f config.Field) bool { return !f.Common })
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"indelible/internal/daemon"
+	"indelible/internal/term"
 )
 
 func (c *cli) lsCmd() *cobra.Command {
@@ -63,7 +64,7 @@ func (c *cli) ls(ctx context.Context, r daemon.Reader, bucket, prefix string, as
 		if row.Seq > 0 {
 			seq = fmt.Sprint(row.Seq)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", seq, row.Time.UTC().Format(time.RFC3339), daemon.Bytes(row.Size), row.State, row.Bucket, row.Key)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", seq, row.Time.UTC().Format(time.RFC3339), term.Bytes(row.Size), row.State, row.Bucket, row.Key)
 		if n++; n%lsFlush == 0 {
 			if err := table.Flush(); err != nil {
 				return err

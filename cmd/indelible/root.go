@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"indelible/internal/daemon"
+	"indelible/internal/config"
 )
 
 // Exit statuses, as docs and tests know them.
@@ -63,7 +63,7 @@ func (c *cli) report(cmd *cobra.Command, err error) int {
 		fmt.Fprintf(c.stderr, "Run \"%s --help\" for what it takes.\n", cmd.CommandPath())
 		return exitCall
 	}
-	if _, ok := errors.AsType[*daemon.ConfigError](err); ok {
+	if _, ok := errors.AsType[*config.Error](err); ok {
 		return exitCall
 	}
 	return exitWrong
@@ -86,7 +86,7 @@ is on the disk, delivers it to a bucket, and gives up none.`,
 	root.SetErr(c.stderr)
 	root.SetFlagErrorFunc(flagError)
 	root.PersistentFlags().StringVar(&c.configFile, "config", "", "configuration `FILE` [INDELIBLE_CONFIG] (default indelible.yaml where there is one)")
-	c.bind(root.PersistentFlags(), func(f daemon.Field) bool { return f.Common })
+	c.bind(root.PersistentFlags(), func(f config.Field) bool { return f.Common })
 	root.AddCommand(
 		c.serveCmd(), c.statusCmd(), c.doctorCmd(), c.configCmd(),
 		c.getCmd(), c.lsCmd(), c.redriveCmd(), c.verifyCmd(), c.proveCmd(), c.reconcileCmd(), c.keysCmd(),
@@ -154,7 +154,7 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 		}
 	}
 	e := &usageError{problem: fmt.Sprintf("unknown command %q for %q", name, cmd.CommandPath())}
-	if near := daemon.Nearest(name, known); near != "" {
+	if near := config.Suggest(name, known); near != "" {
 		e.hint = fmt.Sprintf("Did you mean %q?", cmd.CommandPath()+" "+near)
 	}
 	return e
@@ -167,7 +167,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	if missing, ok := errors.AsType[*pflag.NotExistError](err); ok {
 		var known []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
-		if near := daemon.Nearest(missing.GetSpecifiedName(), known); near != "" {
+		if near := config.Suggest(missing.GetSpecifiedName(), known); near != "" {
 			e.hint = fmt.Sprintf("Did you mean --%s?", near)
 		}
 	}
@@ -193,7 +193,7 @@ func (c *cli) helpCmd(root *cobra.Command) *cobra.Command {
 // settingFlag hands a flag's text to the configuration, unparsed: Load checks
 // it together with everything else.
 type settingFlag struct {
-	field daemon.Field
+	field config.Field
 	into  map[string]string
 }
 
@@ -202,8 +202,8 @@ func (f settingFlag) Type() string       { return f.field.Arg }
 func (f settingFlag) Set(s string) error { f.into[f.field.Flag] = s; return nil }
 
 // bind adds the flags of the settings that want is true for.
-func (c *cli) bind(flags *pflag.FlagSet, want func(daemon.Field) bool) {
-	for _, f := range daemon.Fields() {
+func (c *cli) bind(flags *pflag.FlagSet, want func(config.Field) bool) {
+	for _, f := range config.Fields() {
 		if f.Flag == "" || !want(f) {
 			continue
 		}
@@ -217,6 +217,6 @@ func (c *cli) bind(flags *pflag.FlagSet, want func(daemon.Field) bool) {
 }
 
 // load reads the effective configuration of this call.
-func (c *cli) load() (*daemon.Loaded, error) {
-	return daemon.Load(daemon.Input{File: c.configFile, Flags: c.settings})
+func (c *cli) load() (*config.Loaded, error) {
+	return config.Load(config.Input{File: c.configFile, Flags: c.settings})
 }

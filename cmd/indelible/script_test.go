@@ -24,7 +24,7 @@ func commands() map[string]func(ts *testscript.TestScript, neg bool, args []stri
 		"exits":      exits,
 		"ready":      ready,
 		"http":       request,
-		"term":       term,
+		"term":       terminate,
 		"eventually": eventually,
 	}
 }
@@ -117,8 +117,8 @@ func request(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// term sends SIGTERM to the daemon that ready found.
-func term(ts *testscript.TestScript, neg bool, args []string) {
+// terminate (term) sends SIGTERM to the daemon that ready found.
+func terminate(ts *testscript.TestScript, neg bool, args []string) {
 	pid, err := strconv.Atoi(ts.Getenv("PID"))
 	ts.Check(err)
 	p, err := os.FindProcess(pid)

@@ -15,7 +15,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"indelible/internal/config"
 	"indelible/internal/daemon"
+	"indelible/internal/term"
 )
 
 func (c *cli) statusCmd() *cobra.Command {
@@ -74,13 +76,13 @@ func (c *cli) watch(ctx context.Context, asJSON bool, show func(context.Context,
 			fmt.Fprintf(&b, "%v\n", err)
 		}
 		text := b.String()
-		if !asJSON && isTerminal(c.stdout) {
+		if !asJSON && term.IsTerminal(c.stdout) {
 			text = clearScreen + text
 		}
 		if _, err := io.WriteString(c.stdout, text); err != nil {
 			return err
 		}
-		if _, wrong := errors.AsType[*daemon.ConfigError](err); wrong {
+		if _, wrong := errors.AsType[*config.Error](err); wrong {
 			return err
 		}
 		select {
@@ -89,15 +91,6 @@ func (c *cli) watch(ctx context.Context, asJSON bool, show func(context.Context,
 			return nil
 		}
 	}
-}
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // remedies are what to do about each state of the destination.
@@ -125,7 +118,7 @@ func printStatus(out io.Writer, s daemon.Status, now time.Time) error {
 	fmt.Fprintf(w, "records\t%d acked, %d stored, %d proven\n", s.Acked, s.Stored, s.Proven)
 	pending := "nothing"
 	if s.Pending > 0 {
-		pending = fmt.Sprintf("%d records, %s, the oldest for %s", s.Pending, daemon.Bytes(s.PendingBytes), time.Duration(s.OldestPendingSeconds)*time.Second)
+		pending = fmt.Sprintf("%d records, %s, the oldest for %s", s.Pending, term.Bytes(s.PendingBytes), time.Duration(s.OldestPendingSeconds)*time.Second)
 	}
 	fmt.Fprintf(w, "pending\t%s\n", pending)
 	if s.Quarantined+s.Deferred > 0 {
@@ -145,7 +138,7 @@ func printStatus(out io.Writer, s daemon.Status, now time.Time) error {
 		}
 		fmt.Fprintf(w, "\twhat to do: %s\n", remedy)
 	}
-	fmt.Fprintf(w, "disk\tthe spool takes %s, %s free\n", daemon.Bytes(s.Disk.SpoolBytes), daemon.Bytes(s.Disk.FreeBytes))
+	fmt.Fprintf(w, "disk\tthe spool takes %s, %s free\n", term.Bytes(s.Disk.SpoolBytes), term.Bytes(s.Disk.FreeBytes))
 	if s.Disk.SyncSeconds >= slowSync.Seconds() {
 		fmt.Fprintf(w, "\tslow: the newest sync took %.1f s, and acks wait for syncs\n", s.Disk.SyncSeconds)
 		fmt.Fprintf(w, "\twhat to do: see what else writes to this disk, and whether it is failing (\"indelible doctor\", dmesg), or put the data directory on a faster one\n")

@@ -12,8 +12,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"indelible/internal/config"
 	"indelible/internal/daemon"
 	"indelible/internal/proof"
+	"indelible/internal/term"
 )
 
 // verifyFlags are verify's own.
@@ -110,14 +112,14 @@ func when(s string) (time.Time, error) {
 			return t, nil
 		}
 	}
-	d, err := daemon.ParseDuration(s)
+	d, err := config.ParseDuration(s)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("%q is neither a duration such as 30d nor a time such as 2026-11-24T08:00:00Z", s)
 	}
 	return time.Now().Add(-d), nil
 }
 
-func (c *cli) verify(ctx context.Context, l *daemon.Loaded, location string, f *verifyFlags) error {
+func (c *cli) verify(ctx context.Context, l *config.Loaded, location string, f *verifyFlags) error {
 	o, err := f.options()
 	if err != nil {
 		return err
@@ -127,7 +129,7 @@ func (c *cli) verify(ctx context.Context, l *daemon.Loaded, location string, f *
 		return err
 	}
 	o.Kept = append(o.Kept, e.Kept...)
-	if daemon.IsTerminal(c.stderr) {
+	if term.IsTerminal(c.stderr) {
 		o.Progress = func(p proof.Progress) { fmt.Fprintf(c.stderr, "\r\033[K%s", progressLine(p)) }
 	}
 	r, err := proof.Verify(ctx, e.Store, e.Base, e.VKey, o)
@@ -154,9 +156,9 @@ func (c *cli) verify(ctx context.Context, l *daemon.Loaded, location string, f *
 func progressLine(p proof.Progress) string {
 	rate := ""
 	if s := p.Elapsed.Seconds(); s > 0 {
-		rate = fmt.Sprintf(", %s/s", daemon.Bytes(int64(float64(p.Bytes)/s)))
+		rate = fmt.Sprintf(", %s/s", term.Bytes(int64(float64(p.Bytes)/s)))
 	}
-	return fmt.Sprintf("%d of %d leaves, %d records, %s%s, %s left", p.Leaves, p.Size, p.Records, daemon.Bytes(p.Bytes), rate, p.Left.Round(time.Second))
+	return fmt.Sprintf("%d of %d leaves, %d records, %s%s, %s left", p.Leaves, p.Size, p.Records, term.Bytes(p.Bytes), rate, p.Left.Round(time.Second))
 }
 
 func printReport(w io.Writer, r *proof.Report) error {
@@ -182,8 +184,8 @@ func printReport(w io.Writer, r *proof.Report) error {
 	if r.Extras > 10 {
 		fmt.Fprintf(&b, "extra   and %d more objects that no leaf names\n", r.Extras-10)
 	}
-	fmt.Fprintf(&b, "log %s: %d leaves, %d heads agree; records %d to %d, %d stored (%s)\n", r.Log, r.Size, r.Heads, r.First, r.Last, r.Records, daemon.Bytes(r.Bytes))
-	fmt.Fprintf(&b, "%d objects (%s) were read and compared", r.Checked, daemon.Bytes(r.CheckedBytes))
+	fmt.Fprintf(&b, "log %s: %d leaves, %d heads agree; records %d to %d, %d stored (%s)\n", r.Log, r.Size, r.Heads, r.First, r.Last, r.Records, term.Bytes(r.Bytes))
+	fmt.Fprintf(&b, "%d objects (%s) were read and compared", r.Checked, term.Bytes(r.CheckedBytes))
 	if r.Skipped > 0 {
 		fmt.Fprintf(&b, ", %d were not looked at", r.Skipped)
 	}
@@ -203,7 +205,7 @@ func printReport(w io.Writer, r *proof.Report) error {
 }
 
 // verifyProof checks one record offline.
-func (c *cli) verifyProof(l *daemon.Loaded, f *verifyFlags) error {
+func (c *cli) verifyProof(l *config.Loaded, f *verifyFlags) error {
 	vkey, err := daemon.ReadVKey(&l.Config, f.vkey)
 	if err != nil {
 		return err

@@ -11,6 +11,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"indelible/internal/config"
 )
 
 // admin is the operators' listener. Health needs no token, so that probes need
@@ -52,7 +54,7 @@ func (a *admin) guard(next http.Handler) http.Handler {
 		var same http.CrossOriginProtection
 		next = same.Handler(next)
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if !isLoopback(r.Host) && !isLoopback(net.JoinHostPort(strings.Trim(r.Host, "[]"), "0")) {
+			if !config.IsLoopback(r.Host) && !config.IsLoopback(net.JoinHostPort(strings.Trim(r.Host, "[]"), "0")) {
 				http.Error(w, "without admin.token, this answers only to 127.0.0.1 and localhost", http.StatusForbidden)
 				return
 			}

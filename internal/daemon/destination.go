@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"indelible/internal/config"
 	"indelible/internal/disk/osdisk"
 	"indelible/internal/layout"
 	"indelible/internal/store"
@@ -27,14 +28,14 @@ type destination struct {
 
 // openDestination opens the store. It makes no connection: a store that is down is an
 // error of each call to it. A directory is made, durably, unless readOnly.
-func openDestination(ctx context.Context, c *Config, readOnly bool) (*destination, error) {
-	loc, err := ParseLocation(c.Destination.URL)
+func openDestination(ctx context.Context, c *config.Config, readOnly bool) (*destination, error) {
+	loc, err := config.ParseLocation(c.Destination.URL)
 	if err != nil {
 		return nil, err
 	}
 	objects, err := layout.Parse(loc.Prefix)
 	if err != nil {
-		return nil, &ConfigError{Where: "destination.url", Problem: err.Error()}
+		return nil, &config.Error{Where: "destination.url", Problem: err.Error()}
 	}
 	if loc.Bucket == "" {
 		return openDirectory(loc.Dir, objects, readOnly)

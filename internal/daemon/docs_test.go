@@ -5,7 +5,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"indelible/internal/config"
 )
+
+// noEnv is an empty environment.
+func noEnv(string) (string, bool) { return "", false }
 
 func readDoc(t *testing.T, name string) string {
 	t.Helper()
@@ -14,35 +19,6 @@ func readDoc(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	return string(b)
-}
-
-// docs/configuration.md has every setting with all its names and its default.
-func TestConfigurationIsDocumented(t *testing.T) {
-	rows := strings.Split(readDoc(t, "configuration.md"), "\n")
-	row := func(path string) string {
-		for _, r := range rows {
-			if strings.HasPrefix(r, "|") && strings.Contains(r, "`"+path+"`") {
-				return r
-			}
-		}
-		return ""
-	}
-	for _, f := range Fields() {
-		r := row(f.Path)
-		if r == "" {
-			t.Errorf("%s is not documented", f.Path)
-			continue
-		}
-		if f.Flag != "" && !strings.Contains(r, "--"+f.Flag+" ") {
-			t.Errorf("%s: its flag --%s is not in %s", f.Path, f.Flag, r)
-		}
-		if f.Env != "" && !strings.Contains(r, "`"+f.Env+"`") {
-			t.Errorf("%s: its variable %s is not in %s", f.Path, f.Env, r)
-		}
-		if f.Default != "" && f.Default != "0B" && !strings.Contains(r, "`"+f.Default+"`") {
-			t.Errorf("%s: its default %s is not in %s", f.Path, f.Default, r)
-		}
-	}
 }
 
 // docs/operations.md has every metric, and they have the promised names.
@@ -83,7 +59,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 // Every line that the doctor can write has its row.
 func TestChecksAreDocumented(t *testing.T) {
 	doc := readDoc(t, "operations.md")
-	l, err := Load(Input{Flags: map[string]string{"data": filepath.Join(t.TempDir(), "data"), "s3": "127.0.0.1:0", "http": "127.0.0.1:0", "admin": "127.0.0.1:0"}, Env: environment(nil)})
+	l, err := config.Load(config.Input{Flags: map[string]string{"data": filepath.Join(t.TempDir(), "data"), "s3": "127.0.0.1:0", "http": "127.0.0.1:0", "admin": "127.0.0.1:0"}, Env: noEnv})
 	if err != nil {
 		t.Fatal(err)
 	}

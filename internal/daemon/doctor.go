@@ -11,8 +11,10 @@ import (
 	"slices"
 	"time"
 
+	"indelible/internal/config"
 	"indelible/internal/disk"
 	"indelible/internal/disk/osdisk"
+	"indelible/internal/term"
 )
 
 // Check is one finding of the doctor.
@@ -46,7 +48,7 @@ func failed(name, remedy, format string, args ...any) Check {
 // reports each finding as it comes. Where a daemon runs on the data directory,
 // the lock and the ports are its own. On this machine it leaves nothing
 // behind; in a bucket, one small object.
-func Doctor(ctx context.Context, l *Loaded, report func(Check)) {
+func Doctor(ctx context.Context, l *config.Loaded, report func(Check)) {
 	c := &l.Config
 	running, alive := daemonAlive(ctx, c.Data)
 	report(checkConfig(l))
@@ -56,13 +58,13 @@ func Doctor(ctx context.Context, l *Loaded, report func(Check)) {
 	report(checkFree(dir, c.Spool.ReserveBytes))
 	report(checkClock())
 	report(checkLock(c.Data, running, alive))
-	for _, d := range c.open() {
+	for _, d := range c.Open() {
 		report(checkPort(d, alive))
 	}
 	checkDestination(ctx, l, report)
 }
 
-func checkConfig(l *Loaded) Check {
+func checkConfig(l *config.Loaded) Check {
 	if l.File == "" {
 		return good("config", "no file; flags, environment and defaults")
 	}
@@ -178,11 +180,11 @@ func checkFree(dir string, reserve int64) Check {
 	case err != nil:
 		return failed(name, remedy, "%v", err)
 	case free < uint64(reserve):
-		return failed(name, remedy, "%s free, less than the reserve of %s: the doors would refuse every record", Bytes(int64(free)), FormatSize(reserve))
+		return failed(name, remedy, "%s free, less than the reserve of %s: the doors would refuse every record", term.Bytes(int64(free)), config.FormatSize(reserve))
 	case free < 1<<30:
-		return warning(name, remedy, "%s free: an outage of the destination would soon fill it", Bytes(int64(free)))
+		return warning(name, remedy, "%s free: an outage of the destination would soon fill it", term.Bytes(int64(free)))
 	}
-	return good(name, "%s free", Bytes(int64(min(free, 1<<62))))
+	return good(name, "%s free", term.Bytes(int64(min(free, 1<<62))))
 }
 
 // birth is before any clock that is right.
@@ -226,17 +228,17 @@ func checkLock(dataDir string, running Running, alive bool) Check {
 	return good(name, "free: no process serves %s", dataDir)
 }
 
-func checkPort(d listener, alive bool) Check {
-	name := "port " + d.name
+func checkPort(d config.Listener, alive bool) Check {
+	name := "port " + d.Name
 	if alive {
-		return good(name, "%s is up to the daemon that runs", d.addr)
+		return good(name, "%s is up to the daemon that runs", d.Addr)
 	}
-	ln, err := net.Listen("tcp", d.addr)
+	ln, err := net.Listen("tcp", d.Addr)
 	if err != nil {
-		return failed(name, fmt.Sprintf("stop what uses it, or choose another with --%s", d.name), "%v", err)
+		return failed(name, fmt.Sprintf("stop what uses it, or choose another with --%s", d.Name), "%v", err)
 	}
 	if err := ln.Close(); err != nil {
 		return failed(name, "try again", "%v", err)
 	}
-	return good(name, "%s is free", d.addr)
+	return good(name, "%s is free", d.Addr)
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"indelible/internal/config"
 	"indelible/internal/disk/osdisk"
 	"indelible/internal/layout"
 	"indelible/internal/record"
@@ -24,8 +25,8 @@ const (
 )
 
 // checkDestination asks the store what an upload would meet.
-func checkDestination(ctx context.Context, l *Loaded, report func(Check)) {
-	loc, err := ParseLocation(l.Config.Destination.URL)
+func checkDestination(ctx context.Context, l *config.Loaded, report func(Check)) {
+	loc, err := config.ParseLocation(l.Config.Destination.URL)
 	if err != nil {
 		report(failed("destination", "choose another with --to", "%v", err))
 		return

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"indelible/internal/config"
 	"indelible/internal/disk/osdisk"
 	"indelible/internal/proof"
 	"indelible/internal/store"
@@ -27,11 +28,11 @@ type Evidence struct {
 // OpenEvidence opens a location, or the destination where location is "". The
 // public key is the one in vkeyFile, or else the data directory's. The head that the
 // data directory remembers is taken along where it is the destination that is looked at.
-func OpenEvidence(ctx context.Context, l *Loaded, location, vkeyFile string) (*Evidence, error) {
+func OpenEvidence(ctx context.Context, l *config.Loaded, location, vkeyFile string) (*Evidence, error) {
 	c := l.Config
 	own := location == "" || location == c.Destination.URL || samePlace(location, c.Destination.URL)
 	if location != "" {
-		if _, err := ParseLocation(location); err != nil {
+		if _, err := config.ParseLocation(location); err != nil {
 			return nil, err
 		}
 		c.Destination.URL = location
@@ -60,11 +61,11 @@ func OpenEvidence(ctx context.Context, l *Loaded, location, vkeyFile string) (*E
 
 // samePlace says whether two locations are one directory.
 func samePlace(a, b string) bool {
-	la, err := ParseLocation(a)
+	la, err := config.ParseLocation(a)
 	if err != nil || la.Dir == "" {
 		return false
 	}
-	lb, err := ParseLocation(b)
+	lb, err := config.ParseLocation(b)
 	if err != nil || lb.Dir == "" || la.Prefix != lb.Prefix {
 		return false
 	}
@@ -97,25 +98,25 @@ func (e *Evidence) remember(dataDir string) error {
 }
 
 // ReadVKey is the public key in a file, or the data directory's where file is "".
-func ReadVKey(c *Config, file string) (string, error) {
+func ReadVKey(c *config.Config, file string) (string, error) {
 	if file == "" {
 		own := filepath.Join(c.Data, proof.PublicFile)
 		b, err := os.ReadFile(own)
 		if errors.Is(err, fs.ErrNotExist) {
-			return "", &ConfigError{Where: "--vkey", Problem: fmt.Sprintf("say with which public key to verify: --vkey FILE (%s of the data directory that wrote the log; there is none in %s)", proof.PublicFile, c.Data)}
+			return "", &config.Error{Where: "--vkey", Problem: fmt.Sprintf("say with which public key to verify: --vkey FILE (%s of the data directory that wrote the log; there is none in %s)", proof.PublicFile, c.Data)}
 		}
 		return strings.TrimSpace(string(b)), err
 	}
 	b, err := os.ReadFile(file)
 	if err != nil {
-		return "", &ConfigError{Where: "--vkey", Problem: err.Error()}
+		return "", &config.Error{Where: "--vkey", Problem: err.Error()}
 	}
 	return strings.TrimSpace(string(b)), nil
 }
 
 // CreateKey makes the log's key, in the data directory or in a file, and
 // returns its public half. It replaces none.
-func CreateKey(l *Loaded, name, file string) (vkey string, err error) {
+func CreateKey(l *config.Loaded, name, file string) (vkey string, err error) {
 	c := &l.Config
 	if name == "" {
 		name = c.Proof.Name

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"indelible/internal/config"
 )
 
 // greet says, in a dozen lines, where the doors are, where records go, and how
@@ -14,14 +16,14 @@ func (d *daemon) greet(w io.Writer) {
 	fmt.Fprintf(&b, "indelible %s serves the log %s\n", Version().Version, d.rooms.log)
 	s3 := ""
 	for _, s := range d.servers {
-		switch s.at.name {
+		switch s.at.Name {
 		case "s3":
-			s3 = s.at.url(s.ln)
+			s3 = s.at.URL(s.ln.Addr().String())
 			fmt.Fprintf(&b, "  S3 door      %s  (%s)\n", s3, signatures(c.Doors.S3))
 		case "http":
-			fmt.Fprintf(&b, "  HTTP door    %s  (POST /v1/records; %s)\n", s.at.url(s.ln), tokens(c.Doors.HTTP))
+			fmt.Fprintf(&b, "  HTTP door    %s  (POST /v1/records; %s)\n", s.at.URL(s.ln.Addr().String()), tokens(c.Doors.HTTP))
 		case "admin":
-			fmt.Fprintf(&b, "  admin        %s  (/metrics, /readyz)\n", s.at.url(s.ln))
+			fmt.Fprintf(&b, "  admin        %s  (/metrics, /readyz)\n", s.at.URL(s.ln.Addr().String()))
 		}
 	}
 	fmt.Fprintf(&b, "  spool        %s\n", c.Data)
@@ -32,7 +34,7 @@ func (d *daemon) greet(w io.Writer) {
 	_, _ = io.WriteString(w, b.String())
 }
 
-func signatures(s S3Door) string {
+func signatures(s config.S3Door) string {
 	switch {
 	case s.Trust:
 		return "signatures not checked: doors.s3.trust"
@@ -44,7 +46,7 @@ func signatures(s S3Door) string {
 	return fmt.Sprintf("%d access keys", len(s.Keys))
 }
 
-func tokens(h HTTPDoor) string {
+func tokens(h config.HTTPDoor) string {
 	switch len(h.Tokens) {
 	case 0:
 		return "no token: loopback only"
@@ -56,35 +58,35 @@ func tokens(h HTTPDoor) string {
 
 // LiteLLM is the block of LiteLLM's config.yaml that sends its audit log to the
 // S3 door: of the daemon that runs, or else of this configuration.
-func LiteLLM(l *Loaded) (string, error) {
+func LiteLLM(l *config.Loaded) (string, error) {
 	c := &l.Config
-	at := c.listeners()[0]
-	addr := at.addr
+	at := c.Listeners()[0]
+	addr := at.Addr
 	if r, err := ReadRunning(c.Data); err == nil && r.S3 != "" {
 		addr = r.S3
 	}
-	if addr == off {
-		return "", &ConfigError{Where: "--s3", Problem: "the S3 door is off: LiteLLM's s3_v2 callback needs it"}
+	if addr == config.Off {
+		return "", &config.Error{Where: "--s3", Problem: "the S3 door is off: LiteLLM's s3_v2 callback needs it"}
 	}
 	scheme := "http://"
-	if at.tls.Cert != "" {
+	if at.TLS.Cert != "" {
 		scheme = "https://"
 	}
-	return liteLLM(scheme+reachable(addr), c) + callbackHint(c), nil
+	return liteLLM(scheme+config.Reachable(addr), c) + callbackHint(c), nil
 }
 
 // callbackHint says how to have answers wait for their records instead, as comments.
-func callbackHint(c *Config) string {
-	at := c.listeners()[1]
-	addr := at.addr
+func callbackHint(c *config.Config) string {
+	at := c.Listeners()[1]
+	addr := at.Addr
 	if r, err := ReadRunning(c.Data); err == nil && r.HTTP != "" {
 		addr = r.HTTP
 	}
-	if addr == off {
+	if addr == config.Off {
 		return ""
 	}
 	scheme := "http://"
-	if at.tls.Cert != "" {
+	if at.TLS.Cert != "" {
 		scheme = "https://"
 	}
 	return fmt.Sprintf(`# So that no answer is without a durable record (docs/litellm.md), instead of the above:
@@ -92,11 +94,11 @@ func callbackHint(c *Config) string {
 #   INDELIBLE_URL=%s                    # in LiteLLM's environment
 #litellm_settings:
 #  callbacks: ["indelible_callback.indelible"]
-`, scheme+reachable(addr))
+`, scheme+config.Reachable(addr))
 }
 
 // liteLLM is the block for the S3 door at url. Secrets stay in the environment.
-func liteLLM(url string, c *Config) string {
+func liteLLM(url string, c *config.Config) string {
 	id, secret := "any", "any # not checked here, but LiteLLM wants one"
 	if len(c.Doors.S3.Keys) > 0 {
 		id, secret = c.Doors.S3.Keys[0].ID, "os.environ/INDELIBLE_SECRET # the secret of that key, in LiteLLM's environment"
@@ -109,5 +111,5 @@ func liteLLM(url string, c *Config) string {
     s3_endpoint_url: %s
     s3_aws_access_key_id: %s
     s3_aws_secret_access_key: %s
-`, yamlText(c.Doors.S3.Bucket), url, yamlText(id), secret)
+`, config.YAMLText(c.Doors.S3.Bucket), url, config.YAMLText(id), secret)
 }

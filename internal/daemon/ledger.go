@@ -2,17 +2,14 @@ package daemon
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"indelible/internal/config"
 	"indelible/internal/proof"
 	"indelible/internal/record"
 	"indelible/internal/upload"
@@ -36,7 +33,7 @@ type ledger struct {
 
 var _ upload.Ledger = (*ledger)(nil)
 
-func newLedger(r *rooms, l *Loaded, log *slog.Logger) (*ledger, error) {
+func newLedger(r *rooms, l *config.Loaded, log *slog.Logger) (*ledger, error) {
 	keys, err := openKeys(r, &l.Config)
 	if err != nil {
 		return nil, err
@@ -45,59 +42,18 @@ func newLedger(r *rooms, l *Loaded, log *slog.Logger) (*ledger, error) {
 		log.Info("made the key that signs the log; keep a copy of it", "key", proof.KeyFile, "vkey", keys.Key.Public())
 	}
 	return &ledger{
-		rooms: r, base: r.dest.objects.Base(), config: l.digest(), slog: log, keys: keys,
+		rooms: r, base: r.dest.objects.Base(), config: l.Digest(), slog: log, keys: keys,
 		fatal: make(chan error, 1),
 	}, nil
 }
 
 // openKeys reads the log's keys; the secret may come from outside the data directory.
-func openKeys(r *rooms, c *Config) (proof.Keys, error) {
-	secret, err := c.Proof.secret()
+func openKeys(r *rooms, c *config.Config) (proof.Keys, error) {
+	secret, err := c.Proof.Secret()
 	if err != nil {
 		return proof.Keys{}, err
 	}
 	return proof.OpenKeys(r.data, proof.KeySource{Name: r.log, Secret: secret})
-}
-
-// secret is the signing key from outside the data directory; "" if it is the one inside.
-func (p *Proof) secret() (string, error) {
-	if p.Key != "" || p.KeyFile == "" {
-		return p.Key, nil
-	}
-	b, err := os.ReadFile(p.KeyFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", &ConfigError{Where: "proof.key_file", Problem: fmt.Sprintf("%s is not there: \"indelible keys create %s\" makes one", p.KeyFile, p.KeyFile)}
-	}
-	if err != nil {
-		return "", &ConfigError{Where: "proof.key_file", Problem: err.Error()}
-	}
-	return string(b), nil
-}
-
-// wantedName is the name that the configuration gives the log: its own, or the one
-// that a key from outside bears; "" if it gives none.
-func (p *Proof) wantedName() string {
-	if p.Name != "" {
-		return p.Name
-	}
-	secret, err := p.secret()
-	if err != nil {
-		return "" // said when the key is opened
-	}
-	key, err := proof.ParseKey(secret, "")
-	if err != nil {
-		return "" // a bare seed bears no name
-	}
-	return key.Name()
-}
-
-// digest is a SHA-256 over the effective configuration, its secrets masked.
-func (l *Loaded) digest() string {
-	h := sha256.New()
-	for _, s := range l.Settings() {
-		fmt.Fprintf(h, "%s=%q\n", s.Path, s.Value)
-	}
-	return hex.EncodeToString(h.Sum(nil))
 }
 
 // get is the log, opened if it is not yet, with the leaf of this start in it.
@@ -223,7 +179,7 @@ func (l *ledger) stop(ctx context.Context) {
 }
 
 // rotate changes the key that signs the log, and returns the new public key.
-func (l *ledger) rotate(ctx context.Context, c *Config) (string, error) {
+func (l *ledger) rotate(ctx context.Context, c *config.Config) (string, error) {
 	if c.Proof.Key != "" || c.Proof.KeyFile != "" {
 		return "", errOutsideKey
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"indelible/internal/config"
 	"indelible/internal/proof"
 	"indelible/internal/record"
 	"indelible/internal/spool"
@@ -14,7 +15,7 @@ import (
 
 // Open finds who can answer about a log: the daemon that runs on its data
 // directory, or this process, reading the directory and the destination.
-func Open(ctx context.Context, l *Loaded) (Reader, error) {
+func Open(ctx context.Context, l *config.Loaded) (Reader, error) {
 	if c, ok := Dial(ctx, l.Config.Data); ok {
 		return c, nil
 	}
@@ -51,7 +52,7 @@ func Open(ctx context.Context, l *Loaded) (Reader, error) {
 }
 
 // rotateAlone changes the log's key where no daemon runs.
-func rotateAlone(ctx context.Context, c *Config) (vkey string, err error) {
+func rotateAlone(ctx context.Context, c *config.Config) (vkey string, err error) {
 	if c.Proof.Key != "" || c.Proof.KeyFile != "" {
 		return "", errOutsideKey
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"indelible/internal/config"
 	"indelible/internal/disk"
 	"indelible/internal/disk/osdisk"
 	"indelible/internal/proof"
@@ -33,7 +34,7 @@ type rooms struct {
 
 // openRooms takes the data directory for this process, and opens spool and
 // destination.
-func openRooms(ctx context.Context, c *Config, o spool.Options) (r *rooms, err error) {
+func openRooms(ctx context.Context, c *config.Config, o spool.Options) (r *rooms, err error) {
 	r = &rooms{}
 	defer func() {
 		if err != nil {
@@ -52,7 +53,7 @@ func openRooms(ctx context.Context, c *Config, o spool.Options) (r *rooms, err e
 		return r, taken(c.Data, err)
 	}
 	r.later(lock.Close)
-	if r.log, err = logName(r.data, c.Proof.wantedName()); err != nil {
+	if r.log, err = logName(r.data, c.Proof.WantedName()); err != nil {
 		return r, err
 	}
 	if err := makeDir(filepath.Join(c.Data, spoolDir)); err != nil {
@@ -72,7 +73,7 @@ func openRooms(ctx context.Context, c *Config, o spool.Options) (r *rooms, err e
 }
 
 // lookRooms opens what is there to be read, beside a process that may write it.
-func lookRooms(ctx context.Context, c *Config) (r *rooms, err error) {
+func lookRooms(ctx context.Context, c *config.Config) (r *rooms, err error) {
 	r = &rooms{}
 	defer func() {
 		if err != nil {

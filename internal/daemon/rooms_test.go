@@ -21,6 +21,7 @@ import (
 	"strings"
 	"testing"
 
+	"indelible/internal/config"
 	"indelible/internal/disk/osdisk"
 )
 
@@ -52,7 +53,7 @@ func TestLogName(t *testing.T) {
 	}
 	if _, err := logName(data, "other"); !strings.Contains(err.Error(), name) {
 		t.Errorf("another name is taken: %v", err)
-	} else if _, ok := errors.AsType[*ConfigError](err); !ok {
+	} else if _, ok := errors.AsType[*config.Error](err); !ok {
 		t.Errorf("%T is no ConfigError", err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "log.name"), []byte("a b\n"), 0o600); err != nil {
@@ -154,14 +155,14 @@ func TestListenTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files := TLS{Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem")}
+	files := config.TLS{Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem")}
 	for name, block := range map[string]*pem.Block{files.Cert: {Type: "CERTIFICATE", Bytes: der}, files.Key: {Type: "PRIVATE KEY", Bytes: secret}} {
 		if err := os.WriteFile(name, pem.EncodeToMemory(block), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	at := listener{name: "s3", path: "doors.s3", addr: "127.0.0.1:0", tls: files}
-	ln, err := at.listen()
+	at := config.Listener{Name: "s3", Path: "doors.s3", Addr: "127.0.0.1:0", TLS: files}
+	ln, err := listen(at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,13 +177,13 @@ func TestListenTLS(t *testing.T) {
 	roots.AddCert(cert)
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
 	defer client.CloseIdleConnections()
-	resp, err := client.Get(at.url(ln))
+	resp, err := client.Get(at.URL(ln.Addr().String()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	_ = resp.Body.Close()
-	at.tls.Cert = filepath.Join(dir, "nosuch.pem")
-	if _, err := at.listen(); err == nil || !strings.Contains(err.Error(), "doors.s3.tls") {
+	at.TLS.Cert = filepath.Join(dir, "nosuch.pem")
+	if _, err := listen(at); err == nil || !strings.Contains(err.Error(), "doors.s3.tls") {
 		t.Errorf("a certificate that is not there: %v", err)
 	}
 }
@@ -194,7 +195,7 @@ func TestOpenRoomsLetsGo(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l, err := Load(Input{Flags: map[string]string{"data": filepath.Join(dir, "data"), "to": filepath.Join(file, "x"), "s3": "127.0.0.1:0", "admin": "off"}, Env: environment(nil)})
+	l, err := config.Load(config.Input{Flags: map[string]string{"data": filepath.Join(dir, "data"), "to": filepath.Join(file, "x"), "s3": "127.0.0.1:0", "admin": "off"}, Env: noEnv})
 	if err != nil {
 		t.Fatal(err)
 	}

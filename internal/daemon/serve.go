@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"indelible/internal/config"
 	"indelible/internal/ingest/jsonapi"
 	"indelible/internal/ingest/s3api"
 	"indelible/internal/ingest/sigv4"
@@ -38,7 +39,7 @@ import (
 //
 // Start: lock, log name, spool, store, key, uploader and ledger, doors, admin and socket, run.json.
 // Stop: doors, drain, uploader, ledger (a clean stop, the last checkpoint), admin and socket, run.json, store, spool, lock.
-func Serve(ctx context.Context, l *Loaded, stderr io.Writer) error {
+func Serve(ctx context.Context, l *config.Loaded, stderr io.Writer) error {
 	c := &l.Config
 	log := newLogger(c.Log, stderr)
 	m := newMetrics()
@@ -57,7 +58,7 @@ func Serve(ctx context.Context, l *Loaded, stderr io.Writer) error {
 // daemon is what runs between opening and closing the rooms. Its fields are
 // set before anything starts, and then only read.
 type daemon struct {
-	config   *Config
+	config   *config.Config
 	log      *slog.Logger
 	metrics  *metrics
 	rooms    *rooms
@@ -72,7 +73,7 @@ type daemon struct {
 type server struct {
 	*http.Server
 	ln   net.Listener
-	at   listener
+	at   config.Listener
 	door bool
 }
 
@@ -129,21 +130,21 @@ func (d *daemon) listen() error {
 	desk.rotate = func(ctx context.Context) (string, error) { return d.ledger.rotate(ctx, d.config) }
 	d.metrics.registry.MustRegister(newSnapshot(d.status, d.states()))
 	d.admin.token = d.config.Admin.Token
-	for _, at := range d.config.open() {
-		ln, err := at.listen()
+	for _, at := range d.config.Open() {
+		ln, err := listen(at)
 		if err != nil {
 			return errors.Join(err, d.closeListeners())
 		}
-		s := &server{ln: ln, at: at, door: at.name != "admin"}
+		s := &server{ln: ln, at: at, door: at.Name != "admin"}
 		d.servers = append(d.servers, s)
 		if !s.door {
 			s.Server = d.plainServer(d.admin.handler(desk, d.metrics.registry))
 			continue
 		}
-		t := newTally(at.name, ln.Addr().String(), d.metrics)
-		d.tallies[at.name] = t
+		t := newTally(at.Name, ln.Addr().String(), d.metrics)
+		d.tallies[at.Name] = t
 		serve := d.s3Server
-		if at.name == "http" {
+		if at.Name == "http" {
 			serve = d.httpServer
 		}
 		if s.Server, err = serve(t); err != nil {
@@ -243,7 +244,7 @@ func (d *daemon) stop(ctx context.Context) {
 			continue
 		}
 		if err := s.Shutdown(inFlight); err != nil {
-			d.log.Warn("requests in flight are cut; their senders got no ack", "door", s.at.name, "error", err)
+			d.log.Warn("requests in flight are cut; their senders got no ack", "door", s.at.Name, "error", err)
 			_ = s.Close()
 		}
 	}
@@ -276,7 +277,7 @@ func (d *daemon) closeListeners() error {
 func (d *daemon) running() Running {
 	r := Running{PID: os.Getpid()}
 	for _, s := range d.servers {
-		switch s.at.name {
+		switch s.at.Name {
 		case "s3":
 			r.S3 = s.ln.Addr().String()
 		case "http":

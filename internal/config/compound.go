@@ -1,4 +1,4 @@
-package daemon
+package config
 
 import (
 	"errors"
@@ -110,24 +110,15 @@ func (v tagsValue) String() string {
 }
 
 func (v tagsValue) set(s string) error {
-	items, ok := splitPairs(s)
-	if !ok {
-		return errors.New("want a mapping of names to texts")
-	}
-	return v.setItems(items)
-}
-
-// splitPairs takes "name=value,..." apart; sub is a path that each item gets behind its name.
-func splitPairs(s string, sub ...string) ([]item, bool) {
 	var items []item
 	for part := range strings.SplitSeq(s, ",") {
 		name, text, ok := strings.Cut(part, "=")
 		if !ok {
-			return nil, false
+			return errors.New("want a mapping of names to texts")
 		}
-		items = append(items, item{path: append([]string{name}, sub...), text: text})
+		items = append(items, item{path: []string{name}, text: text})
 	}
-	return items, true
+	return v.setItems(items)
 }
 
 func (v tagsValue) setItems(items []item) error {
@@ -142,41 +133,6 @@ func (v tagsValue) setItems(items []item) error {
 		return errors.New("want at most 10 tags: S3 takes no more")
 	}
 	*v.p = tags
-	return nil
-}
-
-// upstreamsValue is {name: {url: …}}.
-type upstreamsValue struct{ p *map[string]string }
-
-func (v upstreamsValue) String() string { return tagsValue(v).String() }
-
-func (v upstreamsValue) set(s string) error {
-	items, ok := splitPairs(s, "url")
-	if !ok {
-		return errors.New("want {name: {url: …}}")
-	}
-	return v.setItems(items)
-}
-
-func (v upstreamsValue) setItems(items []item) error {
-	ups := map[string]string{}
-	for _, it := range items {
-		if len(it.path) != 2 || it.path[0] == "" {
-			return errors.New("want {name: {url: …}}")
-		}
-		name := it.path[0]
-		if it.path[1] != "url" {
-			return fmt.Errorf("upstream %s: unknown field %q; an upstream has: url", name, it.path[1])
-		}
-		if wrong := wrongURL(it.text); wrong != "" {
-			return fmt.Errorf("upstream %s: %s", name, wrong)
-		}
-		if strings.ContainsAny(name, "/?#% ") {
-			return fmt.Errorf("upstream %q: want a name that can stand in a path", name)
-		}
-		ups[name] = it.text
-	}
-	*v.p = ups
 	return nil
 }
 

@@ -1,4 +1,4 @@
-package daemon
+package config
 
 import (
 	"testing"
@@ -98,19 +98,19 @@ func TestIsLoopback(t *testing.T) {
 		"127.0.0.1:1": true, "127.9.9.9:1": true, "[::1]:1": true, "localhost:1": true, "[::ffff:127.0.0.1]:1": true,
 		":1": false, "0.0.0.0:1": false, "[::]:1": false, "10.0.0.1:1": false, "example.com:1": false, "localhost.evil.example:1": false,
 	} {
-		if got := isLoopback(addr); got != want {
-			t.Errorf("isLoopback(%q) = %v", addr, got)
+		if got := IsLoopback(addr); got != want {
+			t.Errorf("IsLoopback(%q) = %v", addr, got)
 		}
 	}
 }
 
-func TestNearest(t *testing.T) {
+func TestSuggest(t *testing.T) {
 	known := []string{"serve", "status", "doctor", "config", "get", "ls", "redrive", "version", "completion"}
 	for word, want := range map[string]string{
 		"srve": "serve", "sevre": "serve", "stats": "status", "docter": "doctor", "conf": "config", "gte": "get", "sl": "ls", "xyzzy": "", "l": "ls", "": "",
 	} {
-		if got := Nearest(word, known); got != want {
-			t.Errorf("Nearest(%q) = %q, want %q", word, got, want)
+		if got := Suggest(word, known); got != want {
+			t.Errorf("Suggest(%q) = %q, want %q", word, got, want)
 		}
 	}
 }

@@ -1,11 +1,11 @@
-package daemon
+package config
 
 import "strings"
 
-// Nearest is the word of known that was most likely meant by a mistyped one,
+// Suggest is the word of known that was most likely meant by a mistyped one,
 // or "" when none is near: at most a third of the letters may differ, a swap
 // of two neighbours counting once; or it is the beginning of one.
-func Nearest(word string, known []string) string {
+func Suggest(word string, known []string) string {
 	best, bestDist := "", max(1, len(word)/3)+1
 	for _, k := range known {
 		if d := editDistance(word, k); d < bestDist {

@@ -1,4 +1,6 @@
-package daemon
+// Package config is everything that can be set: the table of settings, where their
+// values come from (flag, environment, file, default), and what they must hold.
+package config
 
 import "time"
 
@@ -9,13 +11,11 @@ import "time"
 type Config struct {
 	Data        string      // data: the directory of spool, key, lock and socket; absolute after Load
 	Destination Destination // destination: where the records end up
-	Layout      string      // layout: "object" (one object per record) or "pack"
 	Doors       Doors       // doors: where records come in
 	Admin       Admin       // admin: health, metrics and the JSON API
 	Log         Log         // log: our own log lines on stderr
 	Spool       Spool       // spool: the durable queue on this disk
 	Upload      Upload      // upload: the pace of delivery
-	Pack        Pack        // pack: when a pack closes (layout pack)
 	Proof       Proof       // proof: the transparency log
 	Shutdown    Shutdown    // shutdown: how serve stops
 }
@@ -43,9 +43,8 @@ type ObjectLock struct {
 
 // Doors are the listeners that take records.
 type Doors struct {
-	S3    S3Door    // doors.s3
-	HTTP  HTTPDoor  // doors.http
-	Proxy ProxyDoor // doors.proxy
+	S3   S3Door   // doors.s3
+	HTTP HTTPDoor // doors.http
 }
 
 // S3Door takes PUTs as S3 does.
@@ -62,7 +61,7 @@ type S3Door struct {
 // S3Key is an access key that senders sign with.
 type S3Key struct{ ID, Secret string }
 
-// HTTPDoor takes JSON records and OTLP.
+// HTTPDoor takes JSON records.
 type HTTPDoor struct {
 	Listen     string        // doors.http.listen: host:port, or off
 	Tokens     []string      // doors.http.tokens: bearer tokens; none: loopback only
@@ -82,21 +81,14 @@ type LiteLLMKeys struct {
 	Partition  string // doors.http.litellm.partition: s3_partition_granularity, day or hour
 }
 
-// ProxyDoor records the calls it forwards to model providers.
-type ProxyDoor struct {
-	Listen    string            // doors.proxy.listen: host:port, or off; loopback only
-	Upstreams map[string]string // doors.proxy.upstreams: {name: {url: …}}; base URLs beside the built-in ones
-	TLS       TLS               // doors.proxy.tls
-}
-
-// Admin is the listener for operators.
+// Admin is the Listener for operators.
 type Admin struct {
 	Listen string // admin.listen: host:port, or off
 	Token  string // admin.token: bearer token; none: loopback only
 	TLS    TLS    // admin.tls
 }
 
-// TLS makes a listener speak TLS; both files or neither.
+// TLS makes a Listener speak TLS; both files or neither.
 type TLS struct {
 	Cert string // tls.cert: PEM file with the certificate chain
 	Key  string // tls.key: PEM file with the private key
@@ -122,13 +114,6 @@ type Upload struct {
 	BackoffMax     time.Duration // upload.backoff_max
 }
 
-// Pack says when a pack closes: at whichever bound comes first.
-type Pack struct {
-	MaxBytes   int64         // pack.max_bytes
-	MaxRecords int           // pack.max_records
-	MaxAge     time.Duration // pack.max_age
-}
-
 // Proof is about the transparency log.
 type Proof struct {
 	Name            string        // proof.name: the log's name; "" makes one at first start
@@ -145,18 +130,15 @@ type Shutdown struct {
 // Default is the configuration of a bare `indelible serve`.
 func Default() Config {
 	return Config{
-		Data:   "indelible-data",
-		Layout: "object",
+		Data: "indelible-data",
 		Doors: Doors{
-			S3:    S3Door{Listen: "127.0.0.1:9000", MaxHold: 20 * time.Second, Bucket: "default"},
-			HTTP:  HTTPDoor{Listen: "127.0.0.1:4318", MaxRequest: 64 << 20, MaxHold: 20 * time.Second, LiteLLM: LiteLLMKeys{Partition: "day"}},
-			Proxy: ProxyDoor{Listen: "127.0.0.1:4100"},
+			S3:   S3Door{Listen: "127.0.0.1:9000", MaxHold: 20 * time.Second, Bucket: "default"},
+			HTTP: HTTPDoor{Listen: "127.0.0.1:4318", MaxRequest: 64 << 20, MaxHold: 20 * time.Second, LiteLLM: LiteLLMKeys{Partition: "day"}},
 		},
 		Admin:    Admin{Listen: "127.0.0.1:9001"},
 		Log:      Log{Level: "info"},
 		Spool:    Spool{SegmentBytes: 64 << 20, ReserveBytes: 128 << 20},
 		Upload:   Upload{AttemptTimeout: 30 * time.Second, BackoffMin: 100 * time.Millisecond, BackoffMax: 30 * time.Second},
-		Pack:     Pack{MaxBytes: 64 << 20, MaxRecords: 100_000, MaxAge: time.Minute},
 		Proof:    Proof{CheckpointEvery: time.Minute},
 		Shutdown: Shutdown{Drain: 10 * time.Second},
 	}

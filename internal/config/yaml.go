@@ -1,4 +1,4 @@
-package daemon
+package config
 
 import (
 	"fmt"
@@ -27,7 +27,7 @@ func (y *yamlFile) read(text []byte) {
 		if len(strings.TrimSpace(string(text))) == 0 || strings.Contains(err.Error(), "no document") {
 			return
 		}
-		y.errs = append(y.errs, &ConfigError{Where: y.name, Problem: yamlProblem(err)})
+		y.errs = append(y.errs, &Error{Where: y.name, Problem: yamlProblem(err)})
 		return
 	}
 	root := &doc
@@ -48,7 +48,7 @@ func yamlProblem(err error) string {
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
 
 func (y *yamlFile) fail(n *yaml.Node, format string, args ...any) {
-	y.errs = append(y.errs, &ConfigError{Where: fmt.Sprintf("%s:%d", y.name, n.Line), Problem: fmt.Sprintf(format, args...)})
+	y.errs = append(y.errs, &Error{Where: fmt.Sprintf("%s:%d", y.name, n.Line), Problem: fmt.Sprintf(format, args...)})
 }
 
 // section reads the mapping at path, "" being the whole file.
@@ -129,8 +129,14 @@ func (y *yamlFile) unknown(key *yaml.Node, path string) {
 	if path != "" {
 		below = " below " + path
 	}
+	for prefix, what := range map[string]string{"pack": "packs of records", "doors.proxy": "the recording proxy"} {
+		if full := strings.TrimPrefix(path+"."+key.Value, "."); full == prefix || strings.HasPrefix(full, prefix+".") {
+			y.fail(key, "%s: %s cannot be had yet: take it out", full, what)
+			return
+		}
+	}
 	known := y.children(path)
-	if near := Nearest(key.Value, known); near != "" {
+	if near := Suggest(key.Value, known); near != "" {
 		y.fail(key, "unknown field %q%s (did you mean %q?)", key.Value, below, near)
 		return
 	}

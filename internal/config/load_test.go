@@ -1,4 +1,4 @@
-package daemon
+package config
 
 import (
 	"bytes"
@@ -25,7 +25,7 @@ func writeConfig(t *testing.T, text string) string {
 }
 
 func TestPrecedence(t *testing.T) {
-	file := writeConfig(t, "data: fromyaml\nlayout: pack\ndoors: {s3: {listen: 127.0.0.1:1, bucket: b}}\n")
+	file := writeConfig(t, "data: fromyaml\nlayout: object\ndoors: {s3: {listen: 127.0.0.1:1, bucket: b}}\n")
 	l, err := Load(Input{
 		File:  file,
 		Flags: map[string]string{"data": "fromflag"},
@@ -37,7 +37,7 @@ func TestPrecedence(t *testing.T) {
 	want := map[string][2]string{
 		"data":              {mustAbs(t, "fromflag"), "flag --data"},
 		"doors.s3.listen":   {"127.0.0.1:2", "env INDELIBLE_S3"},
-		"layout":            {"pack", "yaml " + file + ":2"}, // an empty variable counts as unset
+		"layout":            {"object", "yaml " + file + ":2"}, // an empty variable counts as unset
 		"doors.s3.bucket":   {"b", "yaml " + file + ":3"},
 		"doors.http.listen": {"127.0.0.1:4318", "default"},
 		"destination.url":   {fileURL(mustAbs(t, "fromflag/store")), "default"},
@@ -89,12 +89,11 @@ doors:
     max_hold: 3s
     bucket: audit
     litellm: {path: logs, team_prefix: true, key_prefix: true, partition: hour}
-  proxy: {listen: off, upstreams: {azure: {url: "https://x.example/openai"}}}
+  proxy: {listen: off}
 admin: {listen: "[::1]:0", token: "$${x}"}
 log: {format: json, level: debug}
 spool: {max_bytes: 10GB, segment_bytes: 1MiB, reserve_bytes: 1.5GiB}
 upload: {attempt_timeout: 10s, backoff_min: 1ms, backoff_max: 2m}
-pack: {max_bytes: 1MiB, max_records: 5, max_age: 1s}
 proof: {name: n-1, key_file: /k, key: seed, checkpoint_every: 2m}
 shutdown: {drain: 1m30s}
 `)
@@ -104,25 +103,24 @@ shutdown: {drain: 1m30s}
 	}
 	tls := TLS{Cert: "c.pem", Key: "k.pem"}
 	want := Config{
-		Data: mustAbs(t, "/d"), Layout: "object",
+		Data: mustAbs(t, "/d"),
 		Destination: Destination{URL: "s3://audit/llm/{bucket}", Endpoint: "https://s3.example:9000", Region: "eu-west-1", SSE: "aws:kms", KMSKeyID: "k1",
 			StorageClass: "STANDARD_IA", Tags: map[string]string{"team": "audit", "env": "1"}, ObjectLock: ObjectLock{"compliance", 180 * day}, AssumeRole: "arn:aws:iam::1:role/x", MaxConcurrency: 7},
 		Doors: Doors{
 			S3: S3Door{Listen: "0.0.0.0:9000", Keys: []S3Key{{"id1", "s1"}, {"id2", "a:b,c"}}, MaxHold: 5 * time.Second, Bucket: "dflt",
 				Domains: []string{"s3.internal", "logs.local"}, TLS: tls},
-			HTTP:  HTTPDoor{Listen: off, Tokens: []string{"t1", "t,2"}, MaxRequest: 1 << 20, MaxHold: 3 * time.Second, Bucket: "audit", LiteLLM: LiteLLMKeys{"logs", true, true, "hour"}},
-			Proxy: ProxyDoor{Listen: off, Upstreams: map[string]string{"azure": "https://x.example/openai"}},
+			HTTP: HTTPDoor{Listen: Off, Tokens: []string{"t1", "t,2"}, MaxRequest: 1 << 20, MaxHold: 3 * time.Second, Bucket: "audit", LiteLLM: LiteLLMKeys{"logs", true, true, "hour"}},
 		},
 		Admin: Admin{Listen: "[::1]:0", Token: "${x}"}, Log: Log{"json", "debug"},
 		Spool:  Spool{10e9, 1 << 20, 3 << 29},
 		Upload: Upload{10 * time.Second, time.Millisecond, 2 * time.Minute},
-		Pack:   Pack{1 << 20, 5, time.Second}, Proof: Proof{Name: "n-1", KeyFile: "/k", Key: "seed", CheckpointEvery: 2 * time.Minute}, Shutdown: Shutdown{90 * time.Second},
+		Proof:  Proof{Name: "n-1", KeyFile: "/k", Key: "seed", CheckpointEvery: 2 * time.Minute}, Shutdown: Shutdown{90 * time.Second},
 	}
 	if !reflect.DeepEqual(l.Config, want) {
 		t.Errorf("got  %+v\nwant %+v", l.Config, want)
 	}
 	for _, f := range l.Config.fields() {
-		if l.Sources[f.Path].Kind != "yaml" && !strings.HasPrefix(f.Path, "doors.http.tls") && !strings.HasPrefix(f.Path, "doors.proxy.tls") && !strings.HasPrefix(f.Path, "admin.tls") {
+		if l.Sources[f.Path].Kind != "yaml" && !strings.HasPrefix(f.Path, "doors.http.tls") && !strings.HasPrefix(f.Path, "admin.tls") {
 			t.Errorf("%s was not read from the file: add it to this test", f.Path)
 		}
 	}
@@ -133,7 +131,7 @@ func TestPrintReadsBack(t *testing.T) {
 	in := Input{
 		Flags: map[string]string{"to": "s3://audit/a b/{bucket}", "max-spool": "1500MB"},
 		Env:   environment(map[string]string{"AWS_REGION": "us-east-1"}),
-		File:  writeConfig(t, "destination: {tags: {a: b, c: 'd e'}}\ndoors: {s3: {domains: [x, y]}, proxy: {upstreams: {p: {url: 'http://h:1/x'}}}}\n"),
+		File:  writeConfig(t, "destination: {tags: {a: b, c: 'd e'}}\ndoors: {s3: {domains: [x, y]}}\n"),
 	}
 	first, err := Load(in)
 	if err != nil {
@@ -193,11 +191,13 @@ func TestMistakes(t *testing.T) {
 		{"not yaml", "data: [\n", nil, nil, []string{"F:"}},
 		{"two documents", "data: a\n---\ndata: b\n", nil, nil, []string{"F:"}},
 		{"a list", "- a\n", nil, nil, []string{`F:1: want fields such as "data: DIR"`}},
-		{"enum", "layout: packs\n", nil, nil, []string{`F:1: layout: want object, pack (did you mean pack?), not "packs"`}},
+		{"enum", "log: {format: jso}\n", nil, nil, []string{`F:1: log.format: want text, json (did you mean json?), not "jso"`}},
+		{"not built: packs", "layout: pack\npack: {max_age: 1s}\n", map[string]string{"layout": "pack"}, nil, []string{`F:1: layout: packs of records cannot be had yet: want object`, "F:2: pack: packs of records cannot be had yet", "--layout: packs of records cannot be had yet"}},
+		{"not built: proxy", "doors: {proxy: {upstreams: {p: {url: x}}}}\n", map[string]string{"proxy": "127.0.0.1:4100"}, nil, []string{"F:1: doors.proxy.upstreams: the recording proxy cannot be had yet", "--proxy: the recording proxy cannot be had yet: want off"}},
 		{"duration", "doors: {s3: {max_hold: 20}}\n", nil, nil, []string{`F:1: doors.s3.max_hold: want a duration such as 90s, 10m or 180d, not "20"`}},
 		{"size", "", map[string]string{"max-spool": "lots"}, nil, []string{`--max-spool: want a size such as 64MiB or 10GB, not "lots"`}},
 		{"address", "", nil, map[string]string{"INDELIBLE_S3": "9000"}, []string{`INDELIBLE_S3: want host:port, or off (did you mean 127.0.0.1:9000?), not "9000"`}},
-		{"number", "pack: {max_records: 0}\n", nil, nil, []string{`F:1: pack.max_records: want a whole number, 1 or more, not "0"`}},
+		{"number", "destination: {max_concurrency: -1}\n", nil, nil, []string{`F:1: destination.max_concurrency: want a whole number, 0 or more, not "-1"`}},
 		{"bool", "doors: {s3: {trust: yes}}\n", nil, nil, []string{`F:1: doors.s3.trust: want true or false, not "yes"`}},
 		{"unset name", "data: ${NOPE}\n", nil, nil, []string{"F:1: data: the environment variable NOPE is not set"}},
 		{"broken name", "data: ${no-pe}\n", nil, nil, []string{"F:1: data: want ${NAME}"}},
@@ -216,7 +216,7 @@ func TestMistakes(t *testing.T) {
 		{"backoff", "upload: {backoff_min: 1m}\n", nil, nil, []string{"F:1: upload.backoff_min 1m is more than upload.backoff_max 30s"}},
 		{"same address", "", map[string]string{"s3": "127.0.0.1:9001"}, nil, []string{"doors.s3.listen and admin.listen are both 127.0.0.1:9001"}},
 		{"own door", "", map[string]string{"to": "s3://abc", "endpoint": "http://127.0.0.1:9000"}, nil, []string{"--endpoint: destination.endpoint http://127.0.0.1:9000 is this daemon's own S3 door"}},
-		{"open doors", "", map[string]string{"s3": ":9000", "http": "0.0.0.0:1", "proxy": "[::]:2", "admin": "example.com:3"}, nil, []string{"--s3: ", "--http: ", "--proxy: ", "--admin: "}},
+		{"open doors", "", map[string]string{"s3": ":9000", "http": "0.0.0.0:1", "admin": "example.com:3"}, nil, []string{"--s3: ", "--http: ", "--admin: "}},
 		{"log name", "proof: {name: 'a b'}\n", nil, nil, []string{"F:1: proof.name: want up to 200 letters"}},
 	}
 	for _, tt := range tests {
@@ -261,11 +261,11 @@ func TestMissingFile(t *testing.T) {
 	if _, err := Load(Input{File: "nope.yaml", Env: environment(nil)}); err == nil {
 		t.Error("a file that was asked for and is not there is no error")
 	}
-	if err := os.WriteFile("indelible.yaml", []byte("layout: pack\n"), 0o600); err != nil {
+	if err := os.WriteFile("indelible.yaml", []byte("log: {level: warn}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	l, err := Load(Input{Env: environment(nil)})
-	if err != nil || l.Config.Layout != "pack" {
+	if err != nil || l.Config.Log.Level != "warn" {
 		t.Errorf("indelible.yaml in the working directory was not read: %v", err)
 	}
 }

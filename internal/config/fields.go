@@ -1,4 +1,4 @@
-package daemon
+package config
 
 import (
 	"strings"
@@ -47,7 +47,7 @@ func (c *Config) fields() []Field {
 		{Path: "destination.object_lock.retain", remote: true, Usage: "how long every object is locked", value: durationValue{&d.ObjectLock.Retain, 1}},
 		{Path: "destination.assume_role", remote: true, Usage: "ARN of a role to assume", value: textValue{p: &d.AssumeRole, ok: wrongARN}},
 		{Path: "destination.max_concurrency", Usage: "uploads at a time at most; 0: the uploader's own bound", value: intValue{&d.MaxConcurrency, 0}},
-		{Path: "layout", Flag: "layout", Arg: "object|pack", Env: "INDELIBLE_LAYOUT", Usage: "one object per record, or packs", value: textValue{p: &c.Layout, pick: []string{"object", "pack"}}},
+		{Path: "layout", Flag: "layout", Arg: "object", Env: "INDELIBLE_LAYOUT", Usage: "how records are stored: object is one object per record", value: notBuiltValue{only: "object", what: "packs of records"}},
 
 		{Path: "doors.s3.listen", Flag: "s3", Arg: "ADDR|off", Env: "INDELIBLE_S3", Usage: "address of the S3 door", value: addrValue{&s3.Listen}},
 		{Path: "doors.s3.keys", Env: "INDELIBLE_S3_KEYS", Usage: "access keys of senders, id:secret", secret: true, value: keysValue{&s3.Keys}},
@@ -55,7 +55,7 @@ func (c *Config) fields() []Field {
 		{Path: "doors.s3.trust", Usage: "do not check signatures, also beyond loopback", value: boolValue{&s3.Trust}},
 		{Path: "doors.s3.bucket", Usage: "bucket of bucket-less requests", value: textValue{p: &s3.Bucket, ok: notEmpty}},
 		{Path: "doors.s3.domains", Usage: "domains of virtual-hosted requests", value: listValue{&s3.Domains}},
-		{Path: "doors.http.listen", Flag: "http", Arg: "ADDR|off", Env: "INDELIBLE_HTTP", Usage: "address of the JSON and OTLP door", value: addrValue{&c.Doors.HTTP.Listen}},
+		{Path: "doors.http.listen", Flag: "http", Arg: "ADDR|off", Env: "INDELIBLE_HTTP", Usage: "address of the JSON door", value: addrValue{&c.Doors.HTTP.Listen}},
 		{Path: "doors.http.tokens", Env: "INDELIBLE_HTTP_TOKENS", Usage: "bearer tokens of senders", secret: true, value: listValue{&c.Doors.HTTP.Tokens}},
 		{Path: "doors.http.max_request", Usage: "size of one request at most, decoded", value: sizeValue{&c.Doors.HTTP.MaxRequest, 1}},
 		{Path: "doors.http.max_hold", Usage: "how long a request waits for room before it is refused", value: durationValue{&c.Doors.HTTP.MaxHold, 1}},
@@ -64,10 +64,9 @@ func (c *Config) fields() []Field {
 		{Path: "doors.http.litellm.team_prefix", Usage: "s3_use_team_prefix of LiteLLM's s3_v2", value: boolValue{&c.Doors.HTTP.LiteLLM.TeamPrefix}},
 		{Path: "doors.http.litellm.key_prefix", Usage: "s3_use_key_prefix of LiteLLM's s3_v2", value: boolValue{&c.Doors.HTTP.LiteLLM.KeyPrefix}},
 		{Path: "doors.http.litellm.partition", Usage: "s3_partition_granularity of LiteLLM's s3_v2: day or hour", value: textValue{p: &c.Doors.HTTP.LiteLLM.Partition, pick: []string{"day", "hour"}}},
-		{Path: "doors.proxy.listen", Flag: "proxy", Arg: "ADDR|off", Env: "INDELIBLE_PROXY", Usage: "address of the recording proxy", value: addrValue{&c.Doors.Proxy.Listen}},
-		{Path: "doors.proxy.upstreams", Usage: "more providers, {name: {url: …}}", value: upstreamsValue{&c.Doors.Proxy.Upstreams}},
+		{Path: "doors.proxy.listen", Flag: "proxy", Arg: "off", Env: "INDELIBLE_PROXY", Usage: "the recording proxy, which is not built yet", value: notBuiltValue{only: Off, what: "the recording proxy"}},
 		{Path: "admin.listen", Flag: "admin", Arg: "ADDR|off", Env: "INDELIBLE_ADMIN", Usage: "address of health, metrics and the API", value: addrValue{&c.Admin.Listen}},
-		{Path: "admin.token", Env: "INDELIBLE_ADMIN_TOKEN", Usage: "bearer token of the admin listener", secret: true, value: textValue{p: &c.Admin.Token, ok: notEmpty}},
+		{Path: "admin.token", Env: "INDELIBLE_ADMIN_TOKEN", Usage: "bearer token of the admin Listener", secret: true, value: textValue{p: &c.Admin.Token, ok: notEmpty}},
 
 		{Path: "log.format", Flag: "log-format", Arg: "text|json", Usage: "form of log lines", value: textValue{p: &c.Log.Format, pick: []string{"text", "json"}}},
 		{Path: "log.level", Flag: "log-level", Arg: "LEVEL", Usage: "debug, info, warn or error", value: textValue{p: &c.Log.Level, pick: []string{"debug", "info", "warn", "error"}}},
@@ -77,9 +76,6 @@ func (c *Config) fields() []Field {
 		{Path: "upload.attempt_timeout", Usage: "bound of one attempt", value: durationValue{&c.Upload.AttemptTimeout, 1}},
 		{Path: "upload.backoff_min", Usage: "first wait after a failure", value: durationValue{&c.Upload.BackoffMin, 1}},
 		{Path: "upload.backoff_max", Usage: "longest wait after a failure", value: durationValue{&c.Upload.BackoffMax, 1}},
-		{Path: "pack.max_bytes", Usage: "a pack closes at this size", value: sizeValue{&c.Pack.MaxBytes, 1}},
-		{Path: "pack.max_records", Usage: "a pack closes at this many records", value: intValue{&c.Pack.MaxRecords, 1}},
-		{Path: "pack.max_age", Usage: "a pack closes at this age", value: durationValue{&c.Pack.MaxAge, 1}},
 		{Path: "proof.name", Usage: "the log's name; made at first start", value: textValue{p: &c.Proof.Name, ok: wrongLogName}},
 		{Path: "proof.key_file", Usage: "the signing key; default <data>/log.key", value: textValue{p: &c.Proof.KeyFile, ok: notEmpty}},
 		{Path: "proof.key", Env: "INDELIBLE_LOG_KEY", Usage: "the signing key itself, or its seed in hex or base64", secret: true, value: textValue{p: &c.Proof.Key, ok: notEmpty}},
@@ -88,7 +84,6 @@ func (c *Config) fields() []Field {
 	}
 	fs = append(fs, tlsFields("doors.s3", &s3.TLS)...)
 	fs = append(fs, tlsFields("doors.http", &c.Doors.HTTP.TLS)...)
-	fs = append(fs, tlsFields("doors.proxy", &c.Doors.Proxy.TLS)...)
 	return append(fs, tlsFields("admin", &c.Admin.TLS)...)
 }
 

@@ -1,4 +1,4 @@
-package daemon
+package config
 
 import (
 	"errors"
@@ -12,13 +12,13 @@ import (
 )
 
 // validate checks what no single setting can know. Its error joins a
-// *ConfigError for each mistake.
+// *Error for each mistake.
 func (l *Loaded) validate() error {
 	c := &l.Config
 	errs := []error{l.doors(), l.sameAddress(), l.destination(), l.upload()}
-	for _, d := range c.listeners() {
-		if (d.tls.Cert == "") != (d.tls.Key == "") {
-			errs = append(errs, l.wrong(d.path+".tls.cert", "%s.tls needs both cert and key", d.path))
+	for _, d := range c.Listeners() {
+		if (d.TLS.Cert == "") != (d.TLS.Key == "") {
+			errs = append(errs, l.wrong(d.Path+".tls.cert", "%s.tls needs both cert and key", d.Path))
 		}
 	}
 	return errors.Join(errs...)
@@ -26,13 +26,13 @@ func (l *Loaded) validate() error {
 
 // wrong is a mistake at the place where path was set.
 func (l *Loaded) wrong(path, format string, args ...any) error {
-	return &ConfigError{Where: l.Sources[path].Name, Problem: fmt.Sprintf(format, args...)}
+	return &Error{Where: l.Sources[path].Name, Problem: fmt.Sprintf(format, args...)}
 }
 
 // doors refuses what strangers could reach without credentials.
 func (l *Loaded) doors() error {
 	c := &l.Config
-	open := func(addr string) bool { return addr != off && !isLoopback(addr) }
+	open := func(addr string) bool { return addr != Off && !IsLoopback(addr) }
 	var errs []error
 	refuse := func(path, addr, cure string) {
 		errs = append(errs, l.wrong(path, "%s %s can be reached from beyond this machine, and anybody could use it: %s", path, addr, cure))
@@ -46,9 +46,6 @@ func (l *Loaded) doors() error {
 	if n := c.Doors.HTTP.MaxRequest; n > record.MaxBody {
 		errs = append(errs, l.wrong("doors.http.max_request", "doors.http.max_request %s is more than a record can hold: want at most %s", FormatSize(n), FormatSize(record.MaxBody)))
 	}
-	if p := c.Doors.Proxy; open(p.Listen) {
-		refuse("doors.proxy.listen", p.Listen, "the proxy has no credentials of its own: listen on 127.0.0.1, or say --proxy off")
-	}
 	if a := c.Admin; open(a.Listen) && a.Token == "" {
 		refuse("admin.listen", a.Listen, "set INDELIBLE_ADMIN_TOKEN (or admin.token), or listen on 127.0.0.1")
 	}
@@ -59,14 +56,14 @@ func (l *Loaded) doors() error {
 func (l *Loaded) sameAddress() error {
 	c := &l.Config
 	taken := map[string]string{}
-	for _, d := range c.listeners() {
-		if _, port, err := net.SplitHostPort(d.addr); err != nil || port == "0" {
+	for _, d := range c.Listeners() {
+		if _, port, err := net.SplitHostPort(d.Addr); err != nil || port == "0" {
 			continue
 		}
-		if other, ok := taken[d.addr]; ok {
-			return l.wrong(d.path+".listen", "%s.listen and %s.listen are both %s: give one of them another port", other, d.path, d.addr)
+		if other, ok := taken[d.Addr]; ok {
+			return l.wrong(d.Path+".listen", "%s.listen and %s.listen are both %s: give one of them another port", other, d.Path, d.Addr)
 		}
-		taken[d.addr] = d.path
+		taken[d.Addr] = d.Path
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package daemon
+package config
 
 import (
 	"errors"
@@ -44,7 +44,7 @@ func (v textValue) String() string { return *v.p }
 func (v textValue) set(s string) error {
 	if v.pick != nil && !slices.Contains(v.pick, s) {
 		hint := ""
-		if near := Nearest(s, v.pick); near != "" {
+		if near := Suggest(s, v.pick); near != "" {
 			hint = fmt.Sprintf(" (did you mean %s?)", near)
 		}
 		return errors.New("want " + strings.Join(v.pick, ", ") + hint)
@@ -216,12 +216,28 @@ func FormatSize(n int64) string {
 	return strconv.FormatInt(n, 10) + "B"
 }
 
+// notBuiltValue is a setting of a part that does not exist yet: it takes the
+// one value that asks for nothing, and refuses the rest.
+type notBuiltValue struct {
+	only string // what may be said
+	what string // the part
+}
+
+func (v notBuiltValue) String() string { return v.only }
+
+func (v notBuiltValue) set(s string) error {
+	if s != v.only {
+		return fmt.Errorf("%s cannot be had yet: want %s", v.what, v.only)
+	}
+	return nil
+}
+
 type addrValue struct{ p *string }
 
 func (v addrValue) String() string { return *v.p }
 
 func (v addrValue) set(s string) error {
-	if s == off {
+	if s == Off {
 		*v.p = s
 		return nil
 	}
@@ -236,12 +252,12 @@ func (v addrValue) set(s string) error {
 	return nil
 }
 
-// off is the address of a door that is not to be opened.
-const off = "off"
+// Off is the address of a listener that is not to be opened.
+const Off = "off"
 
-// isLoopback says whether only this machine can reach an address. A name other
+// IsLoopback says whether only this machine can reach an address. A name other
 // than localhost may point anywhere.
-func isLoopback(addr string) bool {
+func IsLoopback(addr string) bool {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		return false

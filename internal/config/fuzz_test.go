@@ -1,4 +1,4 @@
-package daemon
+package config
 
 import (
 	"errors"
@@ -19,7 +19,7 @@ func FuzzYAML(f *testing.F) {
 		y := &yamlFile{name: "F", lookup: environment(nil), fields: l.Config.fields(), set: func(f Field, s Source) { l.Sources[f.Path] = s }}
 		y.read([]byte(text))
 		for _, err := range y.errs {
-			if _, ok := errors.AsType[*ConfigError](err); !ok {
+			if _, ok := errors.AsType[*Error](err); !ok {
 				t.Errorf("%T: %v", err, err)
 			}
 		}

@@ -1,4 +1,4 @@
-package daemon
+package config
 
 import (
 	"errors"
@@ -8,14 +8,14 @@ import (
 	"path/filepath"
 )
 
-// ConfigError is a mistake in a flag, a variable or the file: the call was
+// Error is a mistake in a flag, a variable or the file: the call was
 // wrong, and the text says where and what is allowed.
-type ConfigError struct {
+type Error struct {
 	Where   string // "--to", "INDELIBLE_TO" or "indelible.yaml:12"; "" speaks of several
 	Problem string
 }
 
-func (e *ConfigError) Error() string {
+func (e *Error) Error() string {
 	if e.Where == "" {
 		return e.Problem
 	}
@@ -57,7 +57,7 @@ type Loaded struct {
 const defaultFile = "indelible.yaml"
 
 // Load reads the effective configuration: flags over environment over file
-// over defaults. Its error joins a *ConfigError for each mistake.
+// over defaults. Its error joins a *Error for each mistake.
 func Load(in Input) (*Loaded, error) {
 	l := &Loaded{Config: Default(), Sources: map[string]Source{}}
 	env := in.Env
@@ -95,7 +95,7 @@ func (l *Loaded) readFile(in Input, env func(string) (string, bool), fields []Fi
 		return nil
 	}
 	if err != nil {
-		return []error{&ConfigError{Where: "--config", Problem: err.Error()}}
+		return []error{&Error{Where: "--config", Problem: err.Error()}}
 	}
 	l.File = name
 	y := &yamlFile{name: name, lookup: env, fields: fields, set: func(f Field, s Source) { l.Sources[f.Path] = s }}
@@ -105,7 +105,7 @@ func (l *Loaded) readFile(in Input, env func(string) (string, bool), fields []Fi
 
 func (l *Loaded) setText(f Field, text string, s Source) error {
 	if err := f.value.set(text); err != nil {
-		return &ConfigError{Where: s.Name, Problem: err.Error() + got(f, text)}
+		return &Error{Where: s.Name, Problem: err.Error() + got(f, text)}
 	}
 	l.Sources[f.Path] = s
 	return nil

@@ -1,4 +1,4 @@
-package daemon
+package config
 
 import (
 	"net/url"
@@ -16,7 +16,7 @@ type Location struct {
 // ParseLocation reads s3://bucket[/prefix], file:///dir or a plain path.
 func ParseLocation(s string) (Location, error) {
 	if wrong := wrongLocation(s); wrong != "" {
-		return Location{}, &ConfigError{Problem: wrong}
+		return Location{}, &Error{Problem: wrong}
 	}
 	if rest, ok := strings.CutPrefix(s, "s3://"); ok {
 		bucket, prefix, _ := strings.Cut(rest, "/")
@@ -46,7 +46,7 @@ func wrongLocation(s string) string {
 	case s == "":
 		return want
 	case !isURL:
-		if near := Nearest(strings.SplitN(s, ":", 2)[0], []string{"s3", "file"}); near != "" && strings.Contains(s, ":/") {
+		if near := Suggest(strings.SplitN(s, ":", 2)[0], []string{"s3", "file"}); near != "" && strings.Contains(s, ":/") {
 			return want + " (did you mean " + near + "://?)"
 		}
 		return ""
@@ -62,7 +62,7 @@ func wrongLocation(s string) string {
 		}
 		return ""
 	}
-	if near := Nearest(scheme, []string{"s3", "file"}); near != "" {
+	if near := Suggest(scheme, []string{"s3", "file"}); near != "" {
 		return want + " (did you mean " + near + "://?)"
 	}
 	return want

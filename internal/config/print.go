@@ -1,4 +1,4 @@
-package daemon
+package config
 
 import (
 	"fmt"
@@ -57,7 +57,7 @@ func (l *Loaded) Print(w io.Writer) error {
 		if s.Value == "" {
 			line += "# " + parts[last] + ":"
 		} else {
-			line += parts[last] + ": " + yamlText(s.Value)
+			line += parts[last] + ": " + YAMLText(s.Value)
 		}
 		fmt.Fprintf(&b, "%-48s # %s\n", line, s.Source)
 	}
@@ -89,8 +89,8 @@ func grouped(settings []Setting) []Setting {
 	return out
 }
 
-// yamlText is a text as a YAML scalar, quoted where it has to be.
-func yamlText(s string) string {
+// YAMLText is a text as a YAML scalar, quoted where it has to be.
+func YAMLText(s string) string {
 	plain := strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-") == ""
 	if plain && !strings.HasPrefix(s, "-") {
 		return s
