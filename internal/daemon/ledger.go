@@ -109,6 +109,11 @@ func (l *ledger) with(ctx context.Context, do func(*proof.Log) error) error {
 	return err
 }
 
+// Ready is upload.Ledger's: the log is open, and thus the one that the destination holds.
+func (l *ledger) Ready(ctx context.Context) error {
+	return l.with(ctx, func(*proof.Log) error { return nil })
+}
+
 // Add is upload.Ledger's.
 func (l *ledger) Add(ctx context.Context, outcomes ...record.Outcome) error {
 	return l.with(ctx, func(log *proof.Log) error { return log.Add(ctx, outcomes...) })
@@ -133,7 +138,7 @@ func (l *ledger) run(ctx context.Context, every time.Duration) error {
 			break
 		}
 		if !said {
-			l.slog.Warn("the log cannot be opened yet; records are acknowledged and delivered all the same", "error", err)
+			l.slog.Warn("the log cannot be opened yet; records are acknowledged, and delivered once it is", "error", err)
 			said = true
 		}
 		select {

@@ -16,13 +16,14 @@ import (
 // delivery is one Run: the window of records under way. Its run goroutine owns
 // everything but the channels and asideMoved.
 type delivery struct {
-	u          *Uploader
-	commit     *committer
-	feeds      chan fed          // from feed: the source in order
-	asides     chan record.Entry // from sweepAside: what was set aside
-	verdicts   chan verdict      // from attempts; never full
-	asideMoved atomic.Uint64     // counts changes to what is set aside
-	newAside   chan struct{}     // something was set aside
+	u           *Uploader
+	commit      *committer
+	feeds       chan fed          // from feed: the source in order
+	asides      chan record.Entry // from sweepAside: what was set aside
+	verdicts    chan verdict      // from attempts; never full
+	asideMoved  atomic.Uint64     // counts changes to what is set aside
+	newAside    chan struct{}     // something was set aside
+	ledgerReady chan error        // from awaitLedger: its answers, of which nil is the last
 
 	slots  slots
 	aside  map[record.Seq]*slot // those of the slots that were set aside before
@@ -30,6 +31,7 @@ type delivery struct {
 	health health
 	log    *retryLog
 
+	ready    bool       // the ledger said that the destination holds its log
 	read     record.Seq // the last one fed
 	upto     record.Seq // the committer has everything up to here
 	failures int        // since a record was stored
@@ -41,10 +43,10 @@ func newDelivery(u *Uploader) *delivery {
 	at := u.opts.Source.Released()
 	return &delivery{
 		u: u, commit: newCommitter(u),
-		feeds: make(chan fed, 64), asides: make(chan record.Entry), newAside: make(chan struct{}, 1), verdicts: make(chan verdict, u.opts.MaxConcurrency+maxProbes),
+		feeds: make(chan fed, 64), asides: make(chan record.Entry), newAside: make(chan struct{}, 1), ledgerReady: make(chan error), verdicts: make(chan verdict, u.opts.MaxConcurrency+maxProbes),
 		slots: slots{tails: map[string]*slot{}}, aside: map[record.Seq]*slot{},
 		pace: newPacer(u.opts.MaxConcurrency), health: newHealth(u.opts.BackoffMin, u.opts.BackoffMax, time.Now()),
-		log: newRetryLog(u.opts.Logger), read: at, upto: at,
+		log: newRetryLog(u.opts.Logger), ready: u.opts.Ledger == nil, read: at, upto: at,
 	}
 }
 
@@ -68,6 +70,8 @@ func (d *delivery) run(ctx context.Context) {
 			d.takeAside(e)
 		case v := <-d.verdicts:
 			d.judge(v, time.Now())
+		case err := <-d.ledgerReady:
+			d.onLedger(err, time.Now())
 		case <-d.commit.told:
 			for _, r := range d.commit.takeReports() {
 				d.heed(r, time.Now())
@@ -84,9 +88,9 @@ func (d *delivery) run(ctx context.Context) {
 	close(d.commit.closed)
 }
 
-// openFeeds is nil while the window is full.
+// openFeeds is nil while the window is full, and before the ledger knows its destination.
 func (d *delivery) openFeeds() <-chan fed {
-	if d.full() && !d.stalled() {
+	if !d.ready || d.full() && !d.stalled() {
 		return nil
 	}
 	return d.feeds
@@ -106,10 +110,10 @@ func (d *delivery) stalled() bool {
 
 func (d *delivery) full() bool { return int(d.read-d.upto) >= d.u.opts.MaxRecords }
 
-// openAsides is nil while enough of what was set aside is under way, and while
+// openAsides is nil before the ledger knows its destination, while enough of what was set aside is under way, and while
 // the destination is down and others can probe it.
 func (d *delivery) openAsides() <-chan record.Entry {
-	if len(d.aside) >= max(1, d.pace.allowed()/4) || d.health.down && d.slots.count > 0 {
+	if !d.ready || len(d.aside) >= max(1, d.pace.allowed()/4) || d.health.down && d.slots.count > 0 {
 		return nil
 	}
 	return d.asides
@@ -238,10 +242,15 @@ func (d *delivery) failed(v verdict, now time.Time) {
 	if e, ok := asStoreError(v.err); ok {
 		asked = e.RetryAfter
 	}
-	if d.health.failed(v.class, asked, others, now, d.u.opts.Jitter()) {
-		d.u.opts.Logger.Error("destination "+string(d.health.state)+": records are kept and delivered once it is back", "error", v.err.Error())
-	}
+	d.alarm(d.health.failed(v.class, asked, others, now, d.u.opts.Jitter()), v.err)
 	d.retry(v, now)
+}
+
+// alarm logs that an outage began or changed its kind.
+func (d *delivery) alarm(began bool, err error) {
+	if began {
+		d.u.opts.Logger.Error("destination "+string(d.health.state)+": records are kept and delivered once it is back", "error", err.Error())
+	}
 }
 
 // retry puts a record back, or sets it aside when it fails while others do not.

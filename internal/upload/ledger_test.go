@@ -28,6 +28,15 @@ func newLedger() *ledger {
 	return &ledger{next: 1, added: map[record.Seq]record.State{}, proven: map[record.Seq]record.State{}}
 }
 
+func (l *ledger) Ready(context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.fault != nil {
+		return l.fault("ready")
+	}
+	return nil
+}
+
 func (l *ledger) Add(_ context.Context, outcomes ...record.Outcome) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

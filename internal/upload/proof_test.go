@@ -19,7 +19,12 @@ import (
 	"indelible/internal/upload"
 )
 
-var _ upload.Ledger = (*proof.Log)(nil)
+var _ upload.Ledger = openLog{}
+
+// openLog is the log as a ledger. It was opened from the destination, and so is matched with it.
+type openLog struct{ *proof.Log }
+
+func (openLog) Ready(context.Context) error { return nil }
 
 // flaky is a store whose puts fail by a script, before or after their effect.
 type flaky struct {
@@ -83,7 +88,7 @@ func provenDelivery(t *testing.T, seed uint64) {
 		if err := log.Start("test", "", ""); err != nil {
 			t.Fatal(err)
 		}
-		w.opts.Source, w.opts.Ledger = s, log
+		w.opts.Source, w.opts.Ledger = s, openLog{log}
 		w.start()
 	}
 	open()
@@ -110,7 +115,7 @@ func provenDelivery(t *testing.T, seed uint64) {
 	calm.Store(true)
 	time.Sleep(15 * time.Minute)
 	w.drain(time.Hour)
-	if err := w.opts.Ledger.(*proof.Log).Stop(t.Context()); err != nil {
+	if err := w.opts.Ledger.(openLog).Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	w.stop()

@@ -451,7 +451,13 @@ func TestLocalFaults(t *testing.T) {
 			}
 			return nil
 		}
-		l.fault, w.src.fault = failing, failing
+		l.fault = func(op string) error {
+			if op == "ready" {
+				return nil
+			}
+			return failing(op)
+		}
+		w.src.fault = failing
 		w.opts.MaxRecords = 10
 		for i := range 50 {
 			w.src.add("b", fmt.Sprint("k", i), fmt.Sprint(i))

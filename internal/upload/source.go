@@ -47,6 +47,11 @@ type Source interface {
 // everything unproven is delivered, and thus added, again: what a ledger finds
 // in its own last checkpoint already, it passes over.
 type Ledger interface {
+	// Ready returns nil once the destination is known to hold this log, or to
+	// hold none yet: before that no record is delivered. While it fails it is
+	// asked again, for ever; an error that no retry helps is the business of
+	// whoever owns the ledger.
+	Ready(ctx context.Context) error
 	// Add takes outcomes in seq order, each seq once in a run, gaps included:
 	// State Stored, Deferred or Quarantined. What was set aside comes again, out of order, when
 	// its state changes. Attrs are not part of these outcomes.

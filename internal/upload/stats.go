@@ -38,7 +38,7 @@ type Stats struct {
 	InFlight  int       // attempts under way
 	Limit     int       // how many may be under way
 	Window    int       // records read from the spool and not through
-	Stuck     string    // why settling, proving or releasing does not get on; "" if it does
+	Stuck     string    // why matching the log, settling, proving or releasing does not get on; "" if it does
 
 	Stored, Collisions, Deferred, Quarantined, Gaps uint64
 	// Unproven is how many confirmed records wait for the ledger's checkpoint; the source does not count them as stored yet.
@@ -72,6 +72,15 @@ func (u *Uploader) stuck(err error) {
 		if err != nil {
 			s.Stuck = err.Error()
 		}
+	})
+}
+
+// unready notes that the ledger does not know its destination yet.
+func (u *Uploader) unready(err error, now time.Time) {
+	u.note(func(s *Stats) {
+		s.Stuck = "no delivery before the log is matched with the destination: " + err.Error()
+		s.Retries++
+		s.LastError, s.LastTime = err.Error(), now
 	})
 }
 

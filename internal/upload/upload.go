@@ -128,6 +128,9 @@ func (u *Uploader) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	commitCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	if u.opts.Ledger != nil {
+		wg.Go(func() { d.awaitLedger(ctx) })
+	}
 	wg.Go(func() { d.feed(ctx) })
 	wg.Go(func() { d.sweepAside(ctx) })
 	wg.Go(func() { d.commit.run(ctx, commitCtx) })

@@ -436,6 +436,10 @@ func (l *ledger) with(ctx context.Context, do func(*proof.Log) error) error {
 	return do(log)
 }
 
+func (l *ledger) Ready(ctx context.Context) error {
+	return l.with(ctx, func(*proof.Log) error { return nil })
+}
+
 func (l *ledger) Add(ctx context.Context, outcomes ...record.Outcome) error {
 	return l.with(ctx, func(log *proof.Log) error { return log.Add(ctx, outcomes...) })
 }
