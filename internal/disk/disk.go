@@ -25,6 +25,9 @@ type FS interface {
 	Create(name string) (File, error)
 	// Open opens an existing file for reading.
 	Open(name string) (File, error)
+	// OpenWrite opens an existing file for reading and writing: to write it again
+	// in place, or to make durable what another process wrote to it.
+	OpenWrite(name string) (File, error)
 	// Rename moves a file over whatever had the new name, atomically.
 	Rename(oldname, newname string) error
 	// Link gives a file a second name; fs.ErrExist if that is taken.
@@ -73,4 +76,7 @@ type File interface {
 	Allocate(size int64) error
 	// Size is the file's length in bytes.
 	Size() (int64, error)
+	// Linked reports whether the file still has a name in some directory. What is
+	// written to a file without one is gone when the last process closes it. Systems that do not tell say true.
+	Linked() (bool, error)
 }

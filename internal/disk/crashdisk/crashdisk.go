@@ -96,6 +96,24 @@ func (d *Disk) Open(name string) (disk.File, error) {
 	return file{f}, nil
 }
 
+// OpenWrite is disk.FS's.
+func (d *Disk) OpenWrite(name string) (disk.File, error) {
+	name, err := full(name)
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock() // the MemFS makes what is missing
+	defer d.mu.Unlock()
+	if _, err := d.mem.Stat(name); err != nil {
+		return nil, notDirectory(err)
+	}
+	f, err := d.mem.OpenReadWrite(name, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return nil, notDirectory(err)
+	}
+	return file{f}, nil
+}
+
 // notDirectory gives a path through a file the error that systems give it.
 func notDirectory(err error) error {
 	if err != nil && strings.HasSuffix(err.Error(), "not a directory") {
@@ -224,6 +242,9 @@ type file struct{ vfs.File }
 
 // Allocate does nothing: the model knows no space.
 func (file) Allocate(int64) error { return nil }
+
+// Linked says true: the model does not count names.
+func (file) Linked() (bool, error) { return true, nil }
 
 func (f file) Size() (int64, error) {
 	info, err := f.Stat()

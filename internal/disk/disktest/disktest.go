@@ -21,6 +21,7 @@ func Run(t *testing.T, open func(t *testing.T) disk.FS) {
 	}{
 		{"Create", testCreate},
 		{"ReadWrite", testReadWrite},
+		{"OpenWrite", testOpenWrite},
 		{"Names", testNames},
 		{"Directories", testDirectories},
 		{"StaysInside", testStaysInside},
@@ -219,4 +220,29 @@ func testLock(t *testing.T, f disk.FS) {
 		t.Fatal(err)
 	}
 	_ = l.Close()
+}
+
+func testOpenWrite(t *testing.T, f disk.FS) {
+	if file, err := f.OpenWrite("missing"); !errors.Is(err, fs.ErrNotExist) {
+		if err == nil {
+			_ = file.Close()
+		}
+		t.Fatalf("OpenWrite of a missing file: %v, want fs.ErrNotExist", err)
+	}
+	Write(t, f, "file", "one two")
+	file, err := f.OpenWrite("file")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = file.WriteAt([]byte("TWO"), 4)
+	if err = errors.Join(err, file.Sync()); err != nil {
+		t.Fatal(err)
+	}
+	linked, err := file.Linked()
+	if err = errors.Join(err, file.Close()); err != nil || !linked {
+		t.Fatalf("Linked: %v, %v", linked, err)
+	}
+	if got := Read(t, f, "file"); got != "one TWO" {
+		t.Errorf("after writing in place: %q", got)
+	}
 }

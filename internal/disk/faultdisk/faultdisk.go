@@ -166,6 +166,12 @@ func (d *Disk) Open(name string) (f disk.File, err error) {
 	return d.wrap(name, f, err)
 }
 
+// OpenWrite is disk.FS's.
+func (d *Disk) OpenWrite(name string) (f disk.File, err error) {
+	err = d.do(Call{Op: Open, Name: name}, func() error { f, err = d.under.OpenWrite(name); return err })
+	return d.wrap(name, f, err)
+}
+
 func (d *Disk) wrap(name string, f disk.File, err error) (disk.File, error) {
 	if err != nil {
 		if f != nil {

@@ -64,6 +64,15 @@ func (f *FS) Open(name string) (disk.File, error) {
 	return osFile{file}, nil
 }
 
+// OpenWrite is disk.FS's.
+func (f *FS) OpenWrite(name string) (disk.File, error) {
+	file, err := f.root.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	return osFile{file}, nil
+}
+
 // Rename is disk.FS's.
 func (f *FS) Rename(oldname, newname string) error { return f.root.Rename(oldname, newname) }
 
@@ -136,12 +145,10 @@ func (f *FS) Lock(name string) (io.Closer, error) {
 		pid, _ := strconv.Atoi(strings.TrimSpace(string(holder[:n])))
 		return nil, &disk.LockedError{PID: pid}
 	}
-	err = file.Truncate(0)
-	if err == nil {
-		_, err = file.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("lock %s: %w", name, errors.Join(err, file.Close()))
+	// The lock is held whether or not its file can say by whom: on a full disk it cannot.
+	pid := []byte(strconv.Itoa(os.Getpid()) + "\n")
+	if _, err := file.WriteAt(pid, 0); err == nil {
+		_ = file.Truncate(int64(len(pid)))
 	}
 	return file, nil
 }
@@ -161,4 +168,12 @@ func (f osFile) Size() (int64, error) {
 		return 0, err
 	}
 	return info.Size(), nil
+}
+
+func (f osFile) Linked() (bool, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	return linked(info), nil
 }

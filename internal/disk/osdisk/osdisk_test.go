@@ -105,3 +105,21 @@ func TestErrorsAreTheContracts(t *testing.T) {
 func TestDisk(t *testing.T) {
 	disktest.Run(t, func(t *testing.T) disk.FS { return open(t, t.TempDir()) })
 }
+
+func TestLinked(t *testing.T) {
+	f := open(t, t.TempDir())
+	file, err := f.Create("seg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	if linked, err := file.Linked(); err != nil || !linked {
+		t.Fatalf("a new file: %v, %v", linked, err)
+	}
+	if err := f.Remove("seg"); err != nil {
+		t.Skip("an open file cannot be removed here:", err)
+	}
+	if linked, err := file.Linked(); err != nil || linked {
+		t.Errorf("after its name was removed: %v, %v", linked, err)
+	}
+}

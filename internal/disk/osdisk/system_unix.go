@@ -23,3 +23,9 @@ func lock(f *os.File) error {
 	}
 	return err
 }
+
+// linked reads the number of names from the result of fstat(2).
+func linked(info os.FileInfo) bool {
+	s, ok := info.Sys().(*syscall.Stat_t)
+	return !ok || s.Nlink > 0
+}
