@@ -13,14 +13,15 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 ORDER = {  # members behind "v" and "kind"; ? may be left out
-    "record": "seq time door source bucket key sent_key? sent_key_sha256? size sha256 version_id?",
+    "record": "seq time door source bucket key sent_key? sent_key_sha256? size sha256 attrs_sha256 version_id?",
     "deferred": "seq time door source bucket sent_key? sent_key_sha256? size sha256 reason",
-    "removed": "seq time key reason",
+    "removed": "first last time reason",
     "gap": "first last time cause",
     "pack": "first last time key size sha256 version_id? count root",
     "start": "seq time program config prefix",
     "config": "seq time config prefix",
-    "recovered": "seq time cause", "key": "seq time old new old_sig new_sig",
+    "recovered": "seq time cause", "key": "seq time size root old new old_sig new_sig",
+    "continues": "seq time from_log from_seq size root cause", "repair": "seq time key? cause",
     "stop": "seq time", "tick": "seq time",
 }
 faults = []
@@ -56,7 +57,8 @@ def escape(s):
 def canonical(leaf):
     """The one way to write a leaf."""
     out = '{"v":1,"kind":"%s"' % leaf["kind"]
-    for member in ORDER[leaf["kind"]].split():
+    unread = leaf["kind"] == "deferred" and "sha256" not in leaf
+    for member in ("seq time reason" if unread else ORDER[leaf["kind"]]).split():
         name = member.rstrip("?")
         name = name + "_base64" if name + "_base64" in leaf else name
         if name not in leaf and member.endswith("?"):
@@ -91,7 +93,7 @@ class Verifier:
     def __init__(self, top, vkey):
         self.top, self.vkey, self.log = top, vkey.strip(), parse_vkey(vkey)[0]
         self.dir = os.path.join(top, "_indelible", self.log)
-        self.changes, self.prefix, self.next, self.open, self.removed = [], "", None, {}, set()
+        self.changes, self.prefix, self.next, self.open, self.removed = [], "", None, {}, []
 
     def load(self, name):
         with open(os.path.join(self.dir, name), "rb") as f:
@@ -135,18 +137,18 @@ class Verifier:
             fault("records %d to %d are lost: %s" % (leaf["first"], leaf["last"], leaf["cause"]))
         if kind in ("deferred", "quarantined"):
             self.open[leaf["seq"]] = leaf
-        if kind == "stored" and self.open.pop(leaf["seq"], leaf)["sha256"] != leaf["sha256"]:
+        if kind == "stored" and self.open.pop(leaf["seq"], leaf).get("sha256", leaf["sha256"]) != leaf["sha256"]:
             fault("record %d was stored with other bytes" % leaf["seq"])
         if kind == "removed":
-            self.removed.add(leaf["seq"])
+            self.removed.append((leaf["first"], leaf["last"]))
         if kind in ("start", "config"):
             self.prefix = leaf["prefix"]
         if kind == "key":
-            text = "indelible key rotation v1\n%s\n%s\n%s\n" % (self.log, leaf["old"], leaf["new"])
+            text = "indelible key rotation v2\n%s\n%s\n%s\n%d\n%s\n" % (self.log, leaf["old"], leaf["new"], leaf["size"], leaf["root"])
             for which in ("old", "new"):
                 if not signed(parse_vkey(leaf[which])[2], base64.b64decode(leaf[which + "_sig"]), text):
                     fault("leaf %d: the %s key has not signed its change" % (index, which))
-            self.changes.append((leaf["old"], leaf["new"], index + 1))
+            self.changes.append((leaf["old"], leaf["new"], index, leaf["size"], leaf["root"]))
         return (leaf, self.prefix) if kind in ("record", "stored", "pack") else None
 
     def objects(self, found):
@@ -159,20 +161,20 @@ class Verifier:
                     if hashlib.file_digest(f, "sha256").hexdigest() != leaf["sha256"] or f.tell() != leaf["size"]:
                         fault(who + "changed")
             except FileNotFoundError:
-                if leaf.get("seq") not in self.removed:
+                if not any(low <= leaf.get("seq", 0) <= high for low, high in self.removed):
                     fault(who + "missing")
 
     def keys(self):
         """Each key with the sizes that it may sign, from the one trusted forward and backward."""
         chain = [[self.vkey, 0, 1 << 63]]
-        for old, new, size in self.changes:
+        for old, new, index, _, _ in self.changes:
             if old == chain[-1][0]:
-                chain[-1][2] = size
-                chain.append([new, size, 1 << 63])
-        for old, new, size in reversed(self.changes):
+                chain[-1][2] = index
+                chain.append([new, index + 1, 1 << 63])
+        for old, new, index, _, _ in reversed(self.changes):
             if new == chain[0][0]:
-                chain[0][1] = size
-                chain.insert(0, [old, 0, size])
+                chain[0][1] = index + 1
+                chain.insert(0, [old, 0, index])
         return [(parse_vkey(k), low, high) for k, low, high in chain]
 
     def run(self):
@@ -182,6 +184,9 @@ class Verifier:
             hashes.append(sha(b"\x00" + raw))
             found.append(self.leaf(index, raw))
         self.tiles(hashes)
+        for _, _, index, before, digest in self.changes:
+            if before != index or root(hashes[:index]).hex() != digest:
+                fault("leaf %d: the change of key was signed for another tree" % index)
         history = os.path.join(self.dir, "history")
         names = [os.path.join(history, n) for n in sorted(os.listdir(history))] if os.path.isdir(history) else []
         for name in names + [os.path.join(self.dir, "checkpoint")]:

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"indelible/internal/record"
+	"indelible/internal/store"
 )
 
 // Add takes outcomes in the order of their seq, as upload's ledger has it:
@@ -71,7 +72,8 @@ func (l *Log) again(leaf *Leaf, o *record.Outcome, k known) error {
 	if l.failed != nil {
 		return l.failed
 	}
-	if k.kind != Gap && k.kind != Pack && k.digest != o.Digest {
+	unread := k.kind == Deferred && k.digest == record.Digest{} // its bytes could not be read when the leaf was made
+	if k.kind != Gap && k.kind != Pack && !unread && k.digest != o.Digest {
 		return l.fail(fmt.Errorf("record %d has SHA-256 %s, but in the tree it has %s: the data directory is an old copy, or another process writes this log: %w", o.Seq, o.Digest, k.digest, ErrForked))
 	}
 	if o.State != record.Stored || k.kind == Record || k.kind == Pack {
@@ -93,12 +95,22 @@ func leafOf(o *record.Outcome) (Leaf, error) {
 	}
 	switch o.State {
 	case record.Stored:
-		leaf.Kind, leaf.Key, leaf.VersionID = Record, o.Stored, o.Version
+		leaf.Kind, leaf.Key, leaf.VersionID, leaf.Attrs = Record, o.Stored, o.Version, o.AttrsDigest
 		if o.Stored == "" {
 			return Leaf{}, fmt.Errorf("record %d is stored, but nothing says where", o.Seq)
 		}
+		if leaf.Attrs == (record.Digest{}) {
+			leaf.Attrs = store.NoAttrs()
+		}
 	case record.Deferred:
 		leaf.Kind, leaf.Reason = Deferred, cut(o.Reason, maxReason)
+		if o.Digest == (record.Digest{}) { // nobody can read it now
+			at := o.Time
+			if at.IsZero() {
+				at = time.Now()
+			}
+			return Leaf{Kind: Deferred, Seq: o.Seq, Time: at, Reason: leaf.Reason, Unread: true}, nil
+		}
 	case record.Quarantined:
 		leaf.Kind, leaf.Reason = Quarantined, cut(o.Reason, maxReason)
 	default:
@@ -229,25 +241,39 @@ func (l *Log) Rotate(ctx context.Context, next Key) error {
 		return fmt.Errorf("rotate key of log %s: the new one is of log %q", l.name, next.Name())
 	}
 	l.publishing.Lock() // no head in between
-	l.mu.Lock()
-	current, pending := l.key, l.next
-	begun := l.rotating()
-	if !begun {
-		l.next = next
-	}
-	l.mu.Unlock()
-	if begun && pending.Public() != next.Public() || current.Public() == next.Public() {
-		l.publishing.Unlock()
-		return fmt.Errorf("rotate key of log %s: another change of key is under way, or the key is the same", l.name)
-	}
-	var err error
-	if !begun {
-		text := rotation(l.name, current.Public(), next.Public())
-		err = l.life(Leaf{Kind: NewKey, Old: current.Public(), New: next.Public(), OldSig: current.sign(text), NewSig: next.sign(text)})
-	}
+	err := l.beginRotation(next)
 	l.publishing.Unlock()
 	if err != nil {
 		return err
 	}
 	return l.checkpoint(ctx, true)
+}
+
+// beginRotation adds the leaf that says so, unless it is there. It binds the tree before it.
+func (l *Log) beginRotation(next Key) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	begun := l.rotating()
+	if begun && l.next.Public() != next.Public() || l.key.Public() == next.Public() {
+		return fmt.Errorf("rotate key of log %s: another change of key is under way, or the key is the same", l.name)
+	}
+	if begun {
+		return nil
+	}
+	if l.failed != nil {
+		return l.failed
+	}
+	before := l.state.grow(len(l.state.pending), nil).head
+	root := hex.EncodeToString(before.Root[:])
+	text := rotation(l.name, l.key.Public(), next.Public(), before.Size, root)
+	leaf := Leaf{
+		Kind: NewKey, Time: time.Now(), Size: int64(before.Size), Root: root,
+		Old: l.key.Public(), New: next.Public(), OldSig: l.key.sign(text), NewSig: next.sign(text),
+	}
+	if l.from > 0 {
+		leaf.Seq = l.from - 1
+	}
+	l.next = next
+	l.append(&leaf)
+	return nil
 }

@@ -154,16 +154,16 @@ func (v *verifier) keys() []trusted {
 	vkey := v.vkey
 	for _, c := range v.sense.changes { // forward
 		if next, err := note.NewVerifier(c.new); err == nil && c.old == vkey {
-			chain[len(chain)-1].to = c.size
-			chain = append(chain, trusted{next, c.size, math.MaxInt64})
+			chain[len(chain)-1].to = c.index
+			chain = append(chain, trusted{next, c.index + 1, math.MaxInt64})
 			vkey = c.new
 		}
 	}
 	vkey = v.vkey
 	for _, c := range slices.Backward(v.sense.changes) {
 		if old, err := note.NewVerifier(c.old); err == nil && c.new == vkey {
-			chain[0].from = c.size
-			chain = append([]trusted{{old, 0, c.size}}, chain...)
+			chain[0].from = c.index + 1
+			chain = append([]trusted{{old, 0, c.index}}, chain...)
 			vkey = c.old
 		}
 	}

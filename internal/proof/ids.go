@@ -127,12 +127,12 @@ func readNDJSON(r io.Reader, f IDFormat, yield func(KnownID, error) bool) error 
 		} else if err != nil {
 			return fmt.Errorf("read ids: value %d: %w", n, err)
 		}
-		id, ok := member(row, f.Column, idColumns[:])
+		id, ok := memberText(row, f.Column, idColumns[:])
 		if !ok {
 			return fmt.Errorf("read ids: value %d has no member %s that is a text: name it with --column", n, wanted(f.Column, idColumns[:]))
 		}
 		k := KnownID{ID: id}
-		if at, ok := member(row, f.TimeColumn, timeColumns[:]); ok {
+		if at, ok := memberText(row, f.TimeColumn, timeColumns[:]); ok {
 			k.Time = parseTime(at)
 		}
 		if k.ID != "" && !yield(k, nil) {
@@ -141,7 +141,7 @@ func readNDJSON(r io.Reader, f IDFormat, yield func(KnownID, error) bool) error 
 	}
 }
 
-func member(row map[string]json.RawMessage, want string, usual []string) (string, bool) {
+func memberText(row map[string]json.RawMessage, want string, usual []string) (string, bool) {
 	if want != "" {
 		usual = []string{want}
 	}

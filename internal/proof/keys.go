@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strconv"
 	"strings"
 
 	"golang.org/x/mod/sumdb/note"
@@ -150,15 +151,16 @@ func NewName() string {
 	return clean + "-" + hex.EncodeToString(random[:])
 }
 
-// rotation is the statement that both keys sign when one follows the other. Its
-// first line holds spaces, so it can never be taken for a checkpoint.
-func rotation(log, oldKey, newKey string) string {
-	return "indelible key rotation v1\n" + log + "\n" + oldKey + "\n" + newKey + "\n"
+// rotation is the statement that both keys sign when one follows the other in a
+// log whose tree has this size and root before the leaf that says so. Its first
+// line holds spaces, so it can never be taken for a checkpoint.
+func rotation(log, oldKey, newKey string, size uint64, root string) string {
+	return "indelible key rotation v2\n" + log + "\n" + oldKey + "\n" + newKey + "\n" + strconv.FormatUint(size, 10) + "\n" + root + "\n"
 }
 
 // checkRotation says whether both keys of a NewKey leaf have signed it.
 func checkRotation(log string, l *Leaf) error {
-	text := []byte(rotation(log, l.Old, l.New))
+	text := []byte(rotation(log, l.Old, l.New, uint64(l.Size), l.Root))
 	for _, side := range []struct{ which, vkey, sig string }{{"old", l.Old, l.OldSig}, {"new", l.New, l.NewSig}} {
 		v, err := note.NewVerifier(side.vkey)
 		if err != nil {

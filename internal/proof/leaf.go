@@ -2,33 +2,12 @@ package proof
 
 import (
 	"encoding/base64"
+	"encoding/hex"
 	"strconv"
 	"time"
 	"unicode/utf8"
 
 	"indelible/internal/record"
-)
-
-// Kind says what a leaf states.
-type Kind string
-
-// The kinds of leaves. Record, Deferred, Quarantined, Gap and Pack continue
-// the seq of the log; Stored and Removed speak of an earlier record; the
-// others tell the log's own life.
-const (
-	Record      Kind = "record"      // a record is stored under Key
-	Deferred    Kind = "deferred"    // a record could not be stored yet
-	Quarantined Kind = "quarantined" // the store refuses a record for its own content
-	Stored      Kind = "stored"      // a record that was set aside is stored now
-	Removed     Kind = "removed"     // a stored record was removed by policy
-	Gap         Kind = "gap"         // records First to Last are lost
-	Pack        Kind = "pack"        // records First to Last are rows of the object Key
-	Start       Kind = "start"       // a process began to write the log
-	Stop        Kind = "stop"        // it ended in good order
-	Recovered   Kind = "recovered"   // the one before did not
-	Config      Kind = "config"      // the configuration changed
-	NewKey      Kind = "key"         // the signing key changed
-	Tick        Kind = "tick"        // nothing happened, and the log is alive
 )
 
 // MaxLeaf is how many bytes a leaf may have: the entry bundles' length prefix
@@ -48,35 +27,30 @@ const (
 type Leaf struct {
 	Kind        Kind
 	Seq         record.Seq // the record's number; in lifecycle leaves the last number before them
-	First, Last record.Seq // Gap, Pack
+	First, Last record.Seq // Gap, Pack, Removed
 	Time        time.Time  // arrival of the record; for other leaves when they were written
 	Door        string
 	Source      string
 	Bucket      string // as the sender named it
-	Key         string // as stored, from the store's root
+	Key         string // as stored, from the store's root; Repair: the object concerned, from the log's directory
 	SentKey     string // as sent, where it differs from Key and is not too long
 	SentKeySum  string // lower-case hex SHA-256 of a sent key that is too long to quote
-	Size        int64
+	Size        int64  // of the object; NewKey, Continues: of the tree that Root is the root of
 	Digest      record.Digest
-	VersionID   string // the object's version where the bucket has versions
-	Reason      string // why: Deferred, Quarantined, Removed, Gap, Recovered
-	Count       int64  // rows of a pack
-	Root        string // hex RFC 6962 root over a pack's record leaves
-	Program     string // Start: name and version
-	Config      string // Start, Config: digest of the configuration
-	Prefix      string // Start, Config: what stands before every key of this log
-	Old, New    string // NewKey: verifier keys
-	OldSig      string // NewKey: base64 signature of the statement by the old key
-	NewSig      string // NewKey: and by the new one
-}
-
-// counts says that the leaf takes its place in the order of seq.
-func (k Kind) counts() bool {
-	switch k {
-	case Record, Deferred, Quarantined, Gap, Pack:
-		return true
-	}
-	return false
+	Attrs       record.Digest // of the attributes: store.AttrsDigest
+	VersionID   string        // the object's version where the bucket has versions
+	Reason      string        // why: Deferred, Quarantined, Removed, Gap, Recovered, Continues, Repair
+	Unread      bool          // Deferred: the disk does not give the record back now; only Seq, Time and Reason are known
+	Count       int64         // rows of a pack
+	Root        string        // lower-case hex RFC 6962 root: Pack over its Row leaves; NewKey of the tree before this leaf; Continues
+	Program     string        // Start: name and version
+	Config      string        // Start, Config: digest of the configuration
+	Prefix      string        // Start, Config: what stands before every key of this log
+	FromLog     string        // Continues: the log whose records go on here
+	FromSeq     record.Seq    // Continues: the first record that this log has and that one may lack
+	Old, New    string        // NewKey: verifier keys
+	OldSig      string        // NewKey: base64 signature of the statement by the old key
+	NewSig      string        // NewKey: and by the new one
 }
 
 // last is the greatest seq the log has when it ends with this leaf, and false
@@ -85,7 +59,7 @@ func (l *Leaf) last() (record.Seq, bool) {
 	switch l.Kind {
 	case Gap, Pack:
 		return l.Last, true
-	case Stored, Removed:
+	case Stored, Removed, Row:
 		return 0, false
 	}
 	return l.Seq, true
@@ -99,80 +73,51 @@ func (l *Leaf) first() record.Seq {
 	return l.Seq
 }
 
-// names of the members of each kind behind "v" and "kind", in their order. A
-// trailing ? marks those that are left out when empty.
-func members(k Kind) []string {
-	switch k {
-	case Record, Stored:
-		return []string{"seq", "time", "door", "source", "bucket", "key", "sent_key?", "sent_key_sha256?", "size", "sha256", "version_id?"}
-	case Deferred, Quarantined:
-		return []string{"seq", "time", "door", "source", "bucket", "sent_key?", "sent_key_sha256?", "size", "sha256", "reason"}
-	case Removed:
-		return []string{"seq", "time", "key", "reason"}
-	case Gap:
-		return []string{"first", "last", "time", "cause"}
-	case Pack:
-		return []string{"first", "last", "time", "key", "size", "sha256", "version_id?", "count", "root"}
-	case Start:
-		return []string{"seq", "time", "program", "config", "prefix"}
-	case Config:
-		return []string{"seq", "time", "config", "prefix"}
-	case Recovered:
-		return []string{"seq", "time", "cause"}
-	case NewKey:
-		return []string{"seq", "time", "old", "new", "old_sig", "new_sig"}
-	case Stop, Tick:
-		return []string{"seq", "time"}
-	}
-	return nil
-}
-
 // Encode is the leaf in its one canonical form: a JSON object on one line, with
 // the members of its kind in their order and no space. In strings only the
 // quotation mark, the backslash and U+0000 to U+001F are escaped, the latter always as
 // \u00xx in lower case. A string that is no UTF-8 is given in base64 under the
 // member's name with "_base64" appended.
-func (l *Leaf) Encode() []byte {
-	b := make([]byte, 0, 320)
+func (l *Leaf) Encode() []byte { return l.append(make([]byte, 0, 512)) }
+
+func (l *Leaf) append(b []byte) []byte {
 	b = append(b, `{"v":1,"kind":"`...)
 	b = append(b, l.Kind...)
 	b = append(b, '"')
-	for _, m := range members(l.Kind) {
-		name, optional := trimOptional(m)
-		switch name {
-		case "seq":
-			b = appendNumber(b, name, uint64(l.Seq))
-		case "first":
-			b = appendNumber(b, name, uint64(l.First))
-		case "last":
-			b = appendNumber(b, name, uint64(l.Last))
-		case "size":
-			b = appendNumber(b, name, uint64(l.Size))
-		case "count":
-			b = appendNumber(b, name, uint64(l.Count))
-		case "time":
-			b = append(b, `,"time":"`...)
-			b = l.Time.UTC().AppendFormat(b, timeLayout)
-			b = append(b, '"')
-		case "sha256":
-			b = append(b, `,"sha256":"`...)
-			b = appendHex(b, l.Digest[:])
-			b = append(b, '"')
-		default:
-			s := *l.text(name)
-			if s != "" || !optional {
-				b = appendText(b, name, s)
-			}
-		}
+	for i, m := 0, members(l.Kind, l.Unread); i < len(m); i++ {
+		b = l.appendMember(b, &m[i])
 	}
 	return append(b, '}')
 }
 
-func trimOptional(m string) (string, bool) {
-	if n := len(m) - 1; m[n] == '?' {
-		return m[:n], true
+func (l *Leaf) appendMember(b []byte, m *member) []byte {
+	switch m.name {
+	case "seq":
+		return appendNumber(b, m, uint64(l.Seq))
+	case "first":
+		return appendNumber(b, m, uint64(l.First))
+	case "last":
+		return appendNumber(b, m, uint64(l.Last))
+	case "from_seq":
+		return appendNumber(b, m, uint64(l.FromSeq))
+	case "size":
+		return appendNumber(b, m, uint64(l.Size))
+	case "count":
+		return appendNumber(b, m, uint64(l.Count))
+	case "time":
+		b = append(b, m.plain...)
+		b = append(b, '"')
+		b = appendTime(b, l.Time)
+		return append(b, '"')
+	case "sha256":
+		return appendDigest(b, m, &l.Digest)
+	case "attrs_sha256":
+		return appendDigest(b, m, &l.Attrs)
 	}
-	return m, false
+	if s := *l.text(m.name); s != "" || !m.optional {
+		b = appendText(b, m, s)
+	}
+	return b
 }
 
 // text is the field behind a member that is a string.
@@ -202,6 +147,8 @@ func (l *Leaf) text(name string) *string {
 		return &l.Config
 	case "prefix":
 		return &l.Prefix
+	case "from_log":
+		return &l.FromLog
 	case "old":
 		return &l.Old
 	case "new":
@@ -211,25 +158,32 @@ func (l *Leaf) text(name string) *string {
 	case "new_sig":
 		return &l.NewSig
 	}
-	return nil
+	panic("proof: no member " + name)
 }
 
-func appendNumber(b []byte, name string, n uint64) []byte {
-	b = append(b, ',', '"')
-	b = append(b, name...)
-	b = append(b, '"', ':')
+func appendNumber(b []byte, m *member, n uint64) []byte {
+	b = append(b, m.plain...)
 	return strconv.AppendUint(b, n, 10)
 }
 
-func appendText(b []byte, name, s string) []byte {
-	b = append(b, ',', '"')
-	b = append(b, name...)
+func appendDigest(b []byte, m *member, d *record.Digest) []byte {
+	b = append(b, m.plain...)
+	b = append(b, '"')
+	b = hex.AppendEncode(b, d[:])
+	return append(b, '"')
+}
+
+func appendTime(b []byte, t time.Time) []byte { return t.UTC().AppendFormat(b, timeLayout) }
+
+func appendText(b []byte, m *member, s string) []byte {
 	if !utf8.ValidString(s) {
-		b = append(b, `_base64":"`...)
+		b = append(b, m.base64...)
+		b = append(b, '"')
 		b = base64.StdEncoding.AppendEncode(b, []byte(s))
 		return append(b, '"')
 	}
-	b = append(b, '"', ':', '"')
+	b = append(b, m.plain...)
+	b = append(b, '"')
 	b = appendEscaped(b, s)
 	return append(b, '"')
 }
@@ -252,13 +206,6 @@ func appendEscaped(b []byte, s string) []byte {
 		from = i + 1
 	}
 	return append(b, s[from:]...)
-}
-
-func appendHex(b, data []byte) []byte {
-	for _, c := range data {
-		b = append(b, hexDigits[c>>4], hexDigits[c&15])
-	}
-	return b
 }
 
 // cut bounds a quoted string to n bytes, at the boundary of a character.

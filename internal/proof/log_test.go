@@ -514,3 +514,21 @@ func TestErrorsKeepTheirClass(t *testing.T) {
 	b.do(l.Checkpoint(t.Context()))
 	b.leaves()
 }
+
+// A record that the disk does not give back is deferred with nothing but its
+// number; whatever bytes come later are no fork.
+func TestDeferredUnread(t *testing.T) {
+	b := newBench(t)
+	l := b.open()
+	b.do(l.Start("p", "c", ""))
+	b.do(l.Add(t.Context(), record.Outcome{State: record.Deferred, Info: record.Info{Seq: 1}, Reason: "input/output error"}))
+	b.do(l.Checkpoint(t.Context()))
+	b.add(l, 2, 2)
+	b.do(l.Add(t.Context(), b.outcome(1, record.Stored)))
+	b.do(l.Stop(t.Context()))
+	leaves := b.leaves()
+	if got, want := kinds(leaves), "start, deferred 1, record 2, stored 1, stop"; got != want || !leaves[1].Unread {
+		t.Errorf("got %s, want %s; %+v", got, want, leaves[1])
+	}
+	b.clean()
+}

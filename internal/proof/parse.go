@@ -17,43 +17,168 @@ import (
 // ParseLeaf reads a leaf. It accepts the canonical form and nothing else:
 // Encode of the result is b again, byte for byte.
 func ParseLeaf(b []byte) (Leaf, error) {
-	l, err := parseLeaf(b)
+	var p leafParser
+	var l Leaf
+	err := p.parse(b, &l)
 	if err != nil {
-		return Leaf{}, fmt.Errorf("parse leaf: %w", err)
-	}
-	if !bytes.Equal(l.Encode(), b) {
-		return Leaf{}, errors.New("parse leaf: not in canonical form")
+		return Leaf{}, err
 	}
 	return l, nil
 }
 
-func parseLeaf(b []byte) (Leaf, error) {
+// leafParser parses many leaves with one buffer. Door, source and bucket, which
+// change little from leaf to leaf, are kept and not allocated anew.
+type leafParser struct {
+	buf                  []byte
+	door, source, bucket string
+}
+
+func (p *leafParser) parse(b []byte, l *Leaf) error {
+	*l = Leaf{}
+	if err := p.read(b, l); err != nil {
+		return fmt.Errorf("parse leaf: %w", err)
+	}
+	if p.buf = l.append(p.buf[:0]); !bytes.Equal(p.buf, b) {
+		return errors.New("parse leaf: not in canonical form")
+	}
+	if err := l.check(); err != nil {
+		return fmt.Errorf("parse leaf: %w", err)
+	}
+	return nil
+}
+
+func (p *leafParser) read(b []byte, l *Leaf) error {
 	if len(b) > MaxLeaf {
-		return Leaf{}, fmt.Errorf("%d bytes are more than a leaf may have", len(b))
+		return fmt.Errorf("%d bytes are more than a leaf may have", len(b))
 	}
 	s := scanner{rest: b}
 	s.expect(`{"v":1,"kind":`)
-	l := Leaf{Kind: Kind(s.text())}
-	names := members(l.Kind)
-	if s.err == nil && names == nil {
-		return Leaf{}, fmt.Errorf("unknown kind %q", l.Kind)
+	l.Kind = Kind(s.text(""))
+	form := members(l.Kind, false)
+	if s.err == nil && form == nil {
+		return fmt.Errorf("unknown kind %q", l.Kind)
 	}
-	for _, m := range names {
-		name, optional := trimOptional(m)
-		base64ed := s.skip(`,"` + name + `_base64":`)
-		if !base64ed && !s.skip(`,"`+name+`":`) {
-			if optional {
+	for i := range form {
+		m := &form[i]
+		if l.Kind == Deferred && m.name == "door" && bytes.HasPrefix(s.rest, []byte(`,"reason`)) {
+			l.Unread = true
+			m = &unreadForm[len(unreadForm)-1]
+		}
+		base64ed := s.skip(m.base64)
+		if !base64ed && !s.skip(m.plain) {
+			if m.optional {
 				continue
 			}
-			return Leaf{}, fmt.Errorf("no %q in its place in a leaf of kind %q", name, l.Kind)
+			return fmt.Errorf("no %q in its place in a leaf of kind %q", m.name, l.Kind)
 		}
-		s.member(&l, name, base64ed)
+		p.member(&s, l, m.name, base64ed)
+		if l.Unread {
+			break
+		}
 	}
 	s.expect("}")
 	if s.err == nil && len(s.rest) > 0 {
 		s.err = errors.New("more after the end")
 	}
-	return l, s.err
+	return s.err
+}
+
+func (p *leafParser) member(s *scanner, l *Leaf, name string, base64ed bool) {
+	switch name {
+	case "seq":
+		l.Seq = record.Seq(s.number())
+	case "first":
+		l.First = record.Seq(s.number())
+	case "last":
+		l.Last = record.Seq(s.number())
+	case "from_seq":
+		l.FromSeq = record.Seq(s.number())
+	case "size":
+		l.Size = s.int63()
+	case "count":
+		l.Count = s.int63()
+	case "time":
+		l.Time = s.time()
+	case "sha256":
+		s.digest(&l.Digest)
+	case "attrs_sha256":
+		s.digest(&l.Attrs)
+	default:
+		v := s.text(p.last(name))
+		if base64ed {
+			raw, err := base64.StdEncoding.DecodeString(v)
+			if err != nil {
+				s.fail("%s: %w", name, err)
+			}
+			v = string(raw)
+		}
+		p.keep(name, v)
+		*l.text(name) = v
+	}
+}
+
+// last is the value that a member had in the leaf before, where it is likely to have it again.
+func (p *leafParser) last(name string) string {
+	switch name {
+	case "door":
+		return p.door
+	case "source":
+		return p.source
+	case "bucket":
+		return p.bucket
+	}
+	return ""
+}
+
+func (p *leafParser) keep(name, v string) {
+	switch name {
+	case "door":
+		p.door = v
+	case "source":
+		p.source = v
+	case "bucket":
+		p.bucket = v
+	}
+}
+
+// check says whether a leaf whose form is right can be true.
+func (l *Leaf) check() error {
+	switch l.Kind {
+	case Gap, Removed, Pack:
+		if l.First == 0 || l.Last < l.First {
+			return fmt.Errorf("%s of records %d to %d", l.Kind, l.First, l.Last)
+		}
+	case Record, Stored, Deferred, Quarantined, Row:
+		if l.Seq == 0 {
+			return fmt.Errorf("%s without a seq", l.Kind)
+		}
+	}
+	if l.Kind == Pack && uint64(l.Count) != uint64(l.Last-l.First)+1 {
+		return fmt.Errorf("pack of %d rows for records %d to %d", l.Count, l.First, l.Last)
+	}
+	if hasRoot := l.Kind == Pack || l.Kind == NewKey || l.Kind == Continues; hasRoot && !isHex256(l.Root) {
+		return errors.New("invalid root hash")
+	}
+	if l.SentKeySum != "" && (l.SentKey != "" || !isHex256(l.SentKeySum)) {
+		return errors.New("invalid sent_key_sha256")
+	}
+	if l.Kind == Row && l.SentKey == "" && l.SentKeySum == "" {
+		return errors.New("row without a key")
+	}
+	return nil
+}
+
+// isHex256 says whether s is 32 bytes in lower-case hex.
+func isHex256(s string) bool {
+	if len(s) != 64 {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
 }
 
 // scanner reads the canonical form from left to right; after the first error
@@ -83,42 +208,35 @@ func (s *scanner) expect(lit string) {
 	}
 }
 
-func (s *scanner) member(l *Leaf, name string, base64ed bool) {
-	switch name {
-	case "seq":
-		l.Seq = record.Seq(s.number())
-	case "first":
-		l.First = record.Seq(s.number())
-	case "last":
-		l.Last = record.Seq(s.number())
-	case "size":
-		l.Size = s.int63()
-	case "count":
-		l.Count = s.int63()
-	case "time":
-		t, err := time.Parse(timeLayout, s.text())
-		if err != nil {
-			s.fail("time: %w", err)
-		}
-		l.Time = t
-	case "sha256":
-		sum, err := hex.DecodeString(s.text())
-		if err != nil || len(sum) != len(l.Digest) {
-			s.fail("sha256 is no SHA-256 in hex")
-			return
-		}
-		copy(l.Digest[:], sum)
-	default:
-		v := s.text()
-		if base64ed {
-			raw, err := base64.StdEncoding.DecodeString(v)
-			if err != nil {
-				s.fail("%s: %w", name, err)
-			}
-			v = string(raw)
-		}
-		*l.text(name) = v
+func (s *scanner) digest(d *record.Digest) {
+	v := s.quoted()
+	if len(v) != 2*len(d) {
+		s.fail("want a SHA-256 in hex")
+		return
 	}
+	if _, err := hex.Decode(d[:], v); err != nil {
+		s.fail("want a SHA-256 in hex: %w", err)
+	}
+}
+
+// time reads a time in the layout of leaves. Whether it exists, the comparison with the canonical form tells.
+func (s *scanner) time() time.Time {
+	v := s.quoted()
+	if len(v) != len(timeLayout) {
+		s.fail("time: want %s", timeLayout)
+		return time.Time{}
+	}
+	digits := func(from, to int) int {
+		n := 0
+		for _, c := range v[from:to] {
+			if c < '0' || c > '9' {
+				s.fail("time: want %s", timeLayout)
+			}
+			n = 10*n + int(c-'0')
+		}
+		return n
+	}
+	return time.Date(digits(0, 4), time.Month(digits(5, 7)), digits(8, 10), digits(11, 13), digits(14, 16), digits(17, 19), digits(20, 29), time.UTC)
 }
 
 func (s *scanner) int63() int64 {
@@ -142,16 +260,36 @@ func (s *scanner) number() uint64 {
 	return v
 }
 
-// text reads a string with its quotation marks.
-func (s *scanner) text() string {
+// quoted reads a string that holds no escape, with its quotation marks. The result shares the leaf's memory.
+func (s *scanner) quoted() []byte {
+	s.expect(`"`)
+	if s.err != nil {
+		return nil
+	}
+	end := bytes.IndexByte(s.rest, '"')
+	if end < 0 {
+		s.fail("string without end")
+		return nil
+	}
+	v := s.rest[:end]
+	s.rest = s.rest[end+1:]
+	return v
+}
+
+// text reads a string with its quotation marks. Where it is the one that is
+// expected, that one is returned and nothing is allocated.
+func (s *scanner) text(expected string) string {
 	s.expect(`"`)
 	if s.err != nil {
 		return ""
 	}
-	end := bytes.IndexAny(s.rest, `"\`)
-	if end >= 0 && s.rest[end] == '"' { // nothing escaped: the usual case
+	end := bytes.IndexByte(s.rest, '"')
+	if end >= 0 && bytes.IndexByte(s.rest[:end], '\\') < 0 { // nothing escaped: the usual case
 		v := s.rest[:end]
 		s.rest = s.rest[end+1:]
+		if expected != "" && string(v) == expected {
+			return expected
+		}
 		return s.valid(v)
 	}
 	var v []byte
@@ -173,7 +311,7 @@ func (s *scanner) text() string {
 
 func (s *scanner) valid(v []byte) string {
 	if !utf8.Valid(v) {
-		s.fail("string is no UTF-8")
+		s.fail("string is not UTF-8")
 	}
 	return string(v)
 }

@@ -16,14 +16,14 @@ type sense struct {
 	bytes       int64
 	gaps        int64
 
-	asides  map[record.Seq]aside  // not stored so far
-	removed map[record.Seq]string // and why
-	changes []change              // of the key
-	prefix  string                // what the log's keys begin with
-	told    bool                  // prefix is known
-	count   uint64                // leaves seen
-	prev    Kind                  // of the leaf before
-	latest  time.Time             // of all leaves
+	asides  map[record.Seq]aside // not stored so far
+	removed []removal            // in the order of their leaves
+	changes []change             // of the key
+	prefix  string               // what the log's keys begin with
+	told    bool                 // prefix is known
+	count   uint64               // leaves seen
+	prev    Kind                 // of the leaf before
+	latest  time.Time            // of all leaves
 }
 
 type aside struct {
@@ -32,10 +32,26 @@ type aside struct {
 	reason string
 }
 
-// change is a change of key: heads greater than size are signed by the new one.
+// removal is a range of records that were removed, and why.
+type removal struct {
+	first, last record.Seq
+	reason      string
+}
+
+// wasRemoved says whether a leaf tells that a record was removed, and why.
+func (s *sense) wasRemoved(seq record.Seq) (reason string, ok bool) {
+	for _, r := range s.removed {
+		if r.first <= seq && seq <= r.last {
+			return r.reason, true
+		}
+	}
+	return "", false
+}
+
+// change is a change of key: heads greater than index are signed by the new one.
 type change struct {
 	old, new string
-	size     uint64 // that of the tree with the leaf in it
+	index    uint64 // of its leaf
 }
 
 // silence is how long a log that runs may say nothing: two ticks.
@@ -60,10 +76,7 @@ func (s *sense) leaf(index uint64, l *Leaf, log string) {
 	case l.Kind == Stored:
 		s.late(l)
 	case l.Kind == Removed:
-		if s.removed == nil {
-			s.removed = map[record.Seq]string{}
-		}
-		s.removed[l.Seq] = l.Reason
+		s.removed = append(s.removed, removal{l.First, l.Last, l.Reason})
 	default:
 		s.life(index, l, log)
 	}
@@ -112,7 +125,7 @@ func (s *sense) order(index uint64, l *Leaf) {
 // late is a record that was set aside and is stored now.
 func (s *sense) late(l *Leaf) {
 	a, ok := s.asides[l.Seq]
-	if ok && a.digest != l.Digest {
+	if unread := a.digest == (record.Digest{}); ok && !unread && a.digest != l.Digest {
 		s.fault(Fault{Seq: l.Seq, Key: l.Key, What: "stored with other bytes than it had when it was set aside"})
 	}
 	delete(s.asides, l.Seq)
@@ -145,7 +158,7 @@ func (s *sense) life(index uint64, l *Leaf, log string) {
 		if err := checkRotation(log, l); err != nil {
 			s.fault(Fault{What: fmt.Sprintf("leaf %d: %v", index, err)})
 		} else {
-			s.changes = append(s.changes, change{l.Old, l.New, index + 1})
+			s.changes = append(s.changes, change{l.Old, l.New, index})
 		}
 	}
 }

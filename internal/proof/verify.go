@@ -119,7 +119,7 @@ func (v *verifier) run(ctx context.Context) error {
 func (v *verifier) settle() {
 	r := &v.report
 	for _, f := range v.missing {
-		if reason, ok := v.sense.removed[f.Seq]; ok {
+		if reason, ok := v.sense.wasRemoved(f.Seq); ok {
 			f.What = "removed, as the log says: " + reason
 			v.notice(f)
 			continue

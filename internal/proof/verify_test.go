@@ -259,7 +259,7 @@ func TestVerifyReportsGapAndRemoved(t *testing.T) {
 	b.do(l.Gap(t.Context(), record.GapError{First: 4, Last: 6, Cause: "bad block"}))
 	b.do(l.life(Leaf{Kind: Tick}))
 	l.mu.Lock()
-	l.append(&Leaf{Kind: Removed, Seq: 2, Time: time.Now(), Key: b.outcomeKey(2), Reason: "retention"})
+	l.append(&Leaf{Kind: Removed, First: 2, Last: 2, Time: time.Now(), Reason: "retention"})
 	l.mu.Unlock()
 	b.do(l.Stop(t.Context()))
 	b.st.remove(b.outcomeKey(2))

@@ -3,6 +3,7 @@ package proof
 import (
 	"cmp"
 	"context"
+	"encoding/hex"
 	"fmt"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -264,6 +265,9 @@ func (v *verifier) leaf(ctx context.Context, index uint64, raw []byte, stands bo
 		return nil
 	}
 	v.sense.leaf(index, &leaf, v.key.Name())
+	if root := v.tree.root(); leaf.Kind == NewKey && !v.broken && (uint64(leaf.Size) != v.tree.size || leaf.Root != hex.EncodeToString(root[:])) {
+		v.faultf("", "leaf %d: the change of key was signed for another tree: one of size %d", index, leaf.Size)
+	}
 	if leaf.Kind != Record && leaf.Kind != Stored && leaf.Kind != Pack {
 		return nil
 	}

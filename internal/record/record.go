@@ -149,7 +149,9 @@ type Outcome struct {
 	State   State
 	Stored  string // the key as stored, below the destination's URL; "" unless State is Stored
 	Version string // the object's version id where the bucket is versioned
-	Reason  string // why, for Deferred and Quarantined
+	// AttrsDigest is store.AttrsDigest of the headers and metadata that the stored object shows.
+	AttrsDigest Digest
+	Reason      string // why, for Deferred and Quarantined
 }
 
 // State is how far a record has come.

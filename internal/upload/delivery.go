@@ -212,7 +212,8 @@ func (d *delivery) stored(s *slot, v verdict, now time.Time) {
 	d.failures = 0
 	d.pace.succeeded(s.full)
 	d.back(d.health.succeeded(now), now)
-	o := bare(record.Outcome{Info: s.entry.Info, State: record.Stored, Stored: s.target, Version: v.info.Version})
+	o := bare(record.Outcome{Info: s.entry.Info, State: record.Stored, Stored: s.target, Version: v.info.Version,
+		AttrsDigest: store.AttrsDigest(v.info.Header, v.info.Meta)})
 	d.u.wasStored(o, s.variant)
 	d.commit.add(settled{first: o.Seq, last: o.Seq, outcome: &o, again: s.aside})
 	d.slots.done(s)
