@@ -40,6 +40,8 @@ var floors = map[string]int{
 	"internal/query":  5,
 	"internal/config": 5,
 
+	"internal/engine": 6,
+
 	"internal/ingest":         6,
 	"internal/ingest/sigv4":   6,
 	"internal/ingest/s3api":   7,

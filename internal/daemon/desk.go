@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"indelible/internal/engine"
 	"indelible/internal/layout"
 	"indelible/internal/query"
 	"indelible/internal/record"
@@ -29,10 +30,10 @@ type desk struct {
 
 var _ Reader = (*desk)(nil)
 
-// newDesk answers from these rooms; the caller sets status, redrive and close.
-func newDesk(r *rooms) *desk {
+// newDesk answers from these components; the caller sets status, redrive and close.
+func newDesk(c *engine.Components) *desk {
 	return &desk{
-		query: r.query, objects: r.dest.objects, asides: r.asides,
+		query: c.Records(), objects: c.Layout(), asides: c.Quarantine,
 		proven: func() record.Seq { return 0 },
 		close:  func() error { return nil },
 	}

@@ -3,27 +3,18 @@ package daemon
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
-	"time"
 
 	"indelible/internal/config"
-	"indelible/internal/disk/osdisk"
+	"indelible/internal/engine"
 	"indelible/internal/layout"
-	"indelible/internal/store"
-	"indelible/internal/store/dir"
 	"indelible/internal/store/s3"
 )
 
-// destination is the store that a configuration names, and the names of its
-// objects.
+// destination is the store that a configuration names, and what the doctor asks it.
 type destination struct {
-	store   store.Store
-	objects layout.Objects
-	check   func(ctx context.Context, probe string, report func(s3.Finding)) // what the doctor asks a bucket; nil: a directory
-	sweep   func(time.Time) error                                            // what a writer does once before the first Put; nil: nothing
-	close   func() error
+	engine.Destination
+	check func(ctx context.Context, probe string, report func(s3.Finding)) // what the doctor asks a bucket; nil: a directory
 }
 
 // openDestination opens the store. It makes no connection: a store that is down is an
@@ -38,7 +29,11 @@ func openDestination(ctx context.Context, c *config.Config, readOnly bool) (*des
 		return nil, &config.Error{Where: "destination.url", Problem: err.Error()}
 	}
 	if loc.Bucket == "" {
-		return openDirectory(loc.Dir, objects, readOnly)
+		d, err := engine.Directory(loc.Dir, objects, readOnly)
+		if err != nil {
+			return nil, err
+		}
+		return &destination{Destination: *d}, nil
 	}
 	d := c.Destination
 	s, err := s3.Open(ctx, s3.Config{
@@ -51,41 +46,5 @@ func openDestination(ctx context.Context, c *config.Config, readOnly bool) (*des
 	if err != nil {
 		return nil, fmt.Errorf("open the destination %s: %w", d.URL, err)
 	}
-	return &destination{store: s, objects: objects, check: s.Check, close: func() error { return nil }}, nil
-}
-
-func openDirectory(root string, objects layout.Objects, readOnly bool) (*destination, error) {
-	if readOnly {
-		if _, err := os.Stat(root); err != nil {
-			return nil, fmt.Errorf("open the destination: %w", err)
-		}
-	} else if err := makeDir(root); err != nil {
-		return nil, fmt.Errorf("open the destination: %w", err)
-	}
-	fsys, err := osdisk.Open(root)
-	if err != nil {
-		return nil, fmt.Errorf("open the destination: %w", err)
-	}
-	s := dir.Open(fsys)
-	return &destination{store: s, objects: objects, sweep: s.Sweep, close: fsys.Close}, nil
-}
-
-// makeDir makes a directory, and makes its name durable and those of the parents
-// that it made: what is synced in a directory that a power loss takes away is
-// lost with it.
-func makeDir(path string) error {
-	above := existing(filepath.Dir(path))
-	fsys, err := osdisk.Open(above)
-	if err != nil {
-		if info, serr := os.Stat(path); serr == nil && info.IsDir() {
-			return nil // made by somebody else, in a parent that is none of ours
-		}
-		return err
-	}
-	defer func() { _ = fsys.Close() }()
-	rel, err := filepath.Rel(above, path)
-	if err != nil {
-		return err
-	}
-	return fsys.MkdirAll(filepath.ToSlash(rel))
+	return &destination{Destination: engine.Destination{Store: s, Layout: objects, Close: func() error { return nil }}, check: s.Check}, nil
 }

@@ -14,6 +14,7 @@ import (
 	"indelible/internal/config"
 	"indelible/internal/disk"
 	"indelible/internal/disk/osdisk"
+	"indelible/internal/engine"
 	"indelible/internal/term"
 )
 
@@ -215,7 +216,7 @@ func checkLock(dataDir string, running Running, alive bool) Check {
 		return failed(name, "choose another directory with --data", "%v", err)
 	}
 	defer func() { _ = data.Close() }()
-	lock, err := data.Lock(lockFile)
+	lock, err := data.Lock(engine.LockFile)
 	if held, ok := errors.AsType[*disk.LockedError](err); ok {
 		return failed(name, fmt.Sprintf("find out with \"ps %d\" what it does, and stop it", held.PID), "%s is %v, which does not answer on its socket", dataDir, held)
 	}

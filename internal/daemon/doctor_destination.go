@@ -40,10 +40,10 @@ func checkDestination(ctx context.Context, l *config.Loaded, report func(Check))
 		report(failed("destination", "mend the configuration", "%v", err))
 		return
 	}
-	defer func() { _ = d.close() }()
+	defer func() { _ = d.Close() }()
 	ctx, cancel := context.WithTimeout(ctx, 4*checkTimeout)
 	defer cancel()
-	d.check(ctx, d.objects.Base()+checkObject, func(f s3.Finding) {
+	d.check(ctx, d.Layout.Base()+checkObject, func(f s3.Finding) {
 		report(Check{Name: findingName(f.Name), State: string(f.Verdict), Found: f.Found, Remedy: f.Remedy})
 	})
 }

@@ -11,6 +11,7 @@ import (
 
 	"indelible/internal/config"
 	"indelible/internal/disk/osdisk"
+	"indelible/internal/engine"
 	"indelible/internal/proof"
 	"indelible/internal/store"
 )
@@ -55,7 +56,7 @@ func OpenEvidence(ctx context.Context, l *config.Loaded, location, vkeyFile stri
 	if err != nil {
 		return nil, err
 	}
-	e.Store, e.Base, e.Close = dest.store, dest.objects.Base(), dest.close
+	e.Store, e.Base, e.Close = dest.Store, dest.Layout.Base(), dest.Close
 	return e, nil
 }
 
@@ -127,7 +128,7 @@ func CreateKey(l *config.Loaded, name, file string) (vkey string, err error) {
 		}
 		return createKeyFile(name, file)
 	}
-	if err := makeDir(c.Data); err != nil {
+	if err := engine.MakeDir(c.Data); err != nil {
 		return "", fmt.Errorf("make the data directory: %w", err)
 	}
 	data, err := osdisk.Open(c.Data)
@@ -135,11 +136,11 @@ func CreateKey(l *config.Loaded, name, file string) (vkey string, err error) {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, data.Close()) }()
-	lock, err := data.Lock(lockFile)
+	release, err := engine.Lock(data, c.Data)
 	if err != nil {
-		return "", taken(c.Data, err)
+		return "", err
 	}
-	defer func() { err = errors.Join(err, lock.Close()) }()
+	defer func() { err = errors.Join(err, release()) }()
 	if name, err = logName(data, name); err != nil {
 		return "", err
 	}

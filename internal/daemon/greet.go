@@ -13,7 +13,7 @@ import (
 func (d *daemon) greet(w io.Writer) {
 	c := d.config
 	var b strings.Builder
-	fmt.Fprintf(&b, "indelible %s serves the log %s\n", Version().Version, d.rooms.log)
+	fmt.Fprintf(&b, "indelible %s serves the log %s\n", Version().Version, d.engine.Name())
 	s3 := ""
 	for _, s := range d.servers {
 		switch s.at.Name {

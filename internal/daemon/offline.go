@@ -6,9 +6,8 @@ import (
 	"time"
 
 	"indelible/internal/config"
-	"indelible/internal/proof"
+	"indelible/internal/engine"
 	"indelible/internal/record"
-	"indelible/internal/spool"
 	"indelible/internal/store"
 	"indelible/internal/upload"
 )
@@ -19,57 +18,46 @@ func Open(ctx context.Context, l *config.Loaded) (Reader, error) {
 	if c, ok := Dial(ctx, l.Config.Data); ok {
 		return c, nil
 	}
-	r, err := lookRooms(ctx, &l.Config)
+	c, err := lookEngine(ctx, &l.Config)
 	if err != nil {
 		return nil, err
 	}
-	d := newDesk(r)
+	d := newDesk(c)
 	d.status = func(ctx context.Context) (Status, error) {
-		s, err := r.status()
+		s, err := statusOf(c)
 		if err != nil {
 			return s, err
 		}
-		s.Destination = probe(ctx, r.dest.store)
+		s.Destination = probe(ctx, c.Store())
 		s.Destination.URL = l.Config.Destination.URL
 		return s, nil
 	}
 	d.redrive = func(context.Context) (int, error) {
 		return 0, errors.New("no daemon runs that could deliver them: start \"indelible serve\", then redrive")
 	}
-	d.rotate = func(ctx context.Context) (string, error) { return rotateAlone(ctx, &l.Config) }
+	d.rotate = func(ctx context.Context) (string, error) { return rotateAlone(ctx, l) }
 	d.proven = func() record.Seq {
-		if r.data == nil {
-			return 0
-		}
-		_, proven, err := r.published()
+		_, proven, err := c.Published()
 		if err != nil {
 			return 0
 		}
 		return proven
 	}
-	d.close = r.close
+	d.close = c.Close
 	return d, nil
 }
 
 // rotateAlone changes the log's key where no daemon runs.
-func rotateAlone(ctx context.Context, c *config.Config) (vkey string, err error) {
-	if c.Proof.Key != "" || c.Proof.KeyFile != "" {
-		return "", errOutsideKey
+func rotateAlone(ctx context.Context, l *config.Loaded) (vkey string, err error) {
+	if l.Config.Proof.Key != "" || l.Config.Proof.KeyFile != "" {
+		return "", engine.ErrOutsideKey
 	}
-	r, err := openRooms(ctx, c, spool.Options{})
+	e, err := openEngine(ctx, l, nil, nil)
 	if err != nil {
 		return "", err
 	}
-	defer func() { err = errors.Join(err, r.close()) }()
-	keys, err := openKeys(r, c)
-	if err != nil {
-		return "", err
-	}
-	log, err := openLog(ctx, r, r.dest.objects.Base(), &keys, proof.Events{})
-	if err != nil {
-		return "", err
-	}
-	return rotate(ctx, r, log, &keys)
+	defer func() { err = errors.Join(err, e.Close()) }()
+	return e.Rotate(ctx)
 }
 
 // probeTimeout bounds how long a status waits for the destination.

@@ -6,8 +6,7 @@ import (
 	"os"
 	"time"
 
-	"indelible/internal/proof"
-	"indelible/internal/record"
+	"indelible/internal/engine"
 	"indelible/internal/upload"
 )
 
@@ -70,27 +69,25 @@ type DoorStatus struct {
 	LastRecord *time.Time `json:"last_record"`
 }
 
-// status is what the disk tells: everything but the destination and the doors.
-func (r *rooms) status() (Status, error) {
-	s := Status{Version: Version().Version, Log: LogStatus{Name: r.log}, Doors: map[string]DoorStatus{}}
-	if r.data != nil {
-		free, err := r.data.Free()
+// statusOf is what the disk tells: everything but the destination and the doors.
+func statusOf(c *engine.Components) (Status, error) {
+	s := Status{Version: Version().Version, Log: LogStatus{Name: c.Name()}, Doors: map[string]DoorStatus{}}
+	if data := c.Data(); data != nil {
+		free, err := data.Free()
 		if err != nil {
 			return s, fmt.Errorf("ask for free space: %w", err)
 		}
 		s.Disk.FreeBytes = int64(min(free, math.MaxInt64))
 	}
-	if r.data != nil {
-		size, _, err := r.published()
-		if err != nil {
-			return s, err
-		}
-		s.Log.Size = size
+	size, _, err := c.Published()
+	if err != nil {
+		return s, err
 	}
-	if r.spool == nil {
+	s.Log.Size = size
+	if c.Spool() == nil {
 		return s, nil
 	}
-	st := r.spool.Stats()
+	st := c.Spool().Stats()
 	s.Acked, s.Stored, s.Resent = st.Acked, st.Stored, st.Resent
 	s.Proven = st.Stored // the spool is told of a record only when it is proven
 	s.Collisions, s.Gaps, s.Quarantined, s.Deferred = st.Collisions, st.Gaps, st.Quarantined, st.Deferred
@@ -113,27 +110,17 @@ func (s *Status) unproven(n uint64) {
 	}
 }
 
-// published is what the data directory remembers of the log: the size of the
-// last head, and the last seq that it proves.
-func (r *rooms) published() (size uint64, proven record.Seq, err error) {
-	checkpoint, proven, err := proof.LastPublished(r.data)
-	if err != nil || checkpoint == nil {
-		return 0, 0, err
-	}
-	head, err := proof.ParseHead(checkpoint)
-	return head.Size, proven, err
-}
-
 // status is the whole of it, in the daemon.
 func (d *daemon) status() (Status, error) {
-	s, err := d.rooms.status()
+	s, err := statusOf(&d.engine.Components)
 	if err != nil {
 		return s, err
 	}
 	s.Running, s.PID = true, os.Getpid()
-	u := d.uploader.Stats()
+	stats := d.engine.Stats()
+	u := stats.Upload
 	s.unproven(u.Unproven)
-	if st := d.ledger.stats(); st.Log != "" {
+	if st := stats.Log; st.Log != "" {
 		s.Log.Size = st.Size
 		if !st.Checkpoint.IsZero() {
 			s.Log.CheckpointAgeSeconds = new(int64(max(0, time.Since(st.Checkpoint)) / time.Second))

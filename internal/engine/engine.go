@@ -1,0 +1,173 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"indelible/internal/disk"
+	"indelible/internal/disk/osdisk"
+	"indelible/internal/proof"
+	"indelible/internal/query"
+	"indelible/internal/record"
+	"indelible/internal/spool"
+	"indelible/internal/upload"
+)
+
+// Options are how an Engine is opened. Dir and Destination are required.
+type Options struct {
+	Dir  string // the data directory, made where it is missing
+	Name string // the log's name; "" is the one kept in Dir, or a new one
+
+	// Destination opens the store. It is called once, while Dir is locked.
+	Destination func(context.Context) (*Destination, error)
+
+	Spool  spool.Options  // without Log and Logger
+	Upload upload.Options // without Source, Store, Layout, Ledger, Log, Logger and CheckpointEvery
+	Proof  Proof
+	Logger *slog.Logger // nil discards
+}
+
+// Proof says how the log is signed.
+type Proof struct {
+	Off     bool   // keep no transparency log: stored records are released at once
+	Secret  string // the signing key from outside the data directory; "" is the one kept there
+	Program string // name and version, for the leaf of this start
+	Config  string // digest of the configuration, for the same
+	// CheckpointEvery bounds how long a stored record stays unproven; 0 is a minute.
+	CheckpointEvery time.Duration
+}
+
+// Engine is one log of this process. Its methods are safe for concurrent use.
+type Engine struct {
+	Components
+	opts     Options
+	log      *slog.Logger
+	uploader *upload.Uploader
+	ledger   *ledger // nil: no transparency log
+
+	mu   sync.Mutex
+	stop context.CancelFunc // ends Run; nil: Run was not called; guarded by mu
+	done chan struct{}      // closed when Run has returned; guarded by mu
+}
+
+// Stats is a snapshot of all parts.
+type Stats struct {
+	Spool  spool.Stats
+	Upload upload.Stats
+	Log    proof.Stats // zero before Match has succeeded
+}
+
+// Open takes the data directory, recovers what a crash left of it and opens
+// the destination. It starts nothing. It fails with a *proof.NameError where
+// the directory holds a log of another name than Options.Name.
+func Open(ctx context.Context, o Options) (*Engine, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	e := &Engine{opts: o, log: o.Logger}
+	err := e.open(ctx)
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return nil, errors.Join(err, e.Components.Close())
+	}
+	return e, nil
+}
+
+func (e *Engine) open(ctx context.Context) (err error) {
+	o := e.opts
+	if err := MakeDir(o.Dir); err != nil {
+		return fmt.Errorf("make the data directory: %w", err)
+	}
+	if e.data, err = osdisk.Open(o.Dir); err != nil {
+		return err
+	}
+	e.later(e.data.Close)
+	release, err := Lock(e.data, o.Dir)
+	if err != nil {
+		return err
+	}
+	e.later(release)
+	if e.name, err = keepName(e.data, o.Name); err != nil {
+		return err
+	}
+	if err := MakeDir(filepath.Join(o.Dir, SpoolDir)); err != nil {
+		return fmt.Errorf("make the spool's directory: %w", err)
+	}
+	so := o.Spool
+	so.Log, so.Logger = e.name, e.component("spool")
+	if err := e.openSpool(o.Dir, so); err != nil {
+		return inUse(o.Dir, err)
+	}
+	if err := e.openDestination(ctx, o.Destination); err != nil {
+		return err
+	}
+	e.records = query.New(e.spool, e.dest.Store, e.dest.Layout)
+	return e.wire()
+}
+
+// wire makes the uploader and the ledger over the open parts.
+func (e *Engine) wire() error {
+	u := e.opts.Upload
+	u.Source, u.Store, u.Layout, u.Log = e.spool, e.dest.Store, e.dest.Layout, e.name
+	u.Logger, u.CheckpointEvery = e.component("upload"), e.opts.Proof.CheckpointEvery
+	collision := u.Events.Collision
+	u.Events.Collision = func(o record.Outcome) {
+		e.spool.Collided(1)
+		if collision != nil {
+			collision(o)
+		}
+	}
+	if !e.opts.Proof.Off {
+		ledger, err := e.newLedger()
+		if err != nil {
+			return err
+		}
+		e.ledger, u.Ledger = ledger, ledger
+	}
+	e.uploader = upload.New(u)
+	return nil
+}
+
+func (e *Engine) component(name string) *slog.Logger { return e.log.With("component", name) }
+
+// Stats is a snapshot.
+func (e *Engine) Stats() Stats {
+	s := Stats{Spool: e.spool.Stats(), Upload: e.uploader.Stats()}
+	if e.ledger != nil {
+		s.Log = e.ledger.stats()
+	}
+	return s
+}
+
+// Redrive brings everything that was set aside back into delivery: quarantined
+// records are deferred ones from now on, and those are tried at once.
+func (e *Engine) Redrive(ctx context.Context) (int, error) {
+	if _, err := e.spool.Redrive(ctx, 0); err != nil {
+		return 0, err
+	}
+	e.uploader.Redrive()
+	return int(e.spool.Stats().Deferred), nil
+}
+
+// keepName is proof.KeepName's, for a directory that may have lost the file
+// with the name: then the log's own files tell it.
+func keepName(data disk.FS, wanted string) (string, error) {
+	name, err := proof.RecoverName(data)
+	if err != nil {
+		return "", err
+	}
+	if name != "" && wanted != "" && name != wanted {
+		return "", &proof.NameError{Kept: name, Wanted: wanted}
+	}
+	if name == "" {
+		name = wanted
+	}
+	return proof.KeepName(data, name)
+}

@@ -1,0 +1,195 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"indelible/internal/proof"
+	"indelible/internal/record"
+	"indelible/internal/upload"
+)
+
+// ledger is the transparency log as the uploader uses it. The log is opened
+// when the destination first answers: one that is down at the start keeps
+// nobody from acknowledging. It is safe for concurrent use.
+type ledger struct {
+	parts *Components
+	proof Proof
+	slog  *slog.Logger
+
+	log atomic.Pointer[proof.Log] // nil until it is open
+
+	mu   sync.Mutex // held while the log is opened and while its key changes
+	keys proof.Keys // guarded by mu
+
+	fail sync.Once
+	dead chan struct{} // closed when the log can go no further
+	why  error         // set before dead is closed
+}
+
+var _ upload.Ledger = (*ledger)(nil)
+
+func (e *Engine) newLedger() (*ledger, error) {
+	keys, err := proof.OpenKeys(e.data, proof.KeySource{Name: e.name, Secret: e.opts.Proof.Secret})
+	if err != nil {
+		return nil, err
+	}
+	l := &ledger{parts: &e.Components, proof: e.opts.Proof, slog: e.component("proof"), keys: keys, dead: make(chan struct{})}
+	if keys.Made {
+		l.slog.Info("made the key that signs the log; keep a copy of it", "key", proof.KeyFile, "vkey", keys.Key.Public())
+	}
+	return l, nil
+}
+
+// open is the log, opened if it is not yet, with the leaf of this start in it.
+func (l *ledger) open(ctx context.Context) (*proof.Log, error) {
+	if log := l.log.Load(); log != nil {
+		return log, nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if log := l.log.Load(); log != nil {
+		return log, nil
+	}
+	log, err := openLog(ctx, l.parts, &l.keys, proof.Events{Failed: func(err error) { l.slog.Warn(err.Error()) }})
+	if err != nil {
+		return nil, err
+	}
+	if err := l.match(log); err != nil {
+		return nil, err
+	}
+	if err := log.Start(l.proof.Program, l.proof.Config, ""); err != nil {
+		return nil, err
+	}
+	l.log.Store(log)
+	return log, nil
+}
+
+// match compares the log in the destination with the spool.
+func (l *ledger) match(log *proof.Log) error {
+	if acked := l.parts.spool.Stats().Acked; uint64(log.Next()) > acked+1 {
+		return fmt.Errorf("open log %s: in the bucket it has come to record %d, but this data directory has acknowledged only %d: another process writes this log, or the data directory is new or an old copy; give this one a log of its own (proof.name and another key, in a fresh data directory): %w", log.Name(), log.Next()-1, acked, proof.ErrForked)
+	}
+	return nil
+}
+
+// openLog opens the log, and finishes a change of key that was cut short.
+func openLog(ctx context.Context, c *Components, keys *proof.Keys, events proof.Events) (*proof.Log, error) {
+	log, err := proof.Open(ctx, c.dest.Store, keys.Key, proof.Options{Disk: c.data, Base: c.dest.Layout.Base(), Next: keys.Next, Events: events})
+	if err != nil {
+		return nil, err
+	}
+	if log.Public() != keys.Key.Public() {
+		if err := proof.FinishRotation(c.data, keys); err != nil {
+			return nil, err
+		}
+	}
+	return log, nil
+}
+
+// with does something with the log, and notices when nothing will help it any more.
+func (l *ledger) with(ctx context.Context, do func(*proof.Log) error) error {
+	log, err := l.open(ctx)
+	if err == nil {
+		err = do(log)
+	}
+	if errors.Is(err, proof.ErrForked) || errors.Is(err, proof.ErrOrder) {
+		l.fail.Do(func() {
+			l.why = err
+			close(l.dead)
+		})
+	}
+	return err
+}
+
+// Ready returns nil once the log in the destination is open and matches this
+// data directory. Nothing is to be delivered before.
+func (l *ledger) Ready(ctx context.Context) error {
+	return l.with(ctx, func(*proof.Log) error { return nil })
+}
+
+// Add is upload.Ledger's.
+func (l *ledger) Add(ctx context.Context, outcomes ...record.Outcome) error {
+	return l.with(ctx, func(log *proof.Log) error { return log.Add(ctx, outcomes...) })
+}
+
+// Gap is upload.Ledger's.
+func (l *ledger) Gap(ctx context.Context, gap record.GapError) error {
+	return l.with(ctx, func(log *proof.Log) error { return log.Gap(ctx, gap) })
+}
+
+// Checkpoint is upload.Ledger's.
+func (l *ledger) Checkpoint(ctx context.Context) error {
+	return l.with(ctx, func(log *proof.Log) error { return log.Checkpoint(ctx) })
+}
+
+// run opens the log and keeps its heartbeat until ctx ends. Its error says that the log can go no further.
+func (l *ledger) run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		select {
+		case <-l.dead:
+			return l.why
+		case <-ctx.Done():
+			return nil
+		}
+	})
+	g.Go(func() error {
+		log := l.await(ctx)
+		if log == nil {
+			return nil
+		}
+		return log.Run(ctx, l.proof.CheckpointEvery)
+	})
+	return g.Wait()
+}
+
+// Pauses between two attempts to open the log.
+const (
+	openWait    = time.Second
+	maxOpenWait = 30 * time.Second
+)
+
+// await is the log once it is open; nil if ctx ends before.
+func (l *ledger) await(ctx context.Context) *proof.Log {
+	for wait := openWait; ; wait = min(2*wait, maxOpenWait) {
+		err := l.Ready(ctx)
+		if err == nil {
+			return l.log.Load()
+		}
+		if ctx.Err() == nil && wait == openWait {
+			l.slog.Warn("the log cannot be opened yet; records are acknowledged, and delivered once it is", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+	}
+}
+
+// stop writes the leaf of a clean stop and the last checkpoint.
+func (l *ledger) stop(ctx context.Context) {
+	log := l.log.Load()
+	if log == nil {
+		return
+	}
+	if err := log.Stop(ctx); err != nil {
+		l.slog.Warn("the last checkpoint could not be published; the next start does it", "error", err)
+	}
+}
+
+// stats is what the log says of itself; zero before it is open.
+func (l *ledger) stats() proof.Stats {
+	if log := l.log.Load(); log != nil {
+		return log.Stats()
+	}
+	return proof.Stats{}
+}

@@ -1,0 +1,38 @@
+package proof
+
+import (
+	"errors"
+	"io/fs"
+	"strings"
+
+	"indelible/internal/disk"
+)
+
+// RecoverName is the log's name as a data directory tells it: from the file
+// that keeps it, or, where that is gone, from the public key or the writer's
+// state. "" if nothing tells.
+func RecoverName(data disk.FS) (string, error) {
+	name, err := ReadName(data)
+	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return name, err
+	}
+	public, err := readLine(data, PublicFile)
+	if err != nil {
+		return "", err
+	}
+	if name, _, _ := strings.Cut(public, "+"); CheckName(name) == nil {
+		return name, nil
+	}
+	b, err := readFile(data, stateFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	s, err := decodeState(b)
+	if err != nil {
+		return "", nil // whoever opens the log is told of the damage
+	}
+	return s.head.Log, nil
+}
