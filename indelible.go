@@ -1,12 +1,14 @@
 // Package indelible keeps an audit log of LLM traffic that never loses a
 // record: Append returns after the fsync, and Run brings every record to the
-// store, exactly once, whatever the store does meanwhile.
+// store, exactly once, whatever the store does meanwhile, and proves it there in
+// a signed transparency log.
 //
 // What a crash loses depends on how far a record has come: one whose Append has not returned may be
 // lost, and its sender knows; after that nothing is, as long as the disk
-// survives; once stored, not even the disk is needed.
+// survives; once stored, not even the disk is needed; once proven, nobody can take it out unnoticed.
 //
-// The log is the same that the daemon (indelible serve) keeps behind its doors.
+// The log is the same that the daemon (indelible serve) keeps behind its doors,
+// and its commands read it: indelible verify --data DIR --to STORE.
 // This package carries no SDK: a directory is the built-in store, and package
 // indelible/s3store brings S3.
 package indelible
@@ -18,20 +20,15 @@ import (
 	"io"
 	"log/slog"
 	"maps"
-	"path"
+	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
-	"indelible/internal/disk/osdisk"
+	"indelible/internal/engine"
 	"indelible/internal/layout"
-	"indelible/internal/proof"
 	"indelible/internal/record"
-	"indelible/internal/spool"
 	"indelible/internal/store"
-	"indelible/internal/store/dir"
 	"indelible/internal/upload"
 )
 
@@ -42,22 +39,18 @@ type Store = store.Store
 // "<log>/<seq>/<sha256 hex>", as the doors of the daemon send it.
 type Receipt = record.Receipt
 
-// State is how far a record has come.
-type State = record.State
-
-// Stored is the state in which the store has confirmed the record's checksum.
-const Stored = record.Stored
-
-// Errors of Append and Wait, to be told by errors.Is.
+// Errors of Append, Wait and WaitProven, to be told by errors.Is.
 var (
 	// ErrPushback: there was no room on the disk until the context ended; the
 	// record was not taken, and the caller still has it.
 	ErrPushback = record.ErrPushback
-	// ErrClosed: the log is closed; the record was not taken.
+	// ErrClosed: the log is closed; the record was not taken, or is not waited for any more.
 	ErrClosed = record.ErrClosed
 	// ErrQuarantined: the store refuses this record for its own content. It
 	// stays on the disk, durable, until it is redriven.
 	ErrQuarantined = errors.New("the store refuses this record; it is kept on the disk")
+	// ErrLost: the disk damaged the record before it was stored. The log says so, too.
+	ErrLost = errors.New("the disk has lost this record")
 )
 
 // Options say where a log lives.
@@ -68,8 +61,19 @@ type Options struct {
 	Store Store
 	// Prefix stands before every key in the store; it may hold {bucket}.
 	Prefix string
+	// Proof is about the signed log, which is on unless Proof.Off is set.
+	Proof Proof
 	// Logger hears of retries, damage and the like; nil discards.
 	Logger *slog.Logger
+}
+
+// Proof says how the log is signed. Its zero value signs with a key that is
+// made at the first Open and kept in Dir: log.key, and log.vkey for whoever verifies.
+type Proof struct {
+	// Off keeps no signed log: records are stored, and nothing proves that none is missing.
+	Off bool
+	// Every bounds how long a stored record stays unproven; 0 is a minute.
+	Every time.Duration
 }
 
 // Record is what Append takes.
@@ -97,18 +101,13 @@ const maxMeta = 1 << 10
 
 // Log is an audit log. Its methods may be called concurrently.
 type Log struct {
-	data     *osdisk.FS
-	spool    *spool.Spool
-	uploader *upload.Uploader
-	running  atomic.Bool
-
-	mu      sync.Mutex
-	stored  map[record.Seq]bool         // confirmed in this run and not released yet; guarded by mu
-	waiting map[record.Seq][]chan error // guarded by mu
+	engine *engine.Engine
+	waits  *waits
 }
 
 // Open opens the log in o.Dir and recovers what a crash left of it. It starts
-// nothing: Append works at once, and delivery begins with Run.
+// nothing: Append works at once, and delivery begins with Run. Where it fails,
+// also because ctx has ended, nothing is left open.
 func Open(ctx context.Context, o Options) (*Log, error) {
 	if o.Dir == "" {
 		return nil, errors.New("open log: Options.Dir must name a directory")
@@ -117,47 +116,23 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
-	l := &Log{stored: map[record.Seq]bool{}, waiting: map[record.Seq][]chan error{}}
-	if err := l.open(o, objects); err != nil {
-		return nil, errors.Join(fmt.Errorf("open log in %s: %w", o.Dir, err), l.closeParts())
-	}
-	return l, ctx.Err()
-}
-
-func (l *Log) open(o Options, objects layout.Objects) (err error) {
-	if l.data, err = osdisk.Open(o.Dir); err != nil {
-		return err
-	}
-	name, err := proof.KeepName(l.data, "")
-	if err != nil {
-		return err
-	}
-	if err := l.data.MkdirAll("spool"); err != nil {
-		return err
-	}
-	spoolDisk, err := osdisk.Open(path.Join(o.Dir, "spool"))
-	if err != nil {
-		return err
-	}
-	if l.spool, err = spool.Open(spoolDisk, spool.Options{Log: name, Logger: o.Logger}); err != nil {
-		return errors.Join(err, spoolDisk.Close())
-	}
-	to := o.Store
-	if to == nil {
-		if err := l.data.MkdirAll("store"); err != nil {
-			return err
-		}
-		storeDisk, err := osdisk.Open(path.Join(o.Dir, "store"))
-		if err != nil {
-			return err
-		}
-		to = dir.Open(storeDisk)
-	}
-	l.uploader = upload.New(upload.Options{
-		Source: l.spool, Store: to, Layout: objects, Log: name, Logger: o.Logger,
-		Events: upload.Events{Stored: l.onStored, Aside: l.onAside},
+	l := &Log{waits: newWaits()}
+	l.engine, err = engine.Open(ctx, engine.Options{
+		Dir: o.Dir, Logger: o.Logger,
+		Destination: func(context.Context) (*engine.Destination, error) {
+			if o.Store != nil {
+				return &engine.Destination{Store: o.Store, Layout: objects}, nil
+			}
+			return engine.Directory(filepath.Join(o.Dir, "store"), objects, false)
+		},
+		Upload: upload.Options{Events: l.waits.events()},
+		Proof:  engine.Proof{Off: o.Proof.Off, Program: "indelible (Go library)", CheckpointEvery: o.Proof.Every},
 	})
-	return nil
+	if err != nil {
+		return nil, fmt.Errorf("open log in %s: %w", o.Dir, err)
+	}
+	l.waits.released = l.engine.Spool().Released
+	return l, nil
 }
 
 // Append makes a record durable: it has been fsynced when Append returns. The
@@ -187,125 +162,30 @@ func (l *Log) Append(ctx context.Context, r Record) (Receipt, error) {
 	if size > maxMeta {
 		return Receipt{}, fmt.Errorf("append: Record.Meta has %d bytes, more than %d: put the rest into the body", size, maxMeta)
 	}
-	return l.spool.Append(ctx, record.Record{Door: "lib", Bucket: r.Bucket, Key: key, Attrs: attrs, Body: r.Body, Size: -1})
+	return l.engine.Spool().Append(ctx, record.Record{Door: "lib", Bucket: r.Bucket, Key: key, Attrs: attrs, Body: r.Body, Size: -1})
 }
 
-// Wait returns once the record of a receipt is stored. It fails with
-// ErrQuarantined when it cannot be, and with ctx's error. Something must be in Run.
-func (l *Log) Wait(ctx context.Context, r Receipt) error {
-	l.mu.Lock()
-	if l.stored[r.Seq] {
-		l.mu.Unlock()
-		return nil
-	}
-	wake := make(chan error, 1)
-	l.waiting[r.Seq] = append(l.waiting[r.Seq], wake)
-	l.mu.Unlock()
-	defer l.forget(r.Seq, wake)
-	// From here on an event reaches wake; what came before has left its trace.
-	state, err := l.state(ctx, r.Seq)
-	if err != nil || state == Stored {
-		return err
-	}
-	select {
-	case err := <-wake:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// state looks a record up in the spool: what was released and not set aside is stored.
-func (l *Log) state(ctx context.Context, seq record.Seq) (State, error) {
-	released := l.spool.Released()
-	for aside, err := range l.spool.Aside(ctx) {
-		if err != nil {
-			return "", fmt.Errorf("wait: %w", err)
-		}
-		if aside.Seq == seq && aside.State == record.Quarantined {
-			return aside.State, fmt.Errorf("wait for record %d: %w: %s", seq, ErrQuarantined, aside.Reason)
-		}
-		if aside.Seq == seq {
-			return aside.State, nil
-		}
-	}
-	if seq > released {
-		return record.Pending, nil
-	}
-	return Stored, nil
-}
-
-func (l *Log) forget(seq record.Seq, wake chan error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.waiting[seq] = slices.DeleteFunc(l.waiting[seq], func(c chan error) bool { return c == wake })
-	if len(l.waiting[seq]) == 0 {
-		delete(l.waiting, seq)
-	}
-}
-
-func (l *Log) onStored(o record.Outcome) {
-	released := l.spool.Released()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.stored[o.Seq] = true
-	if len(l.stored) > maxStored {
-		maps.DeleteFunc(l.stored, func(seq record.Seq, _ bool) bool { return seq <= released })
-	}
-	l.wake(o.Seq, nil)
-}
-
-// maxStored is when what is known elsewhere is dropped; the uploader's window bounds the rest.
-const maxStored = 16 << 10
-
-func (l *Log) onAside(o record.Outcome) {
-	if o.State != record.Quarantined {
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.wake(o.Seq, fmt.Errorf("wait for record %d: %w: %s", o.Seq, ErrQuarantined, o.Reason))
-}
-
-// wake tells those who wait for seq. The caller holds l.mu.
-func (l *Log) wake(seq record.Seq, err error) {
-	for _, c := range l.waiting[seq] {
-		select {
-		case c <- err:
-		default: // it was told already
-		}
-	}
-}
-
-// Run delivers records until ctx ends. What was not delivered by then is
-// delivered by the next Run, in this process or a later one.
+// Run delivers and proves records until ctx ends or the log is closed. What was not delivered by then is
+// delivered by the next Run, in this process or a later one. One Run at a time. Its error says that the log can go no further.
 func (l *Log) Run(ctx context.Context) error {
-	if !l.running.CompareAndSwap(false, true) {
-		return errors.New("run: the log is running already")
+	err := l.engine.Run(ctx)
+	if err != nil {
+		l.waits.end(err)
 	}
-	defer l.running.Store(false)
-	return l.uploader.Run(ctx)
+	return err
 }
 
 // Close waits, while something is in Run and until ctx ends, for what was
-// appended to be stored, and closes the log. Nothing appended is lost either
-// way: what was not stored is kept on the disk. End Run's context after Close.
+// appended to be stored and proven, ends Run, and closes the log. Nothing appended is lost either
+// way: what was not stored is kept on the disk.
 func (l *Log) Close(ctx context.Context) error {
-	if l.running.Load() {
-		if err := l.uploader.Drain(ctx); err != nil && ctx.Err() == nil {
-			return errors.Join(fmt.Errorf("close log: %w", err), l.closeParts())
+	var err error
+	if l.engine.Running() {
+		if derr := l.engine.Drain(ctx); derr != nil && ctx.Err() == nil {
+			err = fmt.Errorf("close log: %w", derr)
 		}
 	}
-	return l.closeParts()
-}
-
-func (l *Log) closeParts() error {
-	var errs []error
-	if l.spool != nil {
-		errs = append(errs, l.spool.Close())
-	}
-	if l.data != nil {
-		errs = append(errs, l.data.Close())
-	}
-	return errors.Join(errs...)
+	l.engine.Stop(context.WithoutCancel(ctx))
+	l.waits.end(ErrClosed)
+	return errors.Join(err, l.engine.Close())
 }

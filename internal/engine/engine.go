@@ -49,9 +49,10 @@ type Engine struct {
 	log      *slog.Logger
 	uploader *upload.Uploader
 	ledger   *ledger // nil: no transparency log
+	gaps     gaps
 
 	mu   sync.Mutex
-	stop context.CancelFunc // ends Run; nil: Run was not called; guarded by mu
+	stop context.CancelFunc // ends Run; nil: nothing runs; guarded by mu
 	done chan struct{}      // closed when Run has returned; guarded by mu
 }
 
@@ -122,6 +123,13 @@ func (e *Engine) wire() error {
 		e.spool.Collided(1)
 		if collision != nil {
 			collision(o)
+		}
+	}
+	gap := u.Events.Gap
+	u.Events.Gap = func(g record.GapError) {
+		e.gaps.add(g)
+		if gap != nil {
+			gap(g)
 		}
 	}
 	if !e.opts.Proof.Off {

@@ -9,17 +9,13 @@ import (
 )
 
 // Run delivers and proves until ctx ends or Stop is called, and returns nil once everything that it
-// started has ended. Its error says that the log can go no further. It can be called once.
+// started has ended. Its error says that the log can go no further. One Run at a time.
 func (e *Engine) Run(ctx context.Context) error {
-	e.mu.Lock()
-	if e.stop != nil {
-		e.mu.Unlock()
-		return errors.New("run: the log is running already, or has run")
+	ctx, ended, err := e.begin(ctx)
+	if err != nil {
+		return err
 	}
-	ctx, e.stop = context.WithCancel(ctx)
-	e.done = make(chan struct{})
-	e.mu.Unlock()
-	defer close(e.done)
+	defer ended()
 	if e.dest.Sweep != nil {
 		if err := e.dest.Sweep(time.Now()); err != nil {
 			e.log.Warn("what a crash left in the destination could not be removed", "error", err)
@@ -32,6 +28,35 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	return g.Wait()
 }
+
+// begin notes that Run runs. The caller calls ended when it has.
+func (e *Engine) begin(ctx context.Context) (running context.Context, ended func(), err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.stop != nil {
+		return nil, nil, errors.New("run: the log is running already")
+	}
+	running, stop := context.WithCancel(ctx)
+	done := make(chan struct{})
+	e.stop, e.done = stop, done
+	return running, func() {
+		stop()
+		e.mu.Lock()
+		e.stop = nil
+		e.mu.Unlock()
+		close(done)
+	}, nil
+}
+
+// Running says whether something is in Run.
+func (e *Engine) Running() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.stop != nil
+}
+
+// Signed says whether the log is a signed one.
+func (e *Engine) Signed() bool { return e.ledger != nil }
 
 // Drain returns once everything that is durable is stored and proven, or set
 // aside, or with ctx's error. Run must be running.
