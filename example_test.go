@@ -20,7 +20,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	ctx, stop := context.WithCancel(context.Background())
+	ctx := context.Background()
 	audit, err := indelible.Open(ctx, indelible.Options{Dir: dir})
 	if err != nil {
 		log.Fatal(err)
@@ -34,11 +34,10 @@ func Example() {
 	}
 	fmt.Println("record", receipt.Seq, "is on the disk")
 
-	// At the end: wait for the delivery, then end Run.
+	// At the end: Close waits for the delivery and ends Run.
 	if err := audit.Close(ctx); err != nil {
 		log.Fatal(err)
 	}
-	stop()
 	fmt.Println(<-done)
 	// Output:
 	// record 1 is on the disk
@@ -74,4 +73,38 @@ func ExampleLog_Wait() {
 		log.Fatal(err)
 	}
 	// Output: llm/2026-11-22/time-01-02-03-000004_chatcmpl-1.json
+}
+
+// WaitProven returns once a signed checkpoint in the store covers the record:
+// whoever has log.vkey can verify that it is there, and would see if it were not.
+func ExampleLog_WaitProven() {
+	dir, err := os.MkdirTemp("", "audit")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	ctx, stop := context.WithTimeout(context.Background(), time.Minute)
+	defer stop()
+	audit, err := indelible.Open(ctx, indelible.Options{Dir: dir, Proof: indelible.Proof{Every: time.Second}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	go audit.Run(ctx)
+
+	receipt, err := audit.Append(ctx, indelible.Record{ID: "chatcmpl-1", Body: strings.NewReader(`{}`)})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := audit.WaitProven(ctx, receipt); err != nil {
+		log.Fatal(err)
+	}
+	checkpoint, err := os.ReadFile(filepath.Join(dir, "store/_indelible", receipt.Log, "checkpoint"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(strings.HasPrefix(string(checkpoint), receipt.Log+"\n"))
+	if err := audit.Close(ctx); err != nil {
+		log.Fatal(err)
+	}
+	// Output: true
 }

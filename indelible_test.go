@@ -12,8 +12,11 @@ import (
 	"time"
 
 	"indelible"
+	"indelible/internal/disk/osdisk"
+	"indelible/internal/layout"
 	"indelible/internal/record"
 	"indelible/internal/store"
+	"indelible/internal/store/dir"
 )
 
 func open(t *testing.T, o indelible.Options) *indelible.Log {
@@ -102,7 +105,7 @@ func TestUndeliveredRecordsAreDeliveredLater(t *testing.T) {
 func TestOneProcessPerDirectory(t *testing.T) {
 	dir := t.TempDir()
 	log := open(t, indelible.Options{Dir: dir})
-	if _, err := indelible.Open(t.Context(), indelible.Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), "held by") {
+	if _, err := indelible.Open(t.Context(), indelible.Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), "in use by") {
 		t.Errorf("second open: %v", err)
 	}
 	if err := log.Close(short(t)); err != nil {
@@ -110,19 +113,28 @@ func TestOneProcessPerDirectory(t *testing.T) {
 	}
 }
 
-// refusing is a store that refuses every object for its own content.
+// refusing is a store that refuses every record for its own content.
 type refusing struct{ store.Store }
 
-func (refusing) Put(_ context.Context, o store.Object) (store.Info, error) {
+func (r refusing) Put(ctx context.Context, o store.Object) (store.Info, error) {
+	if strings.HasPrefix(o.Key, layout.ProofDir) {
+		return r.Store.Put(ctx, o)
+	}
 	return store.Info{}, &store.Error{Op: "put", Key: o.Key, Class: store.Poison, Code: "EntityTooLarge", Err: errors.New("too large")}
 }
 
-func (refusing) Head(_ context.Context, key string, _ store.GetOptions) (store.Info, error) {
-	return store.Info{}, &store.Error{Op: "head", Key: key, Class: store.NotFound, Err: errors.New("no such key")}
+func storeIn(t *testing.T, root string) indelible.Store {
+	t.Helper()
+	fsys, err := osdisk.Open(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = fsys.Close() })
+	return dir.Open(fsys)
 }
 
 func TestWaitTellsOfARefusal(t *testing.T) {
-	log := open(t, indelible.Options{Dir: t.TempDir(), Store: refusing{}})
+	log := open(t, indelible.Options{Dir: t.TempDir(), Store: refusing{storeIn(t, t.TempDir())}})
 	run(t, log)
 	receipt, err := log.Append(t.Context(), indelible.Record{ID: "x", Body: strings.NewReader("{}")})
 	if err != nil {

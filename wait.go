@@ -59,7 +59,7 @@ func (l *Log) reached(ctx context.Context, seq record.Seq, until record.State) (
 	if until == record.Stored && l.waits.isStored(seq) {
 		return true, nil
 	}
-	state, err := l.engine.State(ctx, seq)
+	state, reason, err := l.engine.State(ctx, seq)
 	if gap, ok := errors.AsType[*record.GapError](err); ok {
 		return false, fmt.Errorf("wait for record %d: %w: %s", seq, ErrLost, gap.Cause)
 	}
@@ -67,7 +67,7 @@ func (l *Log) reached(ctx context.Context, seq record.Seq, until record.State) (
 		return false, fmt.Errorf("wait: %w", err)
 	}
 	if state == record.Quarantined {
-		return false, fmt.Errorf("wait for record %d: %w", seq, ErrQuarantined)
+		return false, fmt.Errorf("wait for record %d: %w: %s", seq, ErrQuarantined, reason)
 	}
 	return state == record.Stored || state == record.Proven, nil
 }

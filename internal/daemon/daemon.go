@@ -1,4 +1,4 @@
-// Package daemon runs the house: it reads the configuration, wires the rooms,
-// starts and stops them in order, and shows what they do as metrics, logs and
-// a JSON API. It alone knows YAML and Prometheus.
+// Package daemon puts doors and listeners in front of an engine, starts and
+// stops them in order, and shows what they do as metrics, logs and a JSON API. It
+// alone knows Prometheus.
 package daemon

@@ -11,35 +11,35 @@ import (
 
 // State is how far a record has come, as the disk and the log tell it: Pending,
 // Deferred, Quarantined, or, once the spool may forget it, Proven in a log that is
-// signed and Stored in one that is not. A record that the disk has lost is a *record.GapError.
-func (e *Engine) State(ctx context.Context, seq record.Seq) (record.State, error) {
+// signed and Stored in one that is not; reason says why one was set aside. A record that the disk has lost is a *record.GapError.
+func (e *Engine) State(ctx context.Context, seq record.Seq) (state record.State, reason string, err error) {
 	if acked := e.spool.Stats().Acked; seq == 0 || uint64(seq) > acked {
-		return "", fmt.Errorf("record %d: the newest here is %d", seq, acked)
+		return "", "", fmt.Errorf("record %d: the newest here is %d", seq, acked)
 	}
 	for a, err := range e.spool.Aside(ctx) {
 		if err != nil {
-			return "", fmt.Errorf("record %d: %w", seq, err)
+			return "", "", fmt.Errorf("record %d: %w", seq, err)
 		}
 		if a.Seq == seq {
-			return a.State, nil
+			return a.State, a.Reason, nil
 		}
 	}
 	pending, err := e.pending(ctx, seq)
 	switch {
 	case err != nil:
-		return "", err
+		return "", "", err
 	case pending:
-		return record.Pending, nil
+		return record.Pending, "", nil
 	case seq <= e.spool.Released():
 		// What the disk lost was released too.
 		if err := e.lost(ctx, seq); err != nil {
-			return "", err
+			return "", "", err
 		}
 	}
 	if e.ledger == nil {
-		return record.Stored, nil
+		return record.Stored, "", nil
 	}
-	return record.Proven, nil
+	return record.Proven, "", nil
 }
 
 // pending says whether the spool still has to deliver a record.
