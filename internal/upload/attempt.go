@@ -31,6 +31,8 @@ type verdict struct {
 	err    error
 	class  store.Class
 	local  bool // the failure is our disk's, not the store's
+	unread bool // and it says nothing of the record: a read that failed
+	spoke  bool // the store answered a question before it came to that
 	cut    bool // the attempt ran out of its time
 	took   time.Duration
 	names  int  // names found taken by other bytes
@@ -66,7 +68,11 @@ func (u *Uploader) attempt(ctx context.Context, s *slot) verdict {
 	v.info, v.err = u.place(actx, s, &v)
 	v.took = time.Since(began)
 	v.class = store.ClassOf(v.err)
-	if v.err != nil && ctx.Err() == nil && actx.Err() != nil {
+	if v.local {
+		_, damaged := errors.AsType[*record.GapError](v.err)
+		v.unread = !damaged
+	}
+	if v.err != nil && !v.local && ctx.Err() == nil && actx.Err() != nil {
 		v.cut, v.class = true, store.Ambiguous
 		v.err = fmt.Errorf("no answer within %v: %w", limit, v.err)
 	}
@@ -103,6 +109,7 @@ func (u *Uploader) place(ctx context.Context, s *slot, v *verdict) (store.Info, 
 			v.exists = true
 		}
 		info, same, err := u.find(ctx, o, s.entry.Attrs.Get(record.AttrMD5))
+		v.spoke = v.spoke || err == nil || store.ClassOf(err) == store.NotFound
 		switch {
 		case store.ClassOf(err) == store.NotFound:
 			if v.exists {

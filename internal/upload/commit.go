@@ -38,6 +38,7 @@ type committer struct {
 	// Owned by run:
 	order    order
 	unproven []record.Outcome // stored and added, to be settled after the next checkpoint
+	late     []record.Seq     // those of them that were set aside before
 	upto     record.Seq       // everything up to here is settled, or added to the ledger
 	released record.Seq
 	dirty    time.Time // since when something waits to be released or proven; zero: nothing does
@@ -46,9 +47,10 @@ type committer struct {
 
 // report tells the delivery how far settling has come.
 type report struct {
-	upto record.Seq // the window need not hold these any more
-	slot *slot      // was to be set aside, and was unless err says why not
-	err  error
+	upto    record.Seq   // the window need not hold these any more
+	settled []record.Seq // these were set aside before, and are settled as stored now
+	slot    *slot        // was to be set aside, and was unless err says why not
+	err     error
 }
 
 func newCommitter(u *Uploader) *committer {
@@ -127,6 +129,11 @@ func (c *committer) settle(ctx, last context.Context, batch []settled) {
 	}) {
 		return
 	}
+	if c.u.opts.Ledger == nil {
+		if late := lateOf(batch); len(late) > 0 {
+			c.tell(report{upto: c.upto, settled: late})
+		}
+	}
 	var run []settled
 	for _, s := range batch {
 		if s.slot != nil && !c.setAside(last, &s) {
@@ -148,6 +155,17 @@ func (c *committer) settle(ctx, last context.Context, batch []settled) {
 		c.dirty = time.Now()
 	}
 	c.tell(report{upto: c.upto})
+}
+
+// lateOf are the records that were set aside before and are stored now.
+func lateOf(batch []settled) []record.Seq {
+	var out []record.Seq
+	for _, s := range batch {
+		if s.again && s.outcome != nil && s.outcome.State == record.Stored {
+			out = append(out, s.first)
+		}
+	}
+	return out
 }
 
 func storedOf(batch []settled) []record.Outcome {
@@ -209,6 +227,7 @@ func (c *committer) prove(ctx context.Context, run []settled) bool {
 			}
 		}
 	}
+	c.late = append(c.late, lateOf(run)...)
 	return flush()
 }
 
@@ -241,7 +260,8 @@ func (c *committer) release(ctx, last context.Context) {
 		}
 		c.proved = time.Now()
 		c.u.proven(len(c.unproven))
-		c.unproven = nil
+		c.tell(report{upto: c.upto, settled: c.late})
+		c.unproven, c.late = nil, nil
 	}
 	if c.upto > c.released && !c.persist(ctx, "release", func() error { return c.u.opts.Source.Release(last, c.upto) }) {
 		return

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,18 +19,22 @@ import (
 type delivery struct {
 	u           *Uploader
 	commit      *committer
-	feeds       chan fed          // from feed: the source in order
+	feeds       chan feedItem     // from feed: the source in order
 	asides      chan record.Entry // from sweepAside: what was set aside
+	sweeps      chan struct{}     // from sweepAside: a sweep begins
 	verdicts    chan verdict      // from attempts; never full
+	reads       chan readResult   // from reads of unread records; never full
+	answers     chan error        // from probes without a record; never full
 	asideMoved  atomic.Uint64     // counts changes to what is set aside
 	newAside    chan struct{}     // something was set aside
 	ledgerReady chan error        // from awaitLedger: its answers, of which nil is the last
 
-	slots  slots
-	aside  map[record.Seq]*slot // those of the slots that were set aside before
-	pace   pacer
-	health health
-	log    *retryLog
+	slots       slots
+	aside       map[record.Seq]*slot // those of the slots that were set aside before
+	asideStored map[record.Seq]bool  // set aside before and stored since; true once that is settled
+	pace        pacer
+	health      health
+	log         *retryLog
 
 	ready    bool       // the ledger said that the destination holds its log
 	read     record.Seq // the last one fed
@@ -37,14 +42,25 @@ type delivery struct {
 	failures int        // since a record was stored
 	inFlight int
 	bytes    int64 // cost of what is in flight
+
+	reading      int       // reads of unread records under way
+	unread       int       // slots with readFailed
+	readAlarm    time.Time // when the last alarm about reads was given
+	readAlarmed  bool      // and no word since that it is over
+	lookingAhead bool      // a look ahead is under way
+	nextLook     time.Time // not before that
+	readable     uint64    // looks ahead that found a record that can be read
+	probing      bool      // a probe without a record is under way
+	probeKey     string    // what it asks for: the name that was stored last, or tried
 }
 
 func newDelivery(u *Uploader) *delivery {
 	at := u.opts.Source.Released()
 	return &delivery{
 		u: u, commit: newCommitter(u),
-		feeds: make(chan fed, 64), asides: make(chan record.Entry), newAside: make(chan struct{}, 1), ledgerReady: make(chan error), verdicts: make(chan verdict, u.opts.MaxConcurrency+maxProbes),
-		slots: slots{tails: map[string]*slot{}}, aside: map[record.Seq]*slot{},
+		feeds: make(chan feedItem, 64), asides: make(chan record.Entry), newAside: make(chan struct{}, 1), ledgerReady: make(chan error), sweeps: make(chan struct{}),
+		verdicts: make(chan verdict, u.opts.MaxConcurrency+maxProbes), reads: make(chan readResult, maxReading+1), answers: make(chan error, 1),
+		slots: slots{tails: map[string]*slot{}}, aside: map[record.Seq]*slot{}, asideStored: map[record.Seq]bool{},
 		pace: newPacer(u.opts.MaxConcurrency), health: newHealth(u.opts.BackoffMin, u.opts.BackoffMax, time.Now()),
 		log: newRetryLog(u.opts.Logger), ready: u.opts.Ledger == nil, read: at, upto: at,
 	}
@@ -56,7 +72,11 @@ func (d *delivery) run(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for ctx.Err() == nil {
-		next := d.dispatch(ctx, &attempts, time.Now())
+		now := time.Now()
+		next := d.dispatch(ctx, &attempts, now)
+		next = sooner(next, d.dispatchReads(ctx, &attempts, now))
+		next = sooner(next, d.lookAhead(ctx, &attempts, now))
+		next = sooner(next, d.probe(ctx, &attempts, now))
 		d.publish()
 		timer.Stop()
 		if !next.IsZero() {
@@ -65,9 +85,15 @@ func (d *delivery) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case f := <-d.openFeeds():
-			d.take(f)
+			d.take(f, time.Now())
 		case e := <-d.openAsides():
-			d.takeAside(e)
+			d.takeAside(e, time.Now())
+		case <-d.sweeps:
+			d.beginSweep()
+		case r := <-d.reads:
+			d.onRead(r, time.Now())
+		case err := <-d.answers:
+			d.onAnswer(err, time.Now())
 		case v := <-d.verdicts:
 			d.judge(v, time.Now())
 		case err := <-d.ledgerReady:
@@ -89,7 +115,7 @@ func (d *delivery) run(ctx context.Context) {
 }
 
 // openFeeds is nil while the window is full, and before the ledger knows its destination.
-func (d *delivery) openFeeds() <-chan fed {
+func (d *delivery) openFeeds() <-chan feedItem {
 	if !d.ready || d.full() && !d.stalled() {
 		return nil
 	}
@@ -103,7 +129,7 @@ const spareRecords = 64
 // anything was stored. Then one more is let in: only a record that is stored tells whether
 // the store fails or those records do.
 func (d *delivery) stalled() bool {
-	failing := len(d.slots.waiting) + len(d.slots.again)
+	failing := len(d.slots.waiting) + len(d.slots.again) + len(d.slots.unread) + d.reading
 	return failing > 0 && failing <= d.failures && len(d.slots.fresh) == 0 && d.inFlight == 0 &&
 		int(d.read-d.upto) < d.u.opts.MaxRecords+spareRecords
 }
@@ -119,17 +145,21 @@ func (d *delivery) openAsides() <-chan record.Entry {
 	return d.asides
 }
 
-func (d *delivery) take(f fed) {
-	if f.rest == nil {
+func (d *delivery) take(f feedItem, now time.Time) {
+	switch {
+	case f.rest != nil:
+		d.read = f.rest.last
+		if f.rest.gap != nil {
+			d.u.lost(f.rest.gap)
+		}
+		d.commit.add(*f.rest)
+	case f.unread != nil:
+		d.read = f.unread.Seq
+		d.takeUnread(record.Entry{Info: record.Info{Seq: f.unread.Seq}}, false, f.unread, now)
+	default:
 		d.read = f.entry.Seq
 		d.slots.add(d.newSlot(f.entry))
-		return
 	}
-	d.read = f.rest.last
-	if f.rest.gap != nil {
-		d.u.lost(f.rest.gap)
-	}
-	d.commit.add(*f.rest)
 }
 
 func (d *delivery) newSlot(e record.Entry) *slot {
@@ -137,14 +167,24 @@ func (d *delivery) newSlot(e record.Entry) *slot {
 	return &slot{entry: e, stored: stored, target: stored}
 }
 
-func (d *delivery) takeAside(e record.Entry) {
-	if d.aside[e.Seq] != nil {
+// takeAside takes in what was set aside, unless it is under way, or stored and not yet settled.
+func (d *delivery) takeAside(e record.Entry, now time.Time) {
+	if _, stored := d.asideStored[e.Seq]; stored || d.aside[e.Seq] != nil {
+		return
+	}
+	if e.Key == "" {
+		d.aside[e.Seq] = d.takeUnread(e, true, nil, now)
 		return
 	}
 	s := d.newSlot(e)
 	s.aside, s.mayExist = true, true
 	d.aside[e.Seq] = s
 	d.slots.add(s)
+}
+
+// beginSweep forgets the records that are settled as stored: a sweep that begins now does not find them.
+func (d *delivery) beginSweep() {
+	maps.DeleteFunc(d.asideStored, func(_ record.Seq, settled bool) bool { return settled })
 }
 
 // dispatch begins what may begin, and tells when there will be more to do
@@ -184,7 +224,10 @@ func (d *delivery) begin(s *slot, now time.Time) {
 	s.full = d.inFlight >= d.pace.allowed()
 	s.probe = d.health.began(now, d.u.opts.Jitter())
 	if s.attempts == 1 {
-		s.seen = d.health.successes
+		s.seen, s.seenRead = d.health.successes, d.health.successes+d.readable
+	}
+	if d.health.successes == 0 {
+		d.probeKey = s.target
 	}
 }
 
@@ -195,10 +238,16 @@ func (d *delivery) judge(v verdict, now time.Time) {
 	d.bytes -= s.cost()
 	d.health.ended(s.probe)
 	d.u.attempted(v)
+	if !v.unread {
+		d.readEnded(s)
+	}
 	switch {
 	case v.err == nil:
 		d.stored(s, v, now)
 	case v.local:
+		if v.spoke {
+			d.back(d.health.answered(now), now)
+		}
 		d.retry(v, now)
 	case v.class == store.Poison:
 		d.back(d.health.answered(now), now)
@@ -212,6 +261,7 @@ func (d *delivery) stored(s *slot, v verdict, now time.Time) {
 	d.failures = 0
 	d.pace.succeeded(s.full)
 	d.back(d.health.succeeded(now), now)
+	d.probeKey = s.target
 	o := bare(record.Outcome{Info: s.entry.Info, State: record.Stored, Stored: s.target, Version: v.info.Version,
 		AttrsDigest: store.AttrsDigest(v.info.Header, v.info.Meta)})
 	d.u.wasStored(o, s.variant)
@@ -219,6 +269,7 @@ func (d *delivery) stored(s *slot, v verdict, now time.Time) {
 	d.slots.done(s)
 	if s.aside {
 		delete(d.aside, o.Seq)
+		d.asideStored[o.Seq] = false
 		d.asideMoved.Add(1)
 	}
 }
@@ -258,32 +309,52 @@ func (d *delivery) alarm(began bool, err error) {
 func (d *delivery) retry(v verdict, now time.Time) {
 	s, o := v.slot, d.u.opts
 	d.failures++
-	if v.local || d.health.successes > s.seen {
-		s.seen = d.health.successes
-		if s.strikes++; v.class != store.Throttled || v.local {
-			s.strikes += 2 // a throttled answer is the least likely to be about the record
-		}
-		if v.cut {
-			s.cuts++
-		}
+	weight := 3
+	if v.class == store.Throttled && !v.local {
+		weight = 1 // the least likely to be about the record
 	}
-	limit := 3 * o.DeferAfter
-	if d.full() {
-		limit = min(limit, 3*3) // the others wait for this one: sooner
+	if v.unread {
+		d.strikeUnread(s)
+	} else if d.strike(s, weight, v.local) && v.cut {
+		s.cuts++
 	}
 	wait := max(o.BackoffMin, backoff(s.attempts, o.BackoffMin, o.BackoffMax, retryAfter(v.err), d.u.opts.Jitter()))
-	d.log.add(now, retry{key: s.entry.Key, seq: s.entry.Seq, attempt: s.attempts, wait: wait, class: v.class, err: v.err})
-	d.u.retried(v, now)
+	if v.unread {
+		d.onReadError(s, v.err, now)
+	} else {
+		d.log.add(now, retry{key: s.entry.Key, seq: s.entry.Seq, attempt: s.attempts, wait: wait, class: v.class, err: v.err})
+		d.u.retried(v, now)
+	}
 	switch {
 	case s.aside:
+		d.readEnded(s)
 		delete(d.aside, s.entry.Seq) // until the next sweep
 		d.slots.done(s)
-	case s.strikes >= limit:
+	case s.strikes >= d.deferLimit():
 		d.setAside(s, record.Deferred, fmt.Errorf("%d attempts failed while others were stored; the last: %w", s.attempts, v.err))
 	default:
 		// Counted from the begin of the attempt: one that hung has waited already.
 		d.slots.delay(s, later(now.Add(o.BackoffMin), s.began.Add(wait)))
 	}
+}
+
+// strike counts a failure against its record, if others were stored since the last one, or if it is the record's own in any case.
+func (d *delivery) strike(s *slot, weight int, own bool) bool {
+	if !own && d.health.successes <= s.seen {
+		return false
+	}
+	s.seen = d.health.successes
+	s.strikes += weight
+	return true
+}
+
+// deferLimit is how many strikes set a record aside.
+func (d *delivery) deferLimit() int {
+	limit := 3 * d.u.opts.DeferAfter
+	if d.full() {
+		limit = min(limit, 3*3) // the others wait for this one: sooner
+	}
+	return limit
 }
 
 // setAside asks the committer to set a record aside; heed hears of it.
@@ -295,16 +366,31 @@ func (d *delivery) setAside(s *slot, state record.State, why error) {
 // heed takes a report of the committer.
 func (d *delivery) heed(r report, now time.Time) {
 	d.upto = max(d.upto, r.upto)
+	for _, seq := range r.settled {
+		if _, ours := d.asideStored[seq]; ours {
+			d.asideStored[seq] = true
+		}
+	}
 	s := r.slot
 	switch {
 	case s == nil:
 	case r.err != nil && !s.aside:
 		d.u.opts.Logger.Error("set aside: "+r.err.Error()+"; the record stays in delivery", "key", s.entry.Key, "seq", s.entry.Seq)
 		wait := backoff(s.attempts, d.u.opts.BackoffMin, d.u.opts.BackoffMax, 0, d.u.opts.Jitter())
-		d.slots.delay(s, now.Add(max(d.u.opts.BackoffMin, wait)))
+		if due := now.Add(max(d.u.opts.BackoffMin, wait)); s.unread {
+			s.due = due
+			heap.Push(&d.slots.unread, s)
+		} else {
+			d.slots.delay(s, due)
+		}
 	default:
-		d.slots.done(s)
+		d.readEnded(s)
 		delete(d.aside, s.entry.Seq)
+		if s.unread {
+			d.slots.count--
+		} else {
+			d.slots.done(s)
+		}
 		d.asideMoved.Add(1)
 		wake(d.newAside)
 	}
@@ -316,7 +402,7 @@ func (d *delivery) publish() {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.health = d.health
-	st.s.InFlight, st.s.Limit, st.s.Window = d.inFlight, d.pace.allowed(), d.slots.count
+	st.s.InFlight, st.s.Limit, st.s.Window, st.s.Unread = d.inFlight, d.pace.allowed(), d.slots.count, d.unread
 }
 
 // bare is an outcome without what nobody asks an outcome for.

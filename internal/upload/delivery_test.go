@@ -191,6 +191,9 @@ func faultsAndRestarts(t *testing.T, seed uint64) {
 		l.fault = func(string) error { return sometimes(r, 0.1, &calm) }
 	}
 	w.src.fault = func(string) error { return sometimes(r, 0.01, &calm) }
+	if seed%5 > 2 {
+		w.src.readable = func(record.Seq, bool) error { return sometimes(r, 0.2, &calm) }
+	}
 	w.opts.MaxRecords = 1 + r.IntN(64)
 	w.opts.MaxConcurrency = 1 + r.IntN(32)
 	w.bucket.script = func(op, key string) fault {

@@ -8,21 +8,20 @@ import (
 	"indelible/internal/record"
 )
 
-// fed is what the feed found next in the source.
-type fed struct {
-	entry record.Entry
-	rest  *settled // instead of an entry: a gap, or a range that was settled before
+// feedItem is what the feed found next in the source: exactly one of the three.
+type feedItem struct {
+	entry  record.Entry
+	unread *record.ReadError // a record that cannot be read now
+	rest   *settled          // a gap, or a range that was settled before
 }
 
 // feed reads the source from what was released last, in order, for ever.
 func (d *delivery) feed(ctx context.Context) {
-	u := d.u
-	aside := d.asideBefore(ctx)
-	last := u.opts.Source.Released() // everything up to here was fed
+	f := feeder{d: d, aside: d.asideBefore(ctx), last: d.u.opts.Source.Released()}
 	for failures := 0; ; {
-		newest, err := u.opts.Source.Wait(ctx, last)
+		newest, err := d.u.opts.Source.Wait(ctx, f.last)
 		if err == nil {
-			last, err = d.feedFrom(ctx, last, newest, aside)
+			err = f.upTo(ctx, newest)
 		}
 		if ctx.Err() != nil {
 			return
@@ -38,60 +37,103 @@ func (d *delivery) feed(ctx context.Context) {
 	}
 }
 
-// feedFrom feeds what is behind last, at least up to newest, and tells how far it came.
-func (d *delivery) feedFrom(ctx context.Context, last, newest record.Seq, aside map[record.Seq]record.Outcome) (record.Seq, error) {
-	for e, err := range d.u.opts.Source.Entries(ctx, last+1) {
-		gap, isGap := errors.AsType[*record.GapError](err)
-		first, end := e.Seq, e.Seq
-		switch {
-		case isGap:
-			first, end = max(gap.First, last+1), gap.Last
-			if end <= last {
-				continue
-			}
-		case err != nil:
-			return last, err
-		}
-		if !d.feedSettled(ctx, last+1, first-1, aside) {
-			return last, ctx.Err()
-		}
-		f := fed{entry: e}
-		if isGap {
-			f.rest = &settled{first: first, last: end, gap: &record.GapError{First: first, Last: end, Cause: gap.Cause}}
-		}
-		if !d.send(ctx, f) {
-			return last, ctx.Err()
-		}
-		last = end
-	}
-	if last < newest {
-		if !d.feedSettled(ctx, last+1, newest, aside) {
-			return last, ctx.Err()
-		}
-		last = newest
-	}
-	return last, nil
+// feeder is the state of the feed.
+type feeder struct {
+	d       *delivery
+	aside   map[record.Seq]record.Outcome // see asideBefore
+	last    record.Seq                    // everything up to here was fed
+	known   record.Seq                    // everything up to here was durable when the feed began: perhaps settled
+	failing bool                          // the record before could not be read
 }
 
-// feedSettled feeds a range that Entries skipped: earlier runs settled it.
-func (d *delivery) feedSettled(ctx context.Context, first, last record.Seq, aside map[record.Seq]record.Outcome) bool {
-	for seq := first; seq <= last; seq++ {
-		o, ok := aside[seq]
+// upTo feeds what is behind last, at least up to newest.
+func (f *feeder) upTo(ctx context.Context, newest record.Seq) error {
+	source := f.d.u.opts.Source
+	if f.known == 0 {
+		f.known = newest
+	}
+	if newest == f.last+1 && newest > f.known {
+		// One new record, which nobody can have settled yet: an iteration would cost more than it.
+		e, found, err := source.Entry(ctx, newest)
+		if found || err != nil {
+			e.Seq = newest
+			return f.next(ctx, e, err)
+		}
+	}
+	for e, err := range source.Entries(ctx, f.last+1) {
+		if err := f.next(ctx, e, err); err != nil {
+			return err
+		}
+	}
+	if f.last < newest {
+		return f.settled(ctx, newest)
+	}
+	return nil
+}
+
+// next feeds one item of the source, and what was settled before it.
+func (f *feeder) next(ctx context.Context, e record.Entry, err error) error {
+	read, unread := errors.AsType[*record.ReadError](err)
+	if unread && read.Seq > f.last {
+		e.Seq = read.Seq
+		if !f.failing { // others would only wait for as long again
+			e, err = f.d.rereadNow(ctx, read)
+			read, unread = errors.AsType[*record.ReadError](err)
+		}
+	}
+	gap, isGap := errors.AsType[*record.GapError](err)
+	first, last := e.Seq, e.Seq
+	item := feedItem{entry: e}
+	switch {
+	case isGap:
+		first, last = max(gap.First, f.last+1), gap.Last
+		item = feedItem{rest: &settled{first: first, last: last, gap: &record.GapError{First: first, Last: last, Cause: gap.Cause}}}
+	case unread && read.Seq > f.last:
+		first, last = read.Seq, read.Seq
+		item = feedItem{unread: read}
+	case err != nil:
+		return err
+	}
+	f.failing = item.unread != nil
+	if last <= f.last {
+		return nil
+	}
+	if first > f.last+1 {
+		if err := f.settled(ctx, first-1); err != nil {
+			return err
+		}
+	}
+	if !f.d.send(ctx, item) {
+		return ctx.Err()
+	}
+	f.last = last
+	return nil
+}
+
+// settled feeds what Entries skipped behind last: earlier runs settled it.
+func (f *feeder) settled(ctx context.Context, upto record.Seq) error {
+	first := f.last + 1
+	for seq := first; seq <= upto; seq++ {
+		o, ok := f.aside[seq]
 		if !ok {
 			continue
 		}
-		if seq > first && !d.send(ctx, fed{rest: &settled{first: first, last: seq - 1}}) {
-			return false
+		if seq > first && !f.d.send(ctx, feedItem{rest: &settled{first: first, last: seq - 1}}) {
+			return ctx.Err()
 		}
-		if !d.send(ctx, fed{rest: &settled{first: seq, last: seq, outcome: &o}}) {
-			return false
+		if !f.d.send(ctx, feedItem{rest: &settled{first: seq, last: seq, outcome: &o}}) {
+			return ctx.Err()
 		}
-		first = seq + 1
+		first, f.last = seq+1, seq
 	}
-	return first > last || d.send(ctx, fed{rest: &settled{first: first, last: last}})
+	if first <= upto && !f.d.send(ctx, feedItem{rest: &settled{first: first, last: upto}}) {
+		return ctx.Err()
+	}
+	f.last = upto
+	return nil
 }
 
-func (d *delivery) send(ctx context.Context, f fed) bool {
+func (d *delivery) send(ctx context.Context, f feedItem) bool {
 	select {
 	case d.feeds <- f:
 		return true
@@ -119,58 +161,6 @@ func (d *delivery) asideBefore(ctx context.Context) map[record.Seq]record.Outcom
 			return found
 		}
 	}
-}
-
-// sweepAside offers the deferred records to the delivery again and again, in seq order, a few at a time.
-func (d *delivery) sweepAside(ctx context.Context) {
-	o := d.u.opts
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	wait, failures, moved := o.AsideEvery/2, 0, uint64(0)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-d.newAside: // do not let it wait as long as those that failed for hours
-			if wait > o.AsideEvery {
-				wait = o.AsideEvery
-				timer.Reset(wait)
-			}
-			continue
-		case <-timer.C:
-		case <-d.u.redrive:
-		}
-		if err := d.offerAside(ctx); err == nil {
-			failures = 0
-		} else if failures++; !d.pause(ctx, "read what was set aside", failures, err) {
-			return
-		}
-		wait = min(wait*2, max(o.AsideEvery, maxAsideEvery))
-		if now := d.asideMoved.Load(); now != moved {
-			wait, moved = o.AsideEvery, now
-		}
-		timer.Reset(wait)
-	}
-}
-
-// maxAsideEvery is the longest pause between two tries of the deferred records.
-const maxAsideEvery = 10 * time.Minute
-
-func (d *delivery) offerAside(ctx context.Context) error {
-	for a, err := range d.u.opts.Source.Aside(ctx) {
-		if err != nil {
-			return err
-		}
-		if a.State != record.Deferred {
-			continue
-		}
-		select {
-		case d.asides <- a.Entry:
-		case <-ctx.Done():
-			return nil
-		}
-	}
-	return nil
 }
 
 // pause logs a local error and waits before the next try.

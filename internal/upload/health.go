@@ -137,12 +137,19 @@ func (h *health) failed(class store.Class, asked time.Duration, others bool, now
 	return false
 }
 
-// at is the state to show: being throttled is over after a calm while.
-func (h *health) at(now time.Time) State {
-	if h.state == Throttled && !h.down && now.Sub(h.throttle) >= calmAfter {
-		return OK
+// at is the state to show, and since when: being throttled is over after a calm while.
+func (h *health) at(now time.Time) (State, time.Time) {
+	if calm := h.throttle.Add(calmAfter); h.state == Throttled && !h.down && !now.Before(calm) {
+		return OK, calm
 	}
-	return h.state
+	return h.state, h.since
+}
+
+// idle notes that nothing is left to send: the last answer counts, and it was a success.
+func (h *health) idle(now time.Time) {
+	if h.state == Throttled && !h.down && h.fails == 0 {
+		h.become(OK, now)
+	}
 }
 
 func (h *health) become(s State, now time.Time) {

@@ -16,6 +16,9 @@ type slot struct {
 	variant bool   // the plain key was taken by other bytes
 	search  search // for a twin among the variants
 	aside   bool   // it was set aside before, and comes from there
+	unread  bool   // of the entry nothing but the Seq is known: it could not be read
+
+	readFailed bool // it waits for the disk: its entry or body could not be read at the last try
 
 	mayExist bool // look before the next put
 	tried    bool // a put of target was made: what Head tells of it can be trusted
@@ -25,6 +28,7 @@ type slot struct {
 	began    time.Time
 	stores   uint64    // health.successes when the attempt began
 	seen     uint64    // health.successes at the last strike
+	seenRead uint64    // of a failed read: what strikeUnread saw at the last
 	epoch    uint64    // pacer's, when the attempt began
 	full     bool      // the pacer was saturated when it began
 	probe    bool      // it probes a destination that is down
@@ -77,6 +81,7 @@ type slots struct {
 	fresh   readyQueue       // ready, and never tried
 	again   readyQueue       // ready for another try
 	waiting waitQueue        // not due yet
+	unread  waitQueue        // of which no more than the Seq could be read
 	tails   map[string]*slot // by stored key: the last record under way that has it
 	count   int              // records under way, those in attempts included
 }

@@ -13,10 +13,17 @@ import (
 type Source interface {
 	// Entries yields the durable records from seq on, in seq order, without
 	// loading them, up to the newest at the time of the call. Records settled
-	// before (in this run or an earlier one) are skipped. A range that damage
-	// made unreadable is yielded as a *record.GapError in its place; any other
-	// error ends the iteration.
+	// before (in this run or an earlier one) are skipped. Two errors do not end
+	// the iteration: a *record.GapError takes the place of a range that damage made
+	// unreadable, and a *record.ReadError with its Seq that of a record that the
+	// disk does not give back at the moment. Any other error ends it.
 	Entries(ctx context.Context, from record.Seq) iter.Seq2[record.Entry, error]
+	// Entry is one record that is durable and not released, or set aside; false
+	// if there is none with this seq. It fails with a *record.GapError for one that
+	// is lost, and with a *record.ReadError for one that cannot be read now.
+	//
+	// The Open of an entry, and the body that it opens, fail with the same two errors.
+	Entry(ctx context.Context, seq record.Seq) (record.Entry, bool, error)
 	// Wait returns once a record with a seq greater than after is durable, and
 	// tells the newest durable seq. An Entries begun after that yields every
 	// unsettled record up to it, so what it skips is known to be settled.
@@ -29,10 +36,12 @@ type Source interface {
 	// (settling it again as Deferred or Quarantined changes its state and reason).
 	// A record that must be set aside and whose body the disk no longer gives
 	// back is fenced off instead: Settle fails with the *record.GapError that
-	// covers it, and Entries yields that gap from then on. Set-asides come one per call.
+	// covers it, and Entries yields that gap from then on. One that cannot be read
+	// now may be Deferred all the same: it stays where it is. Set-asides come one per call.
 	Settle(ctx context.Context, outcomes ...record.Outcome) error
 	// Aside yields the records that were set aside and not stored since, in seq
-	// order, with their state and reason.
+	// order, with their state and reason. One that could not be read when it was
+	// Deferred may have no more than a Seq in its Info.
 	Aside(ctx context.Context) iter.Seq2[record.Aside, error]
 	// Release frees everything up to and including upto: every record in it is
 	// settled and proven, or lies in a gap. It never frees what was set aside.

@@ -30,7 +30,9 @@ type source struct {
 	lies     []string          // what must never happen
 	covered  func() record.Seq // with a ledger: everything up to it is in a checkpoint
 	fault    func(op string) error
-	lost     map[record.Seq]bool // bodies that the disk does not give back
+	lost     map[record.Seq]bool                   // bodies that the disk gives back wrong
+	readable func(seq record.Seq, body bool) error // nil: every read succeeds
+	reads    int                                   // reads that failed
 }
 
 func newSource() *source {
@@ -41,10 +43,10 @@ type seekCloser struct{ *bytes.Reader }
 
 func (seekCloser) Close() error { return nil }
 
-// rotten is a body that the disk does not give back.
-type rotten struct{}
+// rotten is a body that fails as it is read.
+type rotten struct{ err error }
 
-func (rotten) Read([]byte) (int, error)       { return 0, errors.New("checksum mismatch") }
+func (r rotten) Read([]byte) (int, error)     { return 0, r.err }
 func (rotten) Seek(int64, int) (int64, error) { return 0, nil }
 func (rotten) Close() error                   { return nil }
 
@@ -57,11 +59,15 @@ func (s *source) add(bucket, key, body string) record.Seq {
 		Open: func() (io.ReadSeekCloser, error) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
+			err := s.read(seq, true)
+			if s.lost[seq] {
+				err = &record.GapError{First: seq, Last: seq, Cause: "checksum mismatch"}
+			}
 			switch {
-			case s.lost[seq] && seq%2 == 0:
-				return nil, errors.New("checksum mismatch")
-			case s.lost[seq]:
-				return rotten{}, nil
+			case err != nil && seq%2 == 0:
+				return nil, err
+			case err != nil:
+				return rotten{err}, nil
 			}
 			return seekCloser{bytes.NewReader([]byte(body))}, nil
 		},
@@ -69,6 +75,33 @@ func (s *source) add(bucket, key, body string) record.Seq {
 	close(s.changed)
 	s.changed = make(chan struct{})
 	return seq
+}
+
+// read is one read of the disk; the caller holds mu.
+func (s *source) read(seq record.Seq, body bool) error {
+	if s.readable == nil {
+		return nil
+	}
+	if err := s.readable(seq, body); err != nil {
+		s.reads++
+		return &record.ReadError{Seq: seq, Err: err}
+	}
+	return nil
+}
+
+func (s *source) Entry(ctx context.Context, seq record.Seq) (record.Entry, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if gap := s.gapAt(seq); gap != nil {
+		return record.Entry{}, false, gap
+	}
+	if seq <= s.released && s.aside[seq].Seq == 0 || seq > record.Seq(len(s.entries)) {
+		return record.Entry{}, false, nil
+	}
+	if err := s.read(seq, false); err != nil {
+		return record.Entry{}, false, err
+	}
+	return s.entries[seq-1], true, nil
 }
 
 // gap fences off a range.
@@ -101,6 +134,10 @@ func (s *source) Entries(ctx context.Context, from record.Seq) iter.Seq2[record.
 				done = true
 			}
 			e := s.entries[seq-1]
+			var unread error
+			if gap == nil && !done {
+				unread = s.read(seq, false)
+			}
 			s.mu.Unlock()
 			switch {
 			case ctx.Err() != nil:
@@ -114,6 +151,10 @@ func (s *source) Entries(ctx context.Context, from record.Seq) iter.Seq2[record.
 					return
 				}
 				seq = gap.Last
+			case unread != nil:
+				if !yield(record.Entry{}, unread) {
+					return
+				}
 			case !done:
 				if !yield(e, nil) {
 					return
@@ -166,7 +207,11 @@ func (s *source) Settle(ctx context.Context, outcomes ...record.Outcome) error {
 			s.gaps = append(s.gaps, g)
 			return &g
 		}
-		s.aside[o.Seq] = record.Aside{Entry: s.entries[o.Seq-1], State: o.State, Reason: o.Reason, Since: time.Now()}
+		e := s.entries[o.Seq-1]
+		if o.Digest != e.Digest {
+			e.Info = record.Info{Seq: o.Seq} // it was set aside unread
+		}
+		s.aside[o.Seq] = record.Aside{Entry: e, State: o.State, Reason: o.Reason, Since: time.Now()}
 	}
 	return nil
 }

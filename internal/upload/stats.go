@@ -40,6 +40,10 @@ type Stats struct {
 	Window    int       // records read from the spool and not through
 	Stuck     string    // why matching the log, settling, proving or releasing does not get on; "" if it does
 
+	Unread        int    // records under way that wait for the disk: they could not be read at the last try
+	ReadErrors    uint64 // reads of the source that failed
+	LastReadError string // of the last of them; "" if there was none
+
 	Stored, Collisions, Deferred, Quarantined, Gaps uint64
 	// Unproven is how many confirmed records wait for the ledger's checkpoint; the source does not count them as stored yet.
 	Unproven uint64
@@ -56,7 +60,7 @@ func (u *Uploader) Stats() Stats {
 	u.stats.mu.Lock()
 	defer u.stats.mu.Unlock()
 	s := u.stats.s
-	s.State, s.Since = u.stats.health.at(time.Now()), u.stats.health.since
+	s.State, s.Since = u.stats.health.at(time.Now())
 	return s
 }
 
@@ -64,6 +68,13 @@ func (u *Uploader) note(f func(s *Stats)) {
 	u.stats.mu.Lock()
 	defer u.stats.mu.Unlock()
 	f(&u.stats.s)
+}
+
+func (u *Uploader) readFailed(err error) {
+	u.note(func(s *Stats) {
+		s.ReadErrors++
+		s.LastReadError = err.Error()
+	})
 }
 
 func (u *Uploader) stuck(err error) {
@@ -109,6 +120,10 @@ func (u *Uploader) attempted(v verdict) {
 
 // retried notes a failure after which the record is tried again.
 func (u *Uploader) retried(v verdict, now time.Time) {
+	if v.local {
+		u.readFailed(v.err)
+		return
+	}
 	u.note(func(s *Stats) {
 		s.Retries++
 		s.LastError, s.LastTime = v.err.Error(), now
