@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"indelible/internal/config"
@@ -17,13 +19,26 @@ import (
 
 // openEngine opens the log that a configuration describes. m may be nil.
 func openEngine(ctx context.Context, l *config.Loaded, log *slog.Logger, m *metrics) (*engine.Engine, error) {
-	c := &l.Config
-	secret, err := c.Proof.Secret()
+	o, err := engineOptions(l, log)
 	if err != nil {
 		return nil, err
 	}
-	o := engine.Options{
-		Dir: c.Data, Name: c.Proof.WantedName(), Logger: log,
+	if m != nil {
+		o.Spool.Events, o.Upload.Events = m.spoolEvents(), m.uploadEvents()
+	}
+	e, err := engine.Open(ctx, o)
+	return e, nameMistake(err)
+}
+
+// engineOptions are what a configuration says of the engine.
+func engineOptions(l *config.Loaded, log *slog.Logger) (engine.Options, error) {
+	c := &l.Config
+	secret, err := c.Proof.Secret()
+	if err != nil {
+		return engine.Options{}, err
+	}
+	return engine.Options{
+		Dir: c.Data, Name: c.Proof.WantedName(), Logger: log, Identity: identity(c), Rescue: rescueCommand(l),
 		Destination: func(ctx context.Context) (*engine.Destination, error) {
 			d, err := openDestination(ctx, c, false)
 			if err != nil {
@@ -40,12 +55,40 @@ func openEngine(ctx context.Context, l *config.Loaded, log *slog.Logger, m *metr
 			Secret: secret, Program: "indelible " + Version().Version, Config: l.Digest(),
 			CheckpointEvery: c.Proof.CheckpointEvery,
 		},
+	}, nil
+}
+
+// identity names the destination, however it was configured.
+func identity(c *config.Config) string {
+	if c.Destination.Endpoint == "" {
+		return c.Destination.URL
 	}
-	if m != nil {
-		o.Spool.Events, o.Upload.Events = m.spoolEvents(), m.uploadEvents()
+	return c.Destination.URL + " at " + c.Destination.Endpoint
+}
+
+// rescueCommand is the command line that rescues this data directory: it works from any
+// directory and without the environment of this process, but for credentials.
+func rescueCommand(l *config.Loaded) string {
+	c := &l.Config
+	words := []string{"indelible", "rescue"}
+	if l.File != "" {
+		file, err := filepath.Abs(l.File)
+		if err != nil {
+			file = l.File
+		}
+		words = append(words, "--config", file)
 	}
-	e, err := engine.Open(ctx, o)
-	return e, nameMistake(err)
+	words = append(words, "--data", c.Data, "--to", c.Destination.URL)
+	if c.Destination.Endpoint != "" {
+		words = append(words, "--endpoint", c.Destination.Endpoint)
+	}
+	if c.Destination.Region != "" {
+		words = append(words, "--region", c.Destination.Region)
+	}
+	for i, w := range words {
+		words[i] = engine.ShellQuote(w)
+	}
+	return strings.Join(words, " ")
 }
 
 // uploadEvents are what the uploader tells as it happens.

@@ -20,6 +20,7 @@ import (
 	"indelible/internal/ingest/jsonapi"
 	"indelible/internal/ingest/s3api"
 	"indelible/internal/ingest/sigv4"
+	"indelible/internal/proof"
 	"indelible/internal/record"
 )
 
@@ -31,7 +32,7 @@ import (
 //	   ▲  └──── Find, List ──▶ query ──┘  │
 //	listeners ─▶ admin, socket ─▶ desk ─▶ status ─▶ metrics
 //
-// Start: engine, doors, admin and socket, run.json.
+// Start: engine, a match of the log in the destination, doors, admin and socket, run.json.
 // Stop: doors, drain, engine (a clean stop, the last checkpoint), admin and socket, run.json, then what the engine has open.
 func Serve(ctx context.Context, l *config.Loaded, stderr io.Writer) error {
 	c := &l.Config
@@ -42,7 +43,10 @@ func Serve(ctx context.Context, l *config.Loaded, stderr io.Writer) error {
 		return err
 	}
 	d := &daemon{config: c, log: log, metrics: m, engine: e, tallies: map[string]*tally{}}
-	return errors.Join(d.run(ctx, stderr), e.Close())
+	if err = d.match(ctx); err == nil && ctx.Err() == nil {
+		err = d.run(ctx, stderr)
+	}
+	return errors.Join(err, e.Close())
 }
 
 // daemon is what runs between opening and closing the engine. Its fields are
@@ -55,6 +59,24 @@ type daemon struct {
 	tallies map[string]*tally // by door
 	admin   admin
 	servers []*server
+}
+
+// matchPatience bounds how long the doors stay closed while the destination is asked for the log.
+const matchPatience = 10 * time.Second
+
+// match compares the log in the destination with the data directory before anything is acknowledged. A
+// destination that does not answer keeps nobody from acknowledging: then delivery waits for the match.
+func (d *daemon) match(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, matchPatience)
+	defer cancel()
+	err := d.engine.Match(ctx)
+	if err == nil || errors.Is(err, proof.ErrForked) {
+		return err
+	}
+	if d.engine.Suspect() {
+		return fmt.Errorf("the log was found forked in another destination, and this one cannot be asked: %w", err)
+	}
+	return nil
 }
 
 // server is an HTTP server and where it listens. Doors are stopped first.
@@ -146,7 +168,7 @@ func (d *daemon) s3Server(t *tally) (*http.Server, error) {
 		v.Keys[k.ID] = k.Secret
 	}
 	door, err := s3api.New(s3api.Options{
-		Spool: d.engine.Spool(), Records: d.engine.Records(), Verifier: v,
+		Spool: d.engine, Records: d.engine.Records(), Verifier: v,
 		Bucket: c.Bucket, Domains: c.Domains, MaxHold: c.MaxHold,
 		Events: s3api.Events{Acked: t.acked, Refused: t.refused},
 		Log:    d.log.With("component", "s3api"),
@@ -160,7 +182,7 @@ func (d *daemon) s3Server(t *tally) (*http.Server, error) {
 func (d *daemon) httpServer(t *tally) (*http.Server, error) {
 	c := d.config.Doors.HTTP
 	door, err := jsonapi.New(jsonapi.Options{
-		Spool: d.engine.Spool(), LogName: d.engine.Name(), Tokens: c.Tokens, Bucket: c.Bucket,
+		Spool: d.engine, LogName: d.engine.Name(), Tokens: c.Tokens, Bucket: c.Bucket,
 		Keys:       jsonapi.Keys{Path: c.LiteLLM.Path, TeamPrefix: c.LiteLLM.TeamPrefix, KeyPrefix: c.LiteLLM.KeyPrefix, Hours: c.LiteLLM.Partition == "hour"},
 		MaxRequest: c.MaxRequest, MaxHold: c.MaxHold,
 		Events: jsonapi.Events{Acked: t.acked, Refused: t.refused},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -30,6 +31,14 @@ type Options struct {
 	Upload upload.Options // without Source, Store, Layout, Ledger, Log, Logger and CheckpointEvery
 	Proof  Proof
 	Logger *slog.Logger // nil discards
+
+	// Identity names the destination: a fork that was found in one says nothing of another.
+	Identity string
+	// Rescue is the command line that rescues this directory, as a person types it; errors name it. "" names Dir alone.
+	Rescue string
+
+	origin string // of a rescue: what the first leaf says
+	adopt  bool   // of a rescue: the spool belongs to another log
 }
 
 // Proof says how the log is signed.
@@ -50,6 +59,7 @@ type Engine struct {
 	uploader *upload.Uploader
 	ledger   *ledger // nil: no transparency log
 	gaps     gaps
+	suspect  bool // a fork was found in another destination
 
 	mu   sync.Mutex
 	stop context.CancelFunc // ends Run; nil: nothing runs; guarded by mu
@@ -95,16 +105,27 @@ func (e *Engine) open(ctx context.Context) (err error) {
 		return err
 	}
 	e.later(release)
-	if e.name, err = keepName(e.data, o.Name); err != nil {
+	if e.name, err = keepName(e.data, o.Dir, o.Name); err != nil {
 		return err
 	}
+	f, err := remembered(e.data)
+	if err != nil {
+		return err
+	}
+	if f != nil && (f.Destination == o.Identity || f.Log == "") {
+		return o.forked(e.name, *f)
+	}
+	e.suspect = f != nil
 	if err := MakeDir(filepath.Join(o.Dir, SpoolDir)); err != nil {
 		return fmt.Errorf("make the spool's directory: %w", err)
 	}
 	so := o.Spool
 	so.Log, so.Logger = e.name, e.component("spool")
+	if o.adopt {
+		so.Log = ""
+	}
 	if err := e.openSpool(o.Dir, so); err != nil {
-		return inUse(o.Dir, err)
+		return e.spoolError(err)
 	}
 	if err := e.openDestination(ctx, o.Destination); err != nil {
 		return err
@@ -164,12 +185,38 @@ func (e *Engine) Redrive(ctx context.Context) (int, error) {
 	return int(e.spool.Stats().Deferred), nil
 }
 
+// spoolError tells a spool that belongs to another log from one that cannot be opened.
+func (e *Engine) spoolError(err error) error {
+	if owner, oerr := spoolOwner(e.opts.Dir); oerr == nil && owner != "" && owner != e.name {
+		return &StuckError{Err: err, Rescue: e.opts.rescueCommand()}
+	}
+	return inUse(e.opts.Dir, err)
+}
+
+// spoolOwner is the log to which the spool in a data directory belongs; "" if there is none.
+func spoolOwner(dir string) (name string, err error) {
+	if _, err := os.Stat(filepath.Join(dir, SpoolDir)); err != nil {
+		return "", nil
+	}
+	c := &Components{}
+	defer func() { err = errors.Join(err, c.Close()) }()
+	if err := c.openSpool(dir, spool.Options{ReadOnly: true}); err != nil {
+		return "", err
+	}
+	return c.spool.Log(), nil
+}
+
 // keepName is proof.KeepName's, for a directory that may have lost the file
-// with the name: then the log's own files tell it.
-func keepName(data disk.FS, wanted string) (string, error) {
+// with the name: then the log's own files tell it, or the spool.
+func keepName(data disk.FS, dir, wanted string) (string, error) {
 	name, err := proof.RecoverName(data)
 	if err != nil {
 		return "", err
+	}
+	if name == "" {
+		if name, err = spoolOwner(dir); err != nil {
+			return "", err
+		}
 	}
 	if name != "" && wanted != "" && name != wanted {
 		return "", &proof.NameError{Kept: name, Wanted: wanted}

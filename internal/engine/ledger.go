@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -21,7 +22,7 @@ import (
 // nobody from acknowledging. It is safe for concurrent use.
 type ledger struct {
 	parts *Components
-	proof Proof
+	opts  *Options
 	slog  *slog.Logger
 
 	log atomic.Pointer[proof.Log] // nil until it is open
@@ -39,13 +40,21 @@ var _ upload.Ledger = (*ledger)(nil)
 func (e *Engine) newLedger() (*ledger, error) {
 	keys, err := proof.OpenKeys(e.data, proof.KeySource{Name: e.name, Secret: e.opts.Proof.Secret})
 	if err != nil {
-		return nil, err
+		return nil, e.keyError(err)
 	}
-	l := &ledger{parts: &e.Components, proof: e.opts.Proof, slog: e.component("proof"), keys: keys, dead: make(chan struct{})}
+	l := &ledger{parts: &e.Components, opts: &e.opts, slog: e.component("proof"), keys: keys, dead: make(chan struct{})}
 	if keys.Made {
 		l.slog.Info("made the key that signs the log; keep a copy of it", "key", proof.KeyFile, "vkey", keys.Key.Public())
 	}
 	return l, nil
+}
+
+// keyError tells a key that does not belong to this log, or is gone, from one that cannot be read.
+func (e *Engine) keyError(err error) error {
+	if _, unread := errors.AsType[*fs.PathError](err); unread {
+		return err
+	}
+	return &StuckError{Err: err, Rescue: e.opts.rescueCommand()}
 }
 
 // open is the log, opened if it is not yet, with the leaf of this start in it.
@@ -62,22 +71,28 @@ func (l *ledger) open(ctx context.Context) (*proof.Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := l.match(log); err != nil {
-		return nil, err
+	if err := l.match(ctx, log); err != nil {
+		return nil, fmt.Errorf("open log %s: %w", log.Name(), err)
 	}
-	if err := log.Start(l.proof.Program, l.proof.Config, ""); err != nil {
+	if err := log.Start(l.opts.Proof.Program, l.opts.Proof.Config, l.recovered(log)); err != nil {
 		return nil, err
 	}
 	l.log.Store(log)
 	return log, nil
 }
 
-// match compares the log in the destination with the spool.
-func (l *ledger) match(log *proof.Log) error {
-	if acked := l.parts.spool.Stats().Acked; uint64(log.Next()) > acked+1 {
-		return fmt.Errorf("open log %s: in the bucket it has come to record %d, but this data directory has acknowledged only %d: another process writes this log, or the data directory is new or an old copy; give this one a log of its own (proof.name and another key, in a fresh data directory): %w", log.Name(), log.Next()-1, acked, proof.ErrForked)
+// recovered says what is known of a process before that left no leaf; "" if there was none.
+func (l *ledger) recovered(log *proof.Log) string {
+	acked := l.parts.spool.Stats().Acked
+	switch {
+	case log.Next() > 0 || !log.Clean():
+		return "" // the log itself tells how it ended
+	case l.opts.origin != "":
+		return l.opts.origin
+	case acked > 0 && log.Stats().Size == 0:
+		return fmt.Sprintf("a process before acknowledged records up to %d and ended without a checkpoint, in no good order", acked)
 	}
-	return nil
+	return ""
 }
 
 // openLog opens the log, and finishes a change of key that was cut short.
@@ -96,17 +111,30 @@ func openLog(ctx context.Context, c *Components, keys *proof.Keys, events proof.
 
 // with does something with the log, and notices when nothing will help it any more.
 func (l *ledger) with(ctx context.Context, do func(*proof.Log) error) error {
+	select {
+	case <-l.dead:
+		return l.why
+	default:
+	}
 	log, err := l.open(ctx)
 	if err == nil {
 		err = do(log)
 	}
 	if errors.Is(err, proof.ErrForked) || errors.Is(err, proof.ErrOrder) {
-		l.fail.Do(func() {
-			l.why = err
-			close(l.dead)
-		})
+		l.fail.Do(func() { l.die(err) })
+		return l.why
 	}
 	return err
+}
+
+// die makes an error final: it is remembered on the disk before anybody is told.
+func (l *ledger) die(err error) {
+	f := fork{Log: l.parts.name, Destination: l.opts.Identity, Since: time.Now().UTC(), Reason: err.Error()}
+	l.why = l.opts.forked(l.parts.name, f)
+	if err := remember(l.parts.data, f); err != nil {
+		l.why = errors.Join(l.why, err) // the next start finds the fork again
+	}
+	close(l.dead)
 }
 
 // Ready returns nil once the log in the destination is open and matches this
@@ -146,7 +174,7 @@ func (l *ledger) run(ctx context.Context) error {
 		if log == nil {
 			return nil
 		}
-		return log.Run(ctx, l.proof.CheckpointEvery)
+		return log.Run(ctx, l.opts.Proof.CheckpointEvery)
 	})
 	return g.Wait()
 }

@@ -205,10 +205,10 @@ func (l *Log) life(leaf Leaf) error {
 // digest of its configuration. Where the one before did not end with Stop, a leaf
 // before says so, with what the spool had to cut or fence off ("" if nothing).
 func (l *Log) Start(program, config, recovered string) error {
-	if !l.Clean() {
-		if recovered == "" {
-			recovered = "the process before did not stop in good order; records that its disk lost, if any, stand in gap leaves"
-		}
+	if !l.Clean() && recovered == "" {
+		recovered = "the process before did not stop in good order; records that its disk lost, if any, stand in gap leaves"
+	}
+	if recovered != "" {
 		if err := l.life(Leaf{Kind: Recovered, Reason: cut(recovered, maxReason)}); err != nil {
 			return err
 		}

@@ -69,7 +69,7 @@ func openKeys(d disk.FS, from KeySource) (Keys, error) {
 		}
 		k.Key, err = ParseKey(secret, name)
 	case public != "":
-		err = fmt.Errorf("%s is gone: the log %s can be verified for ever, but grow no more; restore the key, or move %s and proof/ away to begin a new log", KeyFile, name, PublicFile)
+		err = fmt.Errorf("%s is gone: the log %s can be verified for ever, but grow no more: put the key back from its copy", KeyFile, name)
 	default:
 		if name == "" {
 			name = NewName()
