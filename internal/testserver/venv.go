@@ -14,21 +14,23 @@ import (
 
 // Python returns the interpreter of a virtual environment with exactly the
 // packages that the requirements file pins, made once per machine and pins.
-// Where it cannot be made, the test is skipped, or fails under RequirePeers=1.
+// Where none has been made (go run ./test/peers does, test/all does first) the test is skipped;
+// under RequirePeers=1 it is made, and the test fails where it cannot be.
 func Python(t testing.TB, requirements string) string {
 	t.Helper()
-	python, err := MakePython(t.Context(), requirements)
+	python, err := makePython(t.Context(), requirements, required())
 	if err != nil {
-		if os.Getenv(RequirePeers) == "1" {
-			t.Fatalf("the Python packages that %s=1 demands: %v", RequirePeers, err)
-		}
-		t.Skipf("no Python packages to test with: %v", err)
+		Missing(t, "Python packages", err)
 	}
 	return python
 }
 
 // MakePython is Python without a test. It makes the environment anew where a making was cut short.
 func MakePython(ctx context.Context, requirements string) (string, error) {
+	return makePython(ctx, requirements, true)
+}
+
+func makePython(ctx context.Context, requirements string, mayMake bool) (string, error) {
 	pins, err := os.ReadFile(requirements)
 	if err != nil {
 		return "", err
@@ -45,6 +47,9 @@ func MakePython(ctx context.Context, requirements string) (string, error) {
 	if _, err := os.Stat(filepath.Join(dir, "complete")); err == nil {
 		return python, nil
 	}
+	if !mayMake {
+		return "", errNotMade
+	}
 	unlock, err := lockDir(ctx, dir+".lock")
 	if err != nil {
 		return "", err
@@ -56,7 +61,7 @@ func MakePython(ctx context.Context, requirements string) (string, error) {
 	// A virtual environment cannot be moved: it is made in place and marked when it is whole.
 	for _, args := range [][]string{
 		{"python3", "-m", "venv", "--clear", dir},
-		{python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--requirement", requirements},
+		{python, "-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check", "--no-deps", "--requirement", requirements},
 	} {
 		if out, err := exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput(); err != nil {
 			return "", fmt.Errorf("%v: %w\n%s", args, err, out)

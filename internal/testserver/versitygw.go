@@ -44,20 +44,18 @@ const RequirePeers = "INDELIBLE_REQUIRE_PEERS"
 
 // Build builds the servers into the cache, so that the tests that need them find them there.
 func Build(ctx context.Context) error {
-	_, err := build(ctx, "github.com/versity/versitygw")
+	_, err := build(ctx, "github.com/versity/versitygw", true)
 	return err
 }
 
-// Versitygw starts a versitygw with one bucket, "audit". Where it cannot be built
-// (no network, no cache) the test is skipped, or fails under RequirePeers=1.
+// Versitygw starts a versitygw with one bucket, "audit". Where none has been built (go run
+// ./test/peers does, test/all does first) the test is skipped; under RequirePeers=1 it is
+// built, and the test fails where it cannot be.
 func Versitygw(t testing.TB) *Server {
 	t.Helper()
-	binary, err := build(t.Context(), "github.com/versity/versitygw")
+	binary, err := build(t.Context(), "github.com/versity/versitygw", required())
 	if err != nil {
-		if os.Getenv(RequirePeers) == "1" {
-			t.Fatalf("versitygw, which %s=1 demands: %v", RequirePeers, err)
-		}
-		t.Skipf("no versitygw to test against: %v", err)
+		Missing(t, "versitygw", err)
 	}
 	dir := t.TempDir()
 	s := &Server{Access: access, Secret: secret, Region: "us-east-1", Bucket: "audit", Root: filepath.Join(dir, "root")}
@@ -142,9 +140,9 @@ func freeAddr() (string, error) {
 }
 
 // build returns the path of module's command, built from test/servers unless the
-// cache has that version. It is put in place by rename, so that test packages
-// that run at the same time do not disturb each other.
-func build(ctx context.Context, module string) (string, error) {
+// cache has that version. Where it may not make it, one that is not there is an error. It is put in
+// place by rename, so that test packages that run at the same time do not disturb each other.
+func build(ctx context.Context, module string, mayMake bool) (string, error) {
 	root, err := moduleRoot(ctx)
 	if err != nil {
 		return "", err
@@ -162,6 +160,9 @@ func build(ctx context.Context, module string) (string, error) {
 	binary := filepath.Join(dir, filepath.Base(module))
 	if _, err := os.Stat(binary); err == nil {
 		return binary, nil
+	}
+	if !mayMake {
+		return "", errNotMade
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", err

@@ -18,6 +18,7 @@ const (
 	EnvShare  = "INDELIBLE_TORTURE"        // "ci" or "long"; unset: what go test ./... has time for
 	EnvSeed   = "INDELIBLE_TORTURE_SEED"   // the one seed to run; unset: as many as the share asks for
 	EnvReport = "INDELIBLE_TORTURE_REPORT" // a file that rows are appended to, one JSON object a line
+	EnvBinary = "INDELIBLE_BINARY"         // a binary to be used instead of one built from this tree
 )
 
 // Share returns what of a scenario is to be run, in whatever it counts: quick

@@ -3,6 +3,7 @@
 //
 //	go run ./test/mutants            every mutant
 //	go run ./test/mutants --only fsync
+//	go run ./test/mutants --passed   the suites have just passed: do not run them unbroken first
 //
 // Nothing in the tree is changed: the broken file takes the place of the whole
 // one by go's -overlay. It exits with 1 when a mutant survives.
@@ -39,6 +40,7 @@ func main() {
 
 func run(ctx context.Context) error {
 	only := flag.String("only", "", "mutants whose name contains this")
+	passed := flag.Bool("passed", false, "the suites pass with nothing broken: do not show that first")
 	flag.Parse()
 	chosen := slices.DeleteFunc(slices.Clone(mutants), func(m mutant) bool { return !strings.Contains(m.name, *only) })
 	if len(chosen) == 0 {
@@ -55,27 +57,13 @@ func run(ctx context.Context) error {
 		fmt.Fprintln(os.Stderr, "mutants: without an S3 server to test against:", err)
 	}
 
-	// A test that fails anyway catches nothing.
-	whole := map[suite]bool{}
-	var suites []suite
-	for _, m := range chosen {
-		if !whole[m.by] {
-			whole[m.by] = true
-			suites = append(suites, m.by)
+	if !*passed {
+		if err := whole(ctx, chosen); err != nil {
+			return err
 		}
 	}
 	var errs []error
 	var mu sync.Mutex
-	each(suites, func(_ int, s suite) {
-		if by, err := s.test(ctx, ""); err == nil && by != "" {
-			mu.Lock()
-			errs = append(errs, fmt.Errorf("%s fails with nothing broken, at %s", s.pkg, by))
-			mu.Unlock()
-		}
-	})
-	if len(errs) > 0 {
-		return errors.Join(errs...)
-	}
 	rows := make([]string, len(chosen))
 	caught := 0
 	each(chosen, func(i int, m mutant) {
@@ -98,6 +86,28 @@ func run(ctx context.Context) error {
 	fmt.Println("| broken on purpose | in | caught by |\n|---|---|---|")
 	fmt.Println(strings.Join(rows, "\n"))
 	fmt.Printf("\n%d of %d mutants caught, %s, %s\n", caught, len(chosen), time.Now().UTC().Format(time.DateOnly), runtime.Version())
+	return errors.Join(errs...)
+}
+
+// whole runs the suites with nothing broken: a test that fails anyway catches nothing.
+func whole(ctx context.Context, chosen []mutant) error {
+	var suites []suite
+	for _, m := range chosen {
+		if !slices.Contains(suites, m.by) {
+			suites = append(suites, m.by)
+		}
+	}
+	var errs []error
+	var mu sync.Mutex
+	each(suites, func(_ int, s suite) {
+		by, err := s.test(ctx, s.run, "")
+		if err == nil && by != "" {
+			err = fmt.Errorf("%s fails with nothing broken, at %s", s.pkg, by)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		errs = append(errs, err)
+	})
 	return errors.Join(errs...)
 }
 
@@ -143,14 +153,19 @@ func (m mutant) test(ctx context.Context, dir string) (string, error) {
 	if err := os.WriteFile(file, overlay, 0o600); err != nil {
 		return "", err
 	}
-	return m.by.test(ctx, file)
+	if m.likely != "" {
+		if by, err := m.by.test(ctx, "^"+m.likely+"$", file); by != "" || err != nil {
+			return by, err
+		}
+	}
+	return m.by.test(ctx, m.by.run, file)
 }
 
 var failed = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
 
-// test runs the suite, over an overlay if there is one, and names the test that failed, "" if none did.
-func (s suite) test(ctx context.Context, overlay string) (string, error) {
-	args := []string{"test", "-count=1", "-failfast", "-timeout", "4m", "-run", s.run}
+// test runs those tests of the suite, over an overlay if there is one, and names the test that failed, "" if none did.
+func (s suite) test(ctx context.Context, run, overlay string) (string, error) {
+	args := []string{"test", "-count=1", "-failfast", "-timeout", "10m", "-run", run}
 	if overlay != "" {
 		args = append(args, "-overlay", overlay)
 	}

@@ -4,9 +4,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
+	"time"
 
 	"indelible/internal/testserver"
 )
@@ -18,24 +21,38 @@ func main() {
 	}
 }
 
+// run makes them all at once: one waits for the network while another compiles.
 func run(ctx context.Context) error {
-	fmt.Println("versitygw")
-	if err := testserver.Build(ctx); err != nil {
-		return err
-	}
-	pins, err := filepath.Glob("*/*/testdata/requirements*.txt")
-	if err != nil {
-		return err
-	}
-	deeper, err := filepath.Glob("*/*/*/testdata/requirements*.txt")
-	if err != nil {
-		return err
-	}
-	for _, name := range append(pins, deeper...) {
-		fmt.Println(name)
-		if _, err := testserver.MakePython(ctx, name); err != nil {
+	makers := map[string]func() error{"versitygw": func() error { return testserver.Build(ctx) }}
+	for _, pattern := range []string{"*/*/testdata/requirements*.txt", "*/*/*/testdata/requirements*.txt"} {
+		pins, err := filepath.Glob(pattern)
+		if err != nil {
 			return err
 		}
+		for _, name := range pins {
+			makers[name] = func() error {
+				_, err := testserver.MakePython(ctx, name)
+				return err
+			}
+		}
 	}
-	return nil
+	var wg sync.WaitGroup
+	errs := make(chan error, len(makers))
+	for name, do := range makers {
+		wg.Go(func() {
+			begun := time.Now()
+			err := do()
+			if err != nil {
+				errs <- fmt.Errorf("%s: %w", name, err)
+			}
+			fmt.Printf("%-60s %v\n", name, time.Since(begun).Round(time.Second))
+		})
+	}
+	wg.Wait()
+	close(errs)
+	var all []error
+	for err := range errs {
+		all = append(all, err)
+	}
+	return errors.Join(all...)
 }

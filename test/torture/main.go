@@ -29,6 +29,7 @@ import (
 	"syscall"
 	"time"
 
+	"indelible/internal/testserver"
 	"indelible/internal/torture"
 )
 
@@ -38,22 +39,24 @@ type part struct {
 	pkg   string
 	run   string // of go test
 	alone bool   // measures something, so that nothing else may run beside it
+	long  bool   // finds too little per minute for every change: only --long and --only run it
 }
 
 // parts, the longest first: so the cores are busy to the end. The table has an order of its own.
 var parts = []part{
-	{"outage", "./test/torture/world", "^TestTortureOutage", false},
-	{"week", "./test/torture/world", "^TestTortureWeek", false},
-	{"disk", "./internal/spool", "^TestTorture", false},
-	{"clock", "./test/torture/process", "^TestTortureClock", false},
-	{"calls", "./test/torture/process", "^TestTortureCalls", false},
-	{"power", "./test/torture/process", "^TestTorturePower", false},
-	{"kill", "./test/torture/process", "^TestTortureKill", false},
-	{"world", "./test/torture/world", "^TestTortureWorld", false},
-	{"hostile", "./test/torture/process", "^TestTortureHostile", true},
-	{"slow", "./test/torture/process", "^TestTortureSlow", true},
-	{"siege", "./test/torture/process", "^TestTortureSiege", true},
-	{"overload", "./test/torture/process", "^TestTortureOverload", true},
+	{name: "outage", pkg: "./test/torture/world", run: "^TestTortureOutage", long: true},
+	{name: "week", pkg: "./test/torture/world", run: "^TestTortureWeek", long: true},
+	{name: "disk", pkg: "./internal/spool", run: "^TestTorture"},
+	{name: "calls", pkg: "./test/torture/process", run: "^TestTortureCalls"},
+	{name: "clock", pkg: "./test/torture/process", run: "^TestTortureClock", long: true},
+	{name: "power", pkg: "./test/torture/process", run: "^TestTorturePower"},
+	{name: "kill", pkg: "./test/torture/process", run: "^TestTortureKill"},
+	{name: "world", pkg: "./test/torture/world", run: "^TestTortureWorld"},
+	{name: "killed", pkg: "./test/torture/world", run: "^TestTortureKilled", long: true},
+	{name: "hostile", pkg: "./test/torture/process", run: "^TestTortureHostile", alone: true, long: true},
+	{name: "slow", pkg: "./test/torture/process", run: "^TestTortureSlow", alone: true, long: true},
+	{name: "siege", pkg: "./test/torture/process", run: "^TestTortureSiege", alone: true, long: true},
+	{name: "overload", pkg: "./test/torture/process", run: "^TestTortureOverload", alone: true, long: true},
 }
 
 func main() {
@@ -71,7 +74,7 @@ func run(ctx context.Context) error {
 	seed := flag.Uint64("seed", 0, "run this seed alone, to see a failure again")
 	verbose := flag.Bool("v", false, "show what the scenarios log")
 	flag.Parse()
-	chosen, err := choose(*only)
+	chosen, err := choose(*only, *long)
 	if err != nil {
 		return err
 	}
@@ -86,6 +89,11 @@ func run(ctx context.Context) error {
 		share = "long"
 	}
 	env := append(os.Environ(), torture.EnvShare+"="+share, torture.EnvReport+"="+rows)
+	built, err := build(ctx, dir)
+	if err != nil {
+		return err
+	}
+	env = append(env, built...)
 	if *seed != 0 {
 		env = append(env, fmt.Sprintf("%s=%d", torture.EnvSeed, *seed))
 	}
@@ -101,6 +109,23 @@ func run(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// build builds what the parts share, once, and returns the environment that names it.
+func build(ctx context.Context, dir string) ([]string, error) {
+	if err := testserver.Build(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "torture: without an S3 server to test against:", err)
+	}
+	if os.Getenv(torture.EnvBinary) != "" {
+		return nil, nil
+	}
+	binary := filepath.Join(dir, "indelible")
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/indelible")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("build the binary: %w\n%s", err, out)
+	}
+	return []string{torture.EnvBinary + "=" + binary}, nil
+}
+
 func names() string {
 	var list []string
 	for _, p := range parts {
@@ -109,9 +134,9 @@ func names() string {
 	return strings.Join(list, ", ")
 }
 
-func choose(only string) ([]part, error) {
+func choose(only string, long bool) ([]part, error) {
 	if only == "" {
-		return parts, nil
+		return slices.DeleteFunc(slices.Clone(parts), func(p part) bool { return p.long && !long }), nil
 	}
 	var chosen []part
 	for name := range strings.SplitSeq(only, ",") {

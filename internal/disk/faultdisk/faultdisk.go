@@ -1,13 +1,16 @@
 // Package faultdisk makes a disk fail on purpose, for tests: it wraps a
 // disk.FS, shows each call to a function that may fault it, and keeps a trace
-// of all calls.
+// of all calls. It can also end the process that uses it at any call (Kill) and
+// have no byte free (SetFull); ReadOutage and SlowReads are ready-made rules.
 package faultdisk
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"sync"
+	"time"
 
 	"indelible/internal/disk"
 )
@@ -74,7 +77,15 @@ type Fault struct {
 	Apply bool
 	// Keep: of a Write that is not applied, so many bytes from its start happen (a torn write).
 	Keep int
+	// Delay: the call takes that long first. A Fault that has nothing else only delays.
+	Delay time.Duration
+	// Kill: the process ends in this call, as Disk.Kill says. What Apply and Keep say of
+	// the call happens still.
+	Kill bool
 }
+
+// onlyDelays reports whether the call itself is to happen as if there were no fault.
+func (f *Fault) onlyDelays() bool { return f.Err == nil && !f.Apply && f.Keep == 0 && !f.Kill }
 
 // Disk is a disk.FS that faults. It is safe for concurrent use.
 type Disk struct {
@@ -84,6 +95,10 @@ type Disk struct {
 	mu    sync.Mutex
 	n     int
 	trace []string
+	dead  bool             // Kill was called
+	locks map[*lock]bool   // that the process holds
+	full  error            // what SetFull said
+	space map[string]int64 // bytes that each file has been given, as far as they are known
 }
 
 var _ disk.FS = (*Disk)(nil)
@@ -122,22 +137,54 @@ func (d *Disk) SetDecide(decide func(Call) *Fault) {
 	d.decide = decide
 }
 
-// before notes a call and asks for its fault.
+// before notes a call and asks for its fault. It waits for the fault's delay.
 func (d *Disk) before(c Call) *Fault {
 	d.mu.Lock()
+	fault := d.noted(c)
+	d.mu.Unlock()
+	if fault == nil || fault.Delay == 0 {
+		return fault
+	}
+	time.Sleep(fault.Delay)
+	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.dead {
+		return killed
+	}
+	if fault.onlyDelays() {
+		return nil
+	}
+	return fault
+}
+
+// noted is before without the delay. The caller holds d.mu.
+func (d *Disk) noted(c Call) *Fault {
+	if d.dead {
+		return killed
+	}
 	d.n++
 	c.N = d.n
 	var fault *Fault
 	if d.decide != nil {
 		fault = d.decide(c)
 	}
+	if fault == nil {
+		fault = d.noSpace(c)
+	}
 	if c.Op.Mutates() {
 		line := c.String()
-		if fault != nil {
+		if fault != nil && !fault.onlyDelays() {
 			line += " fault"
 		}
 		d.trace = append(d.trace, line)
+	}
+	if fault != nil && fault.Kill {
+		d.kill()
+		if fault.Err == nil {
+			dying := *fault
+			dying.Err = ErrKilled
+			fault = &dying
+		}
 	}
 	return fault
 }
@@ -146,7 +193,11 @@ func (d *Disk) before(c Call) *Fault {
 func (d *Disk) do(c Call, effect func() error) error {
 	fault := d.before(c)
 	if fault == nil {
-		return effect()
+		err := effect()
+		if err == nil {
+			d.given(c)
+		}
+		return err
 	}
 	if fault.Apply {
 		_ = effect() // the caller learns only of the fault
@@ -179,7 +230,7 @@ func (d *Disk) wrap(name string, f disk.File, err error) (disk.File, error) {
 		}
 		return nil, err
 	}
-	return &file{d, name, f}, nil
+	return d.opened(name, f)
 }
 
 // Rename is disk.FS's.
@@ -222,7 +273,10 @@ func (d *Disk) Free() (n uint64, err error) {
 // Lock is disk.FS's.
 func (d *Disk) Lock(name string) (c io.Closer, err error) {
 	err = d.do(Call{Op: Lock, Name: name}, func() error { c, err = d.under.Lock(name); return err })
-	return c, err
+	if err != nil {
+		return nil, err
+	}
+	return d.hold(c)
 }
 
 // file is a file whose calls can be faulted.
@@ -240,7 +294,9 @@ func (f *file) ReadAt(p []byte, off int64) (n int, err error) {
 func (f *file) WriteAt(p []byte, off int64) (int, error) {
 	fault := f.disk.before(Call{Op: Write, Name: f.name, Off: off, Len: len(p)})
 	if fault == nil {
-		return f.File.WriteAt(p, off)
+		n, err := f.File.WriteAt(p, off)
+		f.disk.given(Call{Op: Write, Name: f.name, Off: off, Len: n})
+		return n, err
 	}
 	keep := min(fault.Keep, len(p))
 	if fault.Apply {
@@ -261,6 +317,11 @@ func (f *file) Allocate(size int64) error {
 	return f.disk.do(Call{Op: Allocate, Name: f.name, Off: size}, func() error { return f.File.Allocate(size) })
 }
 
+// Close closes the file, also that of a process that was killed: the system does it then.
 func (f *file) Close() error {
-	return f.disk.do(Call{Op: Close, Name: f.name}, f.File.Close)
+	err := f.disk.do(Call{Op: Close, Name: f.name}, f.File.Close)
+	if errors.Is(err, ErrKilled) {
+		_ = f.File.Close()
+	}
+	return err
 }

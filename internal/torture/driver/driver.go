@@ -19,15 +19,14 @@ import (
 	"time"
 
 	"indelible/internal/daemon"
+	"indelible/internal/torture"
 )
 
-// EnvBinary names a binary to be used instead of one built from this tree.
-const EnvBinary = "INDELIBLE_BINARY"
-
-// Build builds the product as it is shipped, static, and returns its path.
+// Build builds the product as it is shipped, static, and returns its path, or that of the
+// binary that torture.EnvBinary names.
 func Build(t testing.TB) string {
 	t.Helper()
-	if binary := os.Getenv(EnvBinary); binary != "" {
+	if binary := os.Getenv(torture.EnvBinary); binary != "" {
 		return binary
 	}
 	binary := filepath.Join(t.TempDir(), "indelible")

@@ -193,7 +193,7 @@ func TestTortureOutage(t *testing.T) {
 		b := newS3(w, time.Now(), 1, perDay)
 		b.outage = 24 * time.Hour
 		fd := faultdisk.New(crashdisk.NewPlain(), nil)
-		x := &world{t: t, rng: rand.New(rand.NewPCG(1, 1))}
+		x := newWorld(t, row, 1)
 		p := x.wire(fd, b, spool.Options{Log: name, SegmentBytes: 8 << 20, ReserveBytes: 1}, time.Minute, nil)
 		ctx := t.Context()
 		n := 0
@@ -204,7 +204,7 @@ func TestTortureOutage(t *testing.T) {
 				for range min(4*senders, end-n) {
 					batch.Go(func(n int) func() {
 						return func() {
-							if err := send(ctx, p.door, key(n), w.body(n)); err != nil {
+							if _, err := send(ctx, p.door, key(n), w.body(n)); err != nil {
 								t.Error(err)
 							}
 						}

@@ -59,8 +59,7 @@ func TestTortureWorld(t *testing.T) {
 	want := torture.Share(300, 10_000, 1_000_000)
 	for _, seed := range torture.Seeds(want) {
 		synctest.Test(t, func(t *testing.T) {
-			w := &world{t: t, row: row, rng: rand.New(rand.NewPCG(seed, 1)), bucket: newBucket(seed), disk: crashdisk.New(), sent: map[datum]bool{}}
-			w.run()
+			newWorld(t, row, seed).run()
 		})
 		if t.Failed() {
 			row.FailedAt(seed)
@@ -88,9 +87,14 @@ type world struct {
 	disk   *crashdisk.Disk
 
 	mu     sync.Mutex
-	sent   map[datum]bool // and whether it was acked; guarded by mu
-	dead   bool           // the life under way has ended; guarded by mu
-	points int            // guarded by mu
+	sent   map[datum]bool   // and whether it was acked; guarded by mu
+	given  map[string]datum // which record got a number with an ack; guarded by mu
+	dead   bool             // the life under way has ended; guarded by mu
+	points int              // guarded by mu
+}
+
+func newWorld(t *testing.T, row *torture.Row, seed uint64) *world {
+	return &world{t: t, row: row, rng: rand.New(rand.NewPCG(seed, 1)), bucket: newBucket(seed), disk: crashdisk.New(), sent: map[datum]bool{}, given: map[string]datum{}}
 }
 
 func (w *world) run() {
@@ -119,13 +123,23 @@ func (w *world) begin(fd *faultdisk.Disk, over <-chan struct{}) *parts {
 }
 
 func (w *world) wire(fd *faultdisk.Disk, st store.Store, o spool.Options, checkpointEvery time.Duration, over <-chan struct{}) *parts {
+	p, err := w.open(fd, st, o, checkpointEvery, over)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return p
+}
+
+// open is wire that tells what does not open.
+func (w *world) open(fd *faultdisk.Disk, st store.Store, o spool.Options, checkpointEvery time.Duration, over <-chan struct{}) (*parts, error) {
 	s, err := spool.Open(fd, o)
 	if err != nil {
-		w.t.Fatalf("open the spool: %v", err)
+		return nil, fmt.Errorf("open the spool: %w", err)
 	}
 	keys, err := proof.OpenKeys(fd, proof.KeySource{Name: name})
 	if err != nil {
-		w.t.Fatalf("open the keys: %v", err)
+		_ = s.Close()
+		return nil, fmt.Errorf("open the keys: %w", err)
 	}
 	objects, err := layout.Parse("")
 	if err != nil {
@@ -150,12 +164,12 @@ func (w *world) wire(fd *faultdisk.Disk, st store.Store, o spool.Options, checkp
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := p.uploader.Run(ctx); err != nil {
+		if err := p.uploader.Run(ctx); err != nil && !w.isDead() {
 			w.t.Error(err)
 		}
 	}()
 	p.stop = func() { cancel(); <-done }
-	return p
+	return p, nil
 }
 
 // live is one life, from the opening of what the last one left to the power cut.
@@ -219,6 +233,9 @@ func (w *world) live(n int) {
 // look judges the disk that a power cut at this moment would leave. The caller holds w.mu.
 func (w *world) look(d *crashdisk.Disk, c faultdisk.Call) {
 	w.points++
+	if w.t.Failed() {
+		return // what went wrong once would be told at every further call
+	}
 	o := options()
 	o.ReadOnly = w.points%4 != 0 // cheaper, and finds the same; what opening changes is looked at in every fourth
 	s, err := spool.Open(d, o)
@@ -307,19 +324,32 @@ func (w *world) put(ctx context.Context, door http.Handler, r datum) error {
 		w.sent[r] = false
 	}
 	w.mu.Unlock()
-	if err := send(ctx, door, r.key, r.body()); err != nil {
+	seq, err := send(ctx, door, r.key, r.body())
+	if err != nil {
 		return err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !w.dead {
-		w.sent[r] = true
+	if w.dead {
+		return nil
 	}
+	w.sent[r] = true
+	if other, ok := w.given[seq]; ok && other != r {
+		w.t.Errorf("number %s was given to %s version %d and to %s version %d", seq, other.key, other.version, r.key, r.version)
+	}
+	w.given[seq] = r
 	return nil
 }
 
-// send puts a record through the door, and fails unless the answer is an ack of these bytes.
-func send(ctx context.Context, door http.Handler, key string, body []byte) error {
+func (w *world) isDead() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.dead
+}
+
+// send puts a record through the door, and fails unless the answer is an ack of these
+// bytes. It returns the number that the record got.
+func send(ctx context.Context, door http.Handler, key string, body []byte) (seq string, err error) {
 	req := httptest.NewRequestWithContext(ctx, http.MethodPut, "http://door/audit/"+key, bytes.NewReader(body))
 	answer := httptest.NewRecorder()
 	door.ServeHTTP(answer, req)
@@ -331,9 +361,10 @@ func send(ctx context.Context, door http.Handler, key string, body []byte) error
 		}
 	}
 	if answer.Code != http.StatusOK || !strings.HasSuffix(given, receipt) {
-		return fmt.Errorf("%s: %d %v %s", key, answer.Code, answer.Header(), answer.Body)
+		return "", fmt.Errorf("%s: %d %v %s", key, answer.Code, answer.Header(), answer.Body)
 	}
-	return nil
+	_, seq, _ = strings.Cut(strings.TrimSuffix(given, "/"+receipt), "/")
+	return seq, nil
 }
 
 // end has everything delivered with nothing going wrong any more, and counts.
