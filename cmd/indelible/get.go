@@ -1,82 +1,66 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
-	"indelible/internal/daemon"
+	"indelible/internal/catalog"
+	"indelible/internal/control"
+	"indelible/internal/term"
 )
 
 func (c *cli) getCmd() *cobra.Command {
-	var bucket, out string
+	var ref refFlags
+	var out string
 	var attrs bool
 	cmd := &cobra.Command{
-		Use:   "get KEY|ID",
+		Use:   "get KEY|ID|SEQ",
 		Short: "Write one record's bytes, stored or still pending",
 		Long: `get writes the bytes of one record to stdout, or to a file with -o. The record is
-named by its key, its seq, its receipt, or the id at the end of its key.`,
+named by its key, its seq, its receipt, or the id in its key. A number is a seq; --seq,
+--key and --id say what the name is. A name that could mean several records is refused,
+and they are listed. A terminal is shown control characters as escapes; a file or a pipe
+gets the bytes.`,
 		Example: `  indelible get 2026-11-24/time-10-00-00-000000_chatcmpl-1.json
   indelible get chatcmpl-1 -o record.json
-  indelible get 17 --attrs`,
-		Args: oneArg("KEY or ID"),
+  indelible get --seq 17 --attrs`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.withReader(cmd.Context(), func(r daemon.Reader) error {
-				err := c.get(cmd.Context(), r, bucket, args[0], out, attrs)
-				if errors.Is(err, daemon.ErrNotFound) {
-					return fmt.Errorf("%w: %q (\"indelible ls\" lists what there is)", err, args[0])
-				}
+			which, err := ref.ref(args)
+			if err != nil {
 				return err
+			}
+			return c.withService(cmd.Context(), func(s control.Service) error {
+				return explain(which.Name, c.get(cmd.Context(), s, which, out, attrs))
 			})
 		},
 	}
-	cmd.Flags().StringVar(&bucket, "bucket", "", "the `BUCKET` that the sender used (default: any)")
-	cmd.Flags().StringVarP(&out, "output", "o", "", "write to `FILE`, whole or not at all")
+	ref.bind(cmd)
+	cmd.Flags().StringVarP(&out, "output", "o", "", "write to `FILE`: a regular file whole or not at all, a FIFO or device as it comes")
 	cmd.Flags().BoolVar(&attrs, "attrs", false, "everything but the body, as one JSON value")
 	return cmd
 }
 
-func (c *cli) get(ctx context.Context, r daemon.Reader, bucket, name, out string, attrs bool) error {
+func (c *cli) get(ctx context.Context, s control.Reader, ref catalog.Ref, out string, attrs bool) error {
 	var write func(io.Writer) error
 	if attrs {
-		row, err := r.Find(ctx, bucket, name)
+		found, err := s.Find(ctx, ref)
 		if err != nil {
 			return err
 		}
-		write = func(w io.Writer) error { return writeJSON(w, row) }
+		write = func(w io.Writer) error { return writeJSON(w, found) }
 	} else {
-		body, err := r.Body(ctx, bucket, name)
+		found, body, err := s.Open(ctx, ref)
 		if err != nil {
 			return err
 		}
 		defer func() { _ = body.Close() }()
+		c.tellOthers(found)
 		write = func(w io.Writer) error { _, err := io.Copy(w, body); return err }
 	}
 	if out == "" || out == "-" {
-		return write(c.stdout)
+		return write(term.Safe(c.stdout))
 	}
 	return writeFile(out, write)
-}
-
-// writeFile puts a file in place once all of it is written.
-func writeFile(name string, write func(io.Writer) error) (err error) {
-	f, err := os.CreateTemp(cmp.Or(filepath.Dir(name), "."), ".indelible-get-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name())
-		}
-	}()
-	if err := errors.Join(write(f), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), name)
 }

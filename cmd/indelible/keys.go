@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"indelible/internal/control"
 	"indelible/internal/daemon"
 	"indelible/internal/proof"
 )
@@ -112,7 +113,7 @@ log.vkey.old; the old secret is gone. It works beside a running daemon and witho
 		Example: "  indelible keys rotate",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return c.withReader(cmd.Context(), func(r daemon.Reader) error {
+			return c.withService(cmd.Context(), func(r control.Service) error {
 				vkey, err := r.Rotate(cmd.Context())
 				if err != nil {
 					return err

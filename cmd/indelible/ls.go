@@ -3,25 +3,33 @@ package main
 import (
 	"context"
 	"fmt"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"indelible/internal/daemon"
+	"indelible/internal/catalog"
+	"indelible/internal/control"
+	"indelible/internal/record"
 	"indelible/internal/term"
 )
 
+// lsOptions are the flags of ls.
+type lsOptions struct {
+	catalog.ListOptions
+	json, long bool
+}
+
 func (c *cli) lsCmd() *cobra.Command {
-	var bucket string
-	var asJSON bool
+	var o lsOptions
 	cmd := &cobra.Command{
 		Use:   "ls [PREFIX]",
-		Short: "List keys with seq, time, size and state",
-		Long: `ls lists the records whose keys start with PREFIX, or all: those that are stored, and
-those that are acknowledged and still on their way.`,
+		Short: "List keys with seq, time, size and state, newest first",
+		Long: `ls lists the records whose keys start with PREFIX, or all, newest first: those that are
+stored, and those that are acknowledged and still on their way. With the destination away
+it lists what is on this disk, says what is missing, and exits with 1.`,
 		Example: `  indelible ls 2026-11-24/
-  indelible ls --bucket audit --json`,
+  indelible ls --bucket audit --limit 0 --json
+  indelible ls --long`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return fmt.Errorf("%s takes one PREFIX, but got %d", cmd.CommandPath(), len(args))
@@ -29,47 +37,107 @@ those that are acknowledged and still on their way.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			prefix := ""
-			if len(args) == 1 {
-				prefix = args[0]
+			if o.Limit < 0 || o.Limit > catalog.MaxNewest {
+				return &usageError{problem: fmt.Sprintf("--limit: want 0 to %d", catalog.MaxNewest)}
 			}
-			return c.withReader(cmd.Context(), func(r daemon.Reader) error {
-				return c.ls(cmd.Context(), r, bucket, prefix, asJSON)
+			if len(args) == 1 {
+				o.Prefix = args[0]
+			}
+			return c.withService(cmd.Context(), func(s control.Service) error {
+				return c.ls(cmd.Context(), s, o)
 			})
 		},
 	}
-	cmd.Flags().StringVar(&bucket, "bucket", "", "the `BUCKET` that the sender used (default: all)")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON value a line")
+	cmd.Flags().StringVar(&o.Bucket, "bucket", "", "the `BUCKET` that the sender used (default: all)")
+	cmd.Flags().IntVar(&o.Limit, "limit", 100, "how many, the newest `N`; 0: all, by bucket and key")
+	cmd.Flags().BoolVar(&o.long, "long", false, "door, source and SHA-256 as well")
+	cmd.Flags().BoolVar(&o.json, "json", false, "one JSON value a line")
 	return cmd
 }
 
 // lsFlush is after how many rows a list is shown: columns are aligned within that many.
 const lsFlush = 500
 
-func (c *cli) ls(ctx context.Context, r daemon.Reader, bucket, prefix string, asJSON bool) error {
-	table := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
-	n := 0
-	for row, err := range r.List(ctx, bucket, prefix) {
-		if err != nil {
-			_ = table.Flush()
-			return err
-		}
-		if asJSON {
-			if err := writeJSON(c.stdout, row); err != nil {
-				return err
-			}
-			continue
-		}
-		seq := "-"
-		if row.Seq > 0 {
-			seq = fmt.Sprint(row.Seq)
-		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", seq, row.Time.UTC().Format(time.RFC3339), term.Bytes(row.Size), row.State, row.Bucket, row.Key)
-		if n++; n%lsFlush == 0 {
-			if err := table.Flush(); err != nil {
-				return err
-			}
-		}
+func (c *cli) ls(ctx context.Context, s control.Reader, o lsOptions) error {
+	header := []string{"SEQ", "TIME", "SIZE", "STATE", "BUCKET", "KEY"}
+	if o.long {
+		header = []string{"SEQ", "TIME", "SIZE", "STATE", "DOOR", "SOURCE", "SHA-256", "BUCKET", "KEY"}
 	}
-	return table.Flush()
+	style := term.StyleOf(c.stdout)
+	for i := range header {
+		header[i] = style.Bold(header[i])
+	}
+	table := term.NewTable(header, 1, 3)
+	shown := 0
+	var failed error
+	sum, err := s.List(ctx, o.ListOptions, func(row catalog.Row) bool {
+		shown++
+		if o.json {
+			failed = writeJSON(c.stdout, row)
+			return failed == nil
+		}
+		table.Row(cells(row, o.long, style)...)
+		if shown%lsFlush == 0 {
+			failed = table.Flush(c.stdout)
+		}
+		return failed == nil
+	})
+	if shown > 0 && !o.json && failed == nil {
+		failed = table.Flush(c.stdout)
+	}
+	if failed != nil {
+		return failed
+	}
+	if err != nil {
+		return err
+	}
+	if !o.json {
+		c.lsTotal(shown, sum)
+	}
+	if sum.Missing != "" {
+		return fmt.Errorf("the list has what is on this disk: what is stored could not be listed: %s (\"indelible status\" says how the destination is)", sum.Missing)
+	}
+	return nil
+}
+
+// lsTotal says how many there are, where the list does not.
+func (c *cli) lsTotal(shown int, sum catalog.Summary) {
+	switch total := max(sum.Total, shown); {
+	case total == 0:
+		fmt.Fprintln(c.stderr, "No records.")
+	case total == 1:
+		fmt.Fprintln(c.stderr, "1 record.")
+	case total > shown:
+		fmt.Fprintf(c.stderr, "The newest %d of %d records; --limit 0 lists all.\n", shown, total)
+	default:
+		fmt.Fprintf(c.stderr, "%d records.\n", total)
+	}
+}
+
+func cells(row catalog.Row, long bool, style term.Style) []string {
+	seq := "-"
+	if row.Seq > 0 {
+		seq = fmt.Sprint(row.Seq)
+	}
+	cells := []string{seq, row.Time.UTC().Format(time.RFC3339), term.Bytes(row.Size), stateText(row.State, style)}
+	if long {
+		cells = append(cells, term.Quote(row.Door), term.Quote(row.Source), row.SHA256)
+	}
+	bucket := "-" // of a door that knows none
+	if row.Bucket != "" {
+		bucket = term.Quote(row.Bucket)
+	}
+	return append(cells, bucket, term.Quote(row.Key))
+}
+
+func stateText(s record.State, style term.Style) string {
+	switch s {
+	case record.Pending:
+		return style.Warn(string(s))
+	case record.Quarantined, record.Deferred:
+		return style.Bad(string(s))
+	case record.Proven:
+		return style.Good(string(s))
+	}
+	return string(s)
 }

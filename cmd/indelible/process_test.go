@@ -9,13 +9,13 @@ import (
 	"testing"
 	"time"
 
-	"indelible/internal/daemon"
+	"indelible/internal/control"
 )
 
 // process is a real serve.
 type process struct {
 	cmd    *exec.Cmd
-	at     daemon.Running
+	at     control.Running
 	stderr *bytes.Buffer
 	ended  chan error
 }
@@ -44,7 +44,7 @@ func start(t *testing.T, data string, wrap ...string) *process {
 			t.Fatalf("serve ended: %v\n%s", err, p.stderr)
 		default:
 		}
-		if p.at, err = daemon.ReadRunning(data); err == nil && p.ready() {
+		if p.at, err = control.ReadRunning(data); err == nil && p.ready() {
 			return p
 		}
 		if time.Now().After(end) {

@@ -8,23 +8,29 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"indelible/internal/catalog"
+	"indelible/internal/control"
 	"indelible/internal/daemon"
 	"indelible/internal/proof"
 )
 
 func (c *cli) proveCmd() *cobra.Command {
-	var bucket, out, vkey string
+	var ref refFlags
+	var out, vkey string
 	cmd := &cobra.Command{
-		Use:   "prove KEY|ID",
+		Use:   "prove KEY|ID|SEQ",
 		Short: "Write an offline proof of one record",
 		Long: `prove writes a small file that shows anyone who has the log's public key that this record
 is in the log: its leaf, the path to the root, and the signed checkpoint. "indelible verify
 --proof FILE --record FILE" checks it with no network.`,
 		Example: `  indelible prove chatcmpl-1 -o chatcmpl-1.tlog-proof
   indelible prove 17`,
-		Args: oneArg("KEY or ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p, err := c.prove(cmd.Context(), bucket, args[0], vkey)
+			which, err := ref.ref(args)
+			if err != nil {
+				return err
+			}
+			p, err := c.prove(cmd.Context(), which, vkey)
 			if err != nil {
 				return err
 			}
@@ -35,30 +41,28 @@ is in the log: its leaf, the path to the root, and the signed checkpoint. "indel
 			return writeFile(out, write)
 		},
 	}
-	cmd.Flags().StringVar(&bucket, "bucket", "", "the `BUCKET` that the sender used (default: any)")
+	ref.bind(cmd)
 	cmd.Flags().StringVarP(&out, "output", "o", "", "write to `FILE`, whole or not at all")
 	cmd.Flags().StringVar(&vkey, "vkey", "", "the log's public key, in a `FILE` (default: log.vkey of the data directory)")
 	return cmd
 }
 
-func (c *cli) prove(ctx context.Context, bucket, name, vkey string) (*proof.OfflineProof, error) {
+func (c *cli) prove(ctx context.Context, ref catalog.Ref, vkey string) (*proof.OfflineProof, error) {
 	l, err := c.load()
 	if err != nil {
 		return nil, err
 	}
-	var row daemon.Row
-	err = c.withReader(ctx, func(r daemon.Reader) error {
-		row, err = r.Find(ctx, bucket, name)
+	var row catalog.Found
+	err = c.withService(ctx, func(s control.Service) error {
+		row, err = s.Find(ctx, ref)
 		return err
 	})
-	if errors.Is(err, daemon.ErrNotFound) {
-		return nil, fmt.Errorf("%w: %q (\"indelible ls\" lists what there is)", err, name)
-	}
 	if err != nil {
-		return nil, err
+		return nil, explain(ref.Name, err)
 	}
+	c.tellOthers(row)
 	if row.Seq == 0 {
-		return nil, fmt.Errorf("%q is in the bucket, but nothing says that it is a record of a log", name)
+		return nil, fmt.Errorf("%q is in the bucket, but nothing says that it is a record of a log", ref.Name)
 	}
 	e, err := daemon.OpenEvidence(ctx, l, "", vkey)
 	if err != nil {

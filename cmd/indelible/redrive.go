@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"indelible/internal/daemon"
+	"indelible/internal/control"
 )
 
 func (c *cli) redriveCmd() *cobra.Command {
@@ -19,7 +19,7 @@ Do it after you have changed what made the store refuse them.`,
 		Example: "  indelible redrive",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return c.withReader(cmd.Context(), func(r daemon.Reader) error {
+			return c.withService(cmd.Context(), func(r control.Service) error {
 				n, err := r.Redrive(cmd.Context())
 				if err != nil {
 					return err

@@ -15,7 +15,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"indelible/internal/daemon"
+	"indelible/internal/control"
 )
 
 // commands are what the scripts can do besides testscript's own.
@@ -26,6 +26,7 @@ func commands() map[string]func(ts *testscript.TestScript, neg bool, args []stri
 		"http":       request,
 		"term":       terminate,
 		"eventually": eventually,
+		"receipt":    receipt,
 	}
 }
 
@@ -70,10 +71,10 @@ func ready(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) == 1 {
 		dir = ts.MkAbs(args[0])
 	}
-	var r daemon.Running
+	var r control.Running
 	wait(ts, "ready", func() bool {
 		var err error
-		if r, err = daemon.ReadRunning(dir); err != nil {
+		if r, err = control.ReadRunning(dir); err != nil {
 			return false
 		}
 		resp, err := http.Get("http://" + r.Admin + "/readyz")
@@ -135,4 +136,21 @@ func eventually(ts *testscript.TestScript, neg bool, args []string) {
 		err := ts.Exec(args[1], args[2:]...)
 		return err == nil && strings.Contains(ts.ReadFile("stdout"), args[0])
 	})
+}
+
+// receipt NAME sets NAME to the receipt in the answer that was read last, and FORGED
+// to one that names the same record and other bytes.
+func receipt(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: receipt NAME")
+	}
+	for line := range strings.Lines(ts.ReadFile("stdout")) {
+		if name, value, ok := strings.Cut(line, ":"); ok && strings.EqualFold(name, "x-indelible-receipt") {
+			value = strings.TrimSpace(value)
+			ts.Setenv(args[0], value)
+			ts.Setenv("FORGED", value[:strings.LastIndexByte(value, '/')+1]+strings.Repeat("0", 64))
+			return
+		}
+	}
+	ts.Fatalf("no receipt in the answer")
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"indelible/internal/config"
-	"indelible/internal/daemon"
+	"indelible/internal/control"
 	"indelible/internal/term"
 )
 
@@ -31,7 +31,7 @@ func (c *cli) statusCmd() *cobra.Command {
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			show := func(ctx context.Context, w io.Writer) error {
-				return c.withReader(ctx, func(r daemon.Reader) error {
+				return c.withService(ctx, func(r control.Service) error {
 					s, err := r.Status(ctx)
 					if err != nil {
 						return err
@@ -107,7 +107,7 @@ const slowSync = 100 * time.Millisecond
 // ago is how long something is over. A clock that was set back may say that it is to come.
 func ago(now, at time.Time) time.Duration { return max(0, now.Sub(at)).Round(time.Second) }
 
-func printStatus(out io.Writer, s daemon.Status, now time.Time) error {
+func printStatus(out io.Writer, s control.Status, now time.Time) error {
 	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	run := "not running: read from the data directory"
 	if s.Running {

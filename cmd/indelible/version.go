@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"indelible/internal/daemon"
+	"indelible/internal/control"
 )
 
 func (c *cli) versionCmd() *cobra.Command {
@@ -17,7 +17,7 @@ func (c *cli) versionCmd() *cobra.Command {
 		Example: "  indelible version --json",
 		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			v := daemon.Version()
+			v := control.Version()
 			if asJSON {
 				return writeJSON(c.stdout, v)
 			}

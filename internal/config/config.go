@@ -81,14 +81,16 @@ type LiteLLMKeys struct {
 	Partition  string // doors.http.litellm.partition: s3_partition_granularity, day or hour
 }
 
-// Admin is the Listener for operators.
+// Admin is the listener for operators.
 type Admin struct {
 	Listen string // admin.listen: host:port, or off
-	Token  string // admin.token: bearer token; none: loopback only
-	TLS    TLS    // admin.tls
+	Token  string // admin.token: bearer token that may read; none: loopback only, and one is made
+	// OperatorToken may also operate. admin.operator_token; none: operating takes the socket.
+	OperatorToken string
+	TLS           TLS // admin.tls
 }
 
-// TLS makes a Listener speak TLS; both files or neither.
+// TLS makes a listener speak TLS; both files or neither.
 type TLS struct {
 	Cert string // tls.cert: PEM file with the certificate chain
 	Key  string // tls.key: PEM file with the private key

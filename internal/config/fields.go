@@ -66,7 +66,8 @@ func (c *Config) fields() []Field {
 		{Path: "doors.http.litellm.partition", Usage: "s3_partition_granularity of LiteLLM's s3_v2: day or hour", value: textValue{p: &c.Doors.HTTP.LiteLLM.Partition, pick: []string{"day", "hour"}}},
 		{Path: "doors.proxy.listen", Flag: "proxy", Arg: "off", Env: "INDELIBLE_PROXY", Usage: "the recording proxy, which is not built yet", value: notBuiltValue{only: Off, what: "the recording proxy"}},
 		{Path: "admin.listen", Flag: "admin", Arg: "ADDR|off", Env: "INDELIBLE_ADMIN", Usage: "address of health, metrics and the API", value: addrValue{&c.Admin.Listen}},
-		{Path: "admin.token", Env: "INDELIBLE_ADMIN_TOKEN", Usage: "bearer token of the admin Listener", secret: true, value: textValue{p: &c.Admin.Token, ok: notEmpty}},
+		{Path: "admin.token", Env: "INDELIBLE_ADMIN_TOKEN", Usage: "bearer token that may read the API of the admin listener", secret: true, value: textValue{p: &c.Admin.Token, ok: notEmpty}},
+		{Path: "admin.operator_token", Env: "INDELIBLE_ADMIN_OPERATOR_TOKEN", Usage: "bearer token that may also operate: redrive, rotate the key", secret: true, value: textValue{p: &c.Admin.OperatorToken, ok: notEmpty}},
 
 		{Path: "log.format", Flag: "log-format", Arg: "text|json", Usage: "form of log lines", value: textValue{p: &c.Log.Format, pick: []string{"text", "json"}}},
 		{Path: "log.level", Flag: "log-level", Arg: "LEVEL", Usage: "debug, info, warn or error", value: textValue{p: &c.Log.Level, pick: []string{"debug", "info", "warn", "error"}}},

@@ -90,7 +90,7 @@ doors:
     bucket: audit
     litellm: {path: logs, team_prefix: true, key_prefix: true, partition: hour}
   proxy: {listen: off}
-admin: {listen: "[::1]:0", token: "$${x}"}
+admin: {listen: "[::1]:0", token: "$${x}", operator_token: op}
 log: {format: json, level: debug}
 spool: {max_bytes: 10GB, segment_bytes: 1MiB, reserve_bytes: 1.5GiB}
 upload: {attempt_timeout: 10s, backoff_min: 1ms, backoff_max: 2m}
@@ -111,7 +111,7 @@ shutdown: {drain: 1m30s}
 				Domains: []string{"s3.internal", "logs.local"}, TLS: tls},
 			HTTP: HTTPDoor{Listen: Off, Tokens: []string{"t1", "t,2"}, MaxRequest: 1 << 20, MaxHold: 3 * time.Second, Bucket: "audit", LiteLLM: LiteLLMKeys{"logs", true, true, "hour"}},
 		},
-		Admin: Admin{Listen: "[::1]:0", Token: "${x}"}, Log: Log{"json", "debug"},
+		Admin: Admin{Listen: "[::1]:0", Token: "${x}", OperatorToken: "op"}, Log: Log{"json", "debug"},
 		Spool:  Spool{10e9, 1 << 20, 3 << 29},
 		Upload: Upload{10 * time.Second, time.Millisecond, 2 * time.Minute},
 		Proof:  Proof{Name: "n-1", KeyFile: "/k", Key: "seed", CheckpointEvery: 2 * time.Minute}, Shutdown: Shutdown{90 * time.Second},

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"indelible/internal/config"
+	"indelible/internal/control"
 )
 
 // noEnv is an empty environment.
@@ -30,8 +31,8 @@ func TestMetricsAreDocumented(t *testing.T) {
 	m.attempts.WithLabelValues("x")
 	m.retries.WithLabelValues("x")
 	age := int64(1)
-	s := Status{Log: LogStatus{CheckpointAgeSeconds: &age}, Doors: map[string]DoorStatus{"s3": {LastRecord: new(birth)}}}
-	m.registry.MustRegister(newSnapshot(func() (Status, error) { return s, nil }, []string{"ok"}))
+	s := control.Status{Log: control.LogStatus{CheckpointAgeSeconds: &age}, Doors: map[string]control.DoorStatus{"s3": {LastRecord: new(birth)}}}
+	m.registry.MustRegister(newSnapshot(func() (control.Status, error) { return s, nil }, []string{"ok"}))
 	families, err := m.registry.Gather()
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"indelible/internal/config"
+	"indelible/internal/control"
 	"indelible/internal/disk"
 	"indelible/internal/disk/osdisk"
 	"indelible/internal/engine"
@@ -51,7 +52,7 @@ func failed(name, remedy, format string, args ...any) Check {
 // behind; in a bucket, one small object.
 func Doctor(ctx context.Context, l *config.Loaded, report func(Check)) {
 	c := &l.Config
-	running, alive := daemonAlive(ctx, c.Data)
+	running, alive := control.Alive(ctx, c.Data)
 	report(checkConfig(l))
 	dir := existing(c.Data)
 	report(checkWritable(dir, c.Data))
@@ -203,7 +204,7 @@ func checkClock() Check {
 	return good(name, "%s", now.Format(time.RFC3339))
 }
 
-func checkLock(dataDir string, running Running, alive bool) Check {
+func checkLock(dataDir string, running control.Running, alive bool) Check {
 	const name = "lock"
 	if alive {
 		return good(name, "process %d serves %s", running.PID, dataDir)

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"indelible/internal/config"
+	"indelible/internal/control"
 )
 
 // greet says, in a dozen lines, where the doors are, where records go, and how
@@ -13,7 +14,7 @@ import (
 func (d *daemon) greet(w io.Writer) {
 	c := d.config
 	var b strings.Builder
-	fmt.Fprintf(&b, "indelible %s serves the log %s\n", Version().Version, d.engine.Name())
+	fmt.Fprintf(&b, "indelible %s serves the log %s\n", control.Version().Version, d.engine.Name())
 	s3 := ""
 	for _, s := range d.servers {
 		switch s.at.Name {
@@ -62,7 +63,7 @@ func LiteLLM(l *config.Loaded) (string, error) {
 	c := &l.Config
 	at := c.Listeners()[0]
 	addr := at.Addr
-	if r, err := ReadRunning(c.Data); err == nil && r.S3 != "" {
+	if r, err := control.ReadRunning(c.Data); err == nil && r.S3 != "" {
 		addr = r.S3
 	}
 	if addr == config.Off {
@@ -79,7 +80,7 @@ func LiteLLM(l *config.Loaded) (string, error) {
 func callbackHint(c *config.Config) string {
 	at := c.Listeners()[1]
 	addr := at.Addr
-	if r, err := ReadRunning(c.Data); err == nil && r.HTTP != "" {
+	if r, err := control.ReadRunning(c.Data); err == nil && r.HTTP != "" {
 		addr = r.HTTP
 	}
 	if addr == config.Off {

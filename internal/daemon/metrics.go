@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"indelible/internal/control"
 	"indelible/internal/spool"
 )
 
@@ -58,12 +59,12 @@ func newMetrics() *metrics {
 type reading struct {
 	desc  *prometheus.Desc
 	kind  prometheus.ValueType
-	value func(*Status) float64
+	value func(*control.Status) float64
 }
 
 // snapshot collects a Status as metrics, when it is asked for.
 type snapshot struct {
-	status   func() (Status, error)
+	status   func() (control.Status, error)
 	states   []string // every state that the destination can be in
 	readings []reading
 	state    *prometheus.Desc
@@ -71,25 +72,25 @@ type snapshot struct {
 	last     *prometheus.Desc
 }
 
-func newSnapshot(status func() (Status, error), states []string) *snapshot {
-	total := func(name, help string, v func(*Status) uint64) reading {
-		return reading{desc(name, help), prometheus.CounterValue, func(s *Status) float64 { return float64(v(s)) }}
+func newSnapshot(status func() (control.Status, error), states []string) *snapshot {
+	total := func(name, help string, v func(*control.Status) uint64) reading {
+		return reading{desc(name, help), prometheus.CounterValue, func(s *control.Status) float64 { return float64(v(s)) }}
 	}
-	gauge := func(name, help string, v func(*Status) int64) reading {
-		return reading{desc(name, help), prometheus.GaugeValue, func(s *Status) float64 { return float64(v(s)) }}
+	gauge := func(name, help string, v func(*control.Status) int64) reading {
+		return reading{desc(name, help), prometheus.GaugeValue, func(s *control.Status) float64 { return float64(v(s)) }}
 	}
 	return &snapshot{
 		status: status, states: states,
 		readings: []reading{
-			total("records_stored_total", "Records that the store has confirmed, over the life of the spool.", func(s *Status) uint64 { return s.Stored }),
-			total("records_proven_total", "Records covered by a signed checkpoint in the store, over the life of the spool.", func(s *Status) uint64 { return s.Proven }),
-			total("key_collisions_total", "Records whose key was taken by other bytes, over the life of the spool; each was kept under a name of its own.", func(s *Status) uint64 { return s.Collisions }),
-			total("gaps_total", "Ranges of records made unreadable by damage to the disk, over the life of the spool.", func(s *Status) uint64 { return s.Gaps }),
-			gauge("pending_records", "Records acknowledged and not yet stored.", func(s *Status) int64 { return int64(s.Pending) }),
-			gauge("pending_bytes", "Bytes of the records acknowledged and not yet stored.", func(s *Status) int64 { return s.PendingBytes }),
-			gauge("oldest_pending_seconds", "Age of the oldest record that is not yet stored.", func(s *Status) int64 { return s.OldestPendingSeconds }),
-			gauge("upload_in_flight", "Attempts to store a record under way.", func(s *Status) int64 { return int64(s.Destination.InFlight) }),
-			gauge("quarantined_records", "Records that the store refuses for their own content; on disk until they are redriven.", func(s *Status) int64 { return int64(s.Quarantined) }),
+			total("records_stored_total", "Records that the store has confirmed, over the life of the spool.", func(s *control.Status) uint64 { return s.Stored }),
+			total("records_proven_total", "Records covered by a signed checkpoint in the store, over the life of the spool.", func(s *control.Status) uint64 { return s.Proven }),
+			total("key_collisions_total", "Records whose key was taken by other bytes, over the life of the spool; each was kept under a name of its own.", func(s *control.Status) uint64 { return s.Collisions }),
+			total("gaps_total", "Ranges of records made unreadable by damage to the disk, over the life of the spool.", func(s *control.Status) uint64 { return s.Gaps }),
+			gauge("pending_records", "Records acknowledged and not yet stored.", func(s *control.Status) int64 { return int64(s.Pending) }),
+			gauge("pending_bytes", "Bytes of the records acknowledged and not yet stored.", func(s *control.Status) int64 { return s.PendingBytes }),
+			gauge("oldest_pending_seconds", "Age of the oldest record that is not yet stored.", func(s *control.Status) int64 { return s.OldestPendingSeconds }),
+			gauge("upload_in_flight", "Attempts to store a record under way.", func(s *control.Status) int64 { return int64(s.Destination.InFlight) }),
+			gauge("quarantined_records", "Records that the store refuses for their own content; on disk until they are redriven.", func(s *control.Status) int64 { return int64(s.Quarantined) }),
 		},
 		state: desc("destination_state", "1 for the state that the destination is in, 0 for the others.", "state"),
 		age:   desc("checkpoint_age_seconds", "Age of the newest signed checkpoint in the store."),

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"indelible/internal/config"
+	"indelible/internal/control"
 	"indelible/internal/engine"
 	"indelible/internal/record"
 	"indelible/internal/store"
@@ -14,16 +15,23 @@ import (
 
 // Open finds who can answer about a log: the daemon that runs on its data
 // directory, or this process, reading the directory and the destination.
-func Open(ctx context.Context, l *config.Loaded) (Reader, error) {
-	if c, ok := Dial(ctx, l.Config.Data); ok {
+func Open(ctx context.Context, l *config.Loaded) (control.Service, error) {
+	if c, ok := control.Dial(ctx, l.Config.Data); ok {
 		return c, nil
 	}
 	c, err := lookEngine(ctx, &l.Config)
 	if err != nil {
 		return nil, err
 	}
-	d := newDesk(c)
-	d.status = func(ctx context.Context) (Status, error) {
+	reached := func() (stored, proven record.Seq) {
+		_, proven, err := c.Published()
+		if err != nil {
+			return 0, 0 // the status tells of it
+		}
+		return proven, proven
+	}
+	d := &service{Catalog: newCatalog(c, &l.Config, reached), close: c.Close}
+	d.status = func(ctx context.Context) (control.Status, error) {
 		s, err := statusOf(c)
 		if err != nil {
 			return s, err
@@ -36,14 +44,6 @@ func Open(ctx context.Context, l *config.Loaded) (Reader, error) {
 		return 0, errors.New("no daemon runs that could deliver them: start \"indelible serve\", then redrive")
 	}
 	d.rotate = func(ctx context.Context) (string, error) { return rotateAlone(ctx, l) }
-	d.proven = func() record.Seq {
-		_, proven, err := c.Published()
-		if err != nil {
-			return 0
-		}
-		return proven
-	}
-	d.close = c.Close
 	return d, nil
 }
 
@@ -64,10 +64,10 @@ func rotateAlone(ctx context.Context, l *config.Loaded) (vkey string, err error)
 const probeTimeout = 5 * time.Second
 
 // probe asks the store once, where no daemon knows how it is.
-func probe(ctx context.Context, s store.Store) DestinationStatus {
+func probe(ctx context.Context, s store.Store) control.DestinationStatus {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	d := DestinationStatus{State: string(upload.OK), Since: time.Now().UTC()}
+	d := control.DestinationStatus{State: string(upload.OK), Since: time.Now().UTC()}
 	if err := probeErr(ctx, s); err != nil {
 		d.State, d.LastError = string(stateOf(err)), err.Error()
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"indelible/internal/config"
+	"indelible/internal/control"
 	"indelible/internal/engine"
 	"indelible/internal/proof"
 	"indelible/internal/spool"
@@ -52,7 +53,7 @@ func engineOptions(l *config.Loaded, log *slog.Logger) (engine.Options, error) {
 			BackoffMin:     c.Upload.BackoffMin, BackoffMax: c.Upload.BackoffMax, AttemptTimeout: c.Upload.AttemptTimeout,
 		},
 		Proof: engine.Proof{
-			Secret: secret, Program: "indelible " + Version().Version, Config: l.Digest(),
+			Secret: secret, Program: "indelible " + control.Version().Version, Config: l.Digest(),
 			CheckpointEvery: c.Proof.CheckpointEvery,
 		},
 	}, nil

@@ -13,11 +13,9 @@ import (
 	"math/big"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -61,82 +59,6 @@ func TestLogName(t *testing.T) {
 	}
 	if name, err := logName(data, ""); err == nil {
 		t.Errorf("a damaged file gives the name %q", name)
-	}
-}
-
-func TestSocket(t *testing.T) {
-	for _, deep := range []string{"d", strings.Repeat("deep/", 30) + "d"} {
-		dir := filepath.Join(t.TempDir(), deep)
-		if len(deep) > maxSocketPath && runtime.GOOS != "linux" {
-			continue
-		}
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		for range 2 { // the second time over a stale one
-			ln, err := listenSocket(dir)
-			if err != nil {
-				t.Fatal(err)
-			}
-			info, err := os.Stat(filepath.Join(dir, socketFile))
-			if err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
-				t.Errorf("socket: %v, %v", info, err)
-			}
-			server := &http.Server{Handler: http.NotFoundHandler()}
-			go func() { _ = server.Serve(ln) }()
-			c, ok := Dial(t.Context(), dir)
-			if !ok {
-				t.Fatal("nobody answers")
-			}
-			if _, err := c.Find(t.Context(), "", "x"); err == nil {
-				t.Error("no answer came")
-			}
-			_ = c.Close()
-			if err := server.Close(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if _, ok := Dial(t.Context(), dir); ok {
-			t.Error("somebody answers on a stale socket")
-		}
-	}
-}
-
-func TestAdminGuard(t *testing.T) {
-	tests := []struct {
-		name, token, method, host, auth, origin string
-		want                                    int
-	}{
-		{"loopback", "", "GET", "127.0.0.1:9001", "", "", 200},
-		{"localhost", "", "GET", "localhost:9001", "", "", 200},
-		{"v6", "", "GET", "[::1]:9001", "", "", 200},
-		{"no port", "", "GET", "localhost", "", "", 200},
-		{"a name that points here", "", "GET", "evil.example:9001", "", "", 403},
-		{"another page's post", "", "POST", "127.0.0.1:9001", "", "https://evil.example", 403},
-		{"the command line's post", "", "POST", "127.0.0.1:9001", "", "", 200},
-		{"token", "t", "GET", "any.example", "Bearer t", "", 200},
-		{"token, other case", "t", "GET", "any.example", "bearer t", "", 200},
-		{"no token", "t", "GET", "127.0.0.1", "", "", 401},
-		{"wrong token", "t", "GET", "127.0.0.1", "Bearer tt", "", 401},
-		{"wrong scheme", "t", "GET", "127.0.0.1", "Basic t", "", 401},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			a := &admin{token: tt.token}
-			r := httptest.NewRequest(tt.method, "/api/x", nil)
-			r.Host = tt.host
-			if tt.auth != "" {
-				r.Header.Set("Authorization", tt.auth)
-			}
-			if tt.origin != "" {
-				r.Header.Set("Origin", tt.origin)
-			}
-			w := httptest.NewRecorder()
-			a.guard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(w, r)
-			if w.Code != tt.want {
-				t.Errorf("%d, want %d", w.Code, tt.want)
-			}
-		})
 	}
 }
 

@@ -11,11 +11,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"indelible/internal/config"
+	"indelible/internal/control"
 	"indelible/internal/engine"
 	"indelible/internal/ingest/jsonapi"
 	"indelible/internal/ingest/s3api"
@@ -30,7 +32,7 @@ import (
 //	                      Append
 //	doors ───────────────────────────▶ engine (spool, uploader, ledger) ──▶ store
 //	   ▲  └──── Find, List ──▶ query ──┘  │
-//	listeners ─▶ admin, socket ─▶ desk ─▶ status ─▶ metrics
+//	listeners ─▶ admin, socket ─▶ catalog, status ─▶ metrics
 //
 // Start: engine, a match of the log in the destination, doors, admin and socket, run.json.
 // Stop: doors, drain, engine (a clean stop, the last checkpoint), admin and socket, run.json, then what the engine has open.
@@ -57,7 +59,7 @@ type daemon struct {
 	metrics *metrics
 	engine  *engine.Engine
 	tallies map[string]*tally // by door
-	admin   admin
+	ready   atomic.Bool       // the doors take records
 	servers []*server
 }
 
@@ -91,11 +93,11 @@ func (d *daemon) run(ctx context.Context, stderr io.Writer) (err error) {
 	if err := d.listen(); err != nil {
 		return err
 	}
-	if err := d.running().write(d.config.Data); err != nil {
+	if err := d.running().Write(d.config.Data); err != nil {
 		return errors.Join(err, d.closeListeners())
 	}
-	defer func() { err = errors.Join(err, os.Remove(filepath.Join(d.config.Data, runFile))) }()
-	defer func() { err = errors.Join(err, os.Remove(filepath.Join(d.config.Data, socketFile))) }()
+	defer func() { err = errors.Join(err, os.Remove(filepath.Join(d.config.Data, control.RunFile))) }()
+	defer func() { err = errors.Join(err, os.Remove(filepath.Join(d.config.Data, control.SocketFile))) }()
 
 	// Everything that runs is owned by this group: whatever fails first ends the rest.
 	g, failed := errgroup.WithContext(context.WithoutCancel(ctx))
@@ -104,14 +106,14 @@ func (d *daemon) run(ctx context.Context, stderr io.Writer) (err error) {
 	for _, s := range d.servers {
 		g.Go(s.serve)
 	}
-	d.admin.ready.Store(true)
+	d.ready.Store(true)
 	d.greet(stderr)
 
 	select {
 	case <-ctx.Done():
 	case <-failed.Done():
 	}
-	d.admin.ready.Store(false)
+	d.ready.Store(false)
 	d.stop(failed)
 	stopRunning()
 	d.closeServers()
@@ -125,13 +127,18 @@ func (d *daemon) run(ctx context.Context, stderr io.Writer) (err error) {
 // listen opens every door, the admin listener and the socket, and puts a server behind
 // each; none of them serves yet.
 func (d *daemon) listen() error {
-	desk := newDesk(&d.engine.Components)
-	desk.status = func(context.Context) (Status, error) { return d.status() }
-	desk.redrive = d.engine.Redrive
-	desk.proven = func() record.Seq { return d.engine.Stats().Log.Proven }
-	desk.rotate = d.engine.Rotate
+	reached := func() (stored, proven record.Seq) {
+		s := d.engine.Stats().Log
+		return s.Proven, s.Proven
+	}
+	answers := &service{
+		Catalog: newCatalog(&d.engine.Components, d.config, reached),
+		status:  func(context.Context) (control.Status, error) { return d.status() },
+		redrive: d.engine.Redrive,
+		rotate:  d.engine.Rotate,
+		close:   func() error { return nil },
+	}
 	d.metrics.registry.MustRegister(newSnapshot(d.status, d.states()))
-	d.admin.token = d.config.Admin.Token
 	for _, at := range d.config.Open() {
 		ln, err := listen(at)
 		if err != nil {
@@ -140,7 +147,11 @@ func (d *daemon) listen() error {
 		s := &server{ln: ln, at: at, door: at.Name != "admin"}
 		d.servers = append(d.servers, s)
 		if !s.door {
-			s.Server = d.plainServer(d.admin.handler(desk, d.metrics.registry))
+			admin, err := d.adminHandler(answers)
+			if err != nil {
+				return errors.Join(err, d.closeListeners())
+			}
+			s.Server = d.plainServer(admin)
 			continue
 		}
 		t := newTally(at.Name, ln.Addr().String(), d.metrics)
@@ -153,11 +164,11 @@ func (d *daemon) listen() error {
 			return errors.Join(err, d.closeListeners())
 		}
 	}
-	ln, err := listenSocket(d.config.Data)
+	ln, err := control.ListenSocket(d.config.Data)
 	if err != nil {
 		return errors.Join(err, d.closeListeners())
 	}
-	d.servers = append(d.servers, &server{Server: d.plainServer(api(desk)), ln: ln})
+	d.servers = append(d.servers, &server{Server: d.plainServer(control.API(answers)), ln: ln})
 	return nil
 }
 
@@ -261,8 +272,8 @@ func (d *daemon) closeListeners() error {
 	return errors.Join(errs...)
 }
 
-func (d *daemon) running() Running {
-	r := Running{PID: os.Getpid()}
+func (d *daemon) running() control.Running {
+	r := control.Running{PID: os.Getpid()}
 	for _, s := range d.servers {
 		switch s.at.Name {
 		case "s3":

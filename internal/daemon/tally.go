@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"indelible/internal/control"
 	"indelible/internal/record"
 )
 
@@ -39,8 +40,8 @@ func (t *tally) refused(reason string) {
 	t.metrics.refused.WithLabelValues(t.door, reason).Inc()
 }
 
-func (t *tally) status() DoorStatus {
-	s := DoorStatus{Listen: t.listen, Acked: t.acks.Load(), Refused: t.refusals.Load()}
+func (t *tally) status() control.DoorStatus {
+	s := control.DoorStatus{Listen: t.listen, Acked: t.acks.Load(), Refused: t.refusals.Load()}
 	if last := t.last.Load(); last != 0 {
 		s.LastRecord = new(time.Unix(0, last).UTC())
 	}

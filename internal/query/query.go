@@ -151,23 +151,49 @@ func (r *Reader) BySeq(ctx context.Context, seq record.Seq) (record.Entry, bool,
 	return r.pending.Entry(ctx, seq)
 }
 
-// ByID finds the newest record of a bucket whose key carries id as LiteLLM's
-// keys do, "…_<id>.json". It reads the names of the whole bucket.
-func (r *Reader) ByID(ctx context.Context, bucket, id string) (record.Entry, bool, error) {
-	clean := "_" + strings.NewReplacer("/", "_", ":", "_").Replace(id) + ".json"
-	found := ""
-	for item, err := range r.List(ctx, bucket, ListOptions{}) {
-		if err != nil {
-			return record.Entry{}, false, err
-		}
-		if strings.HasSuffix(item.Key, clean) {
-			found = item.Key
-		}
-	}
-	if found == "" {
+// At describes the record in the object with this stored key.
+func (r *Reader) At(ctx context.Context, stored string) (record.Entry, bool, error) {
+	obj, err := r.store.Head(ctx, stored, store.GetOptions{})
+	if store.ClassOf(err) == store.NotFound {
 		return record.Entry{}, false, nil
 	}
-	return r.Find(ctx, bucket, found)
+	if err != nil {
+		return record.Entry{}, false, err
+	}
+	e, _ := r.entry(obj)
+	return e, true, nil
+}
+
+// ByID yields the records of buckets that share a name space whose keys carry an id,
+// in no order, perhaps one of them twice: keys as LiteLLM makes them (see CarriesID). It
+// reads the names of the whole name space.
+func (r *Reader) ByID(ctx context.Context, buckets []string, id string, o ListOptions) iter.Seq2[record.Entry, error] {
+	return func(yield func(record.Entry, error) bool) {
+		carries := CarriesID(id)
+		for item, err := range r.ListAll(ctx, buckets, o) {
+			if err != nil {
+				yield(record.Entry{}, err)
+				return
+			}
+			if !carries(item.Key) {
+				continue
+			}
+			var e record.Entry
+			ok := false
+			if item.State == record.Pending {
+				e, ok, err = r.BySeq(ctx, item.Seq)
+			}
+			if err == nil && (!ok || item.State == record.Stored) { // or it was released since
+				e, ok, err = r.At(ctx, r.layout.Key(buckets[0], item.Key))
+			}
+			if ok && err == nil && !yield(e, nil) {
+				return
+			}
+			if err != nil && !yield(record.Entry{}, err) {
+				return
+			}
+		}
+	}
 }
 
 // errChanged says that the store no longer has what it had a moment ago.

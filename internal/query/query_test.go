@@ -358,23 +358,144 @@ func TestNoGapWhileDelivering(t *testing.T) {
 
 func TestByID(t *testing.T) {
 	w := newWorld(t, "")
+	long := "resp_" + strings.Repeat("bGl0ZWxsbTpjdXN0b21f", 12)
+	name := "time-10-11-12-000001_" + long
 	w.deliver(w.send("b", layout.DefaultKey(time.Unix(0, 0), "chatcmpl-1"), "one"))
 	w.send("b", layout.DefaultKey(time.Unix(9, 0), "chatcmpl-2"), "two")
-	for id, want := range map[string]bool{"chatcmpl-1": true, "chatcmpl-2": true, "chatcmpl": false} {
-		e, ok, err := w.reader().ByID(t.Context(), "b", id)
-		if err != nil || ok != want || ok && !strings.Contains(e.Key, id) {
-			t.Errorf("%s: %q, %v, %v", id, e.Key, ok, err)
+	w.send("b", layout.DefaultKey(time.Unix(9, 0), "chatcmpl_2"), "three")
+	w.send("b", fmt.Sprintf("day/%s_%x.json", name[:64], sha256.Sum256([]byte(name))), "four")
+	w.send("b", "mine/a_2.json", "five")
+	w.send("other", "aa/time-1_chatcmpl-1.json", "six")
+	for id, want := range map[string][]record.Seq{"chatcmpl-1": {1}, "chatcmpl-2": {2}, "chatcmpl:2": {3}, "chatcmpl": nil, long: {4}, long[:60]: nil, "2": {5}} {
+		var got []record.Seq
+		for e, err := range w.reader().ByID(t.Context(), []string{"b"}, id, query.ListOptions{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, e.Seq)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: records %v, want %v", id, got, want)
 		}
 	}
 }
 
-func TestDetail(t *testing.T) {
+// A list ends, in pages too, and has each name once and in order, whatever is
+// pending: keys that are too long are listed under shorter names, which sort elsewhere.
+func TestListOverlongKeys(t *testing.T) {
+	w := newWorld(t, "audit/{bucket}")
+	head := strings.Repeat("a", 1000)
+	want := map[string]bool{}
+	for i, key := range []string{head + strings.Repeat("z", 200) + ".json", head + strings.Repeat("b", 200) + ".json", head, head + "Z", head + "/x", "zz", "b", strings.Repeat("é", 700)} {
+		seq := w.send("b", key, fmt.Sprint(i))
+		if i%3 == 2 {
+			w.deliver(seq)
+		}
+		name, _ := w.layout.Sent("b", w.layout.Key("b", key))
+		want[name] = true
+	}
+	for range 1100 { // more than one chunk of names that share a head
+		w.send("b", fmt.Sprintf("%s%0200d", head, w.seq), "x")
+		name, _ := w.layout.Sent("b", w.layout.Key("b", fmt.Sprintf("%s%0200d", head, w.seq-1)))
+		want[name] = true
+	}
+	for _, limit := range []int{300, 100000} {
+		got, after := []string{}, ""
+		for page := 0; ; page++ {
+			if page > 2*len(want) {
+				t.Fatalf("%d pages of %d", page, limit)
+			}
+			n := 0
+			for item, err := range w.reader().List(t.Context(), "b", query.ListOptions{After: after, Limit: limit}) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				after = item.Key
+				got = append(got, after)
+				if n++; n == limit {
+					break
+				}
+			}
+			if n == 0 {
+				break
+			}
+		}
+		if !slices.IsSorted(got) || len(got) != len(want) {
+			t.Errorf("pages of %d: %d names, sorted %v, want %d", limit, len(got), slices.IsSorted(got), len(want))
+		}
+		for _, name := range got {
+			if !want[name] {
+				t.Errorf("pages of %d: %.20q… is no name of ours", limit, name)
+			}
+		}
+	}
+	// A prefix longer than what the names have in common.
+	name, _ := w.layout.Sent("b", w.layout.Key("b", head+strings.Repeat("z", 200)+".json"))
+	for _, prefix := range []string{name[:930], name[:len(name)-1], name} {
+		found := false
+		for item, err := range w.reader().List(t.Context(), "b", query.ListOptions{Prefix: prefix}) {
+			found = found || err == nil && item.Key == name
+		}
+		if !found {
+			t.Errorf("%d bytes of its name do not find it", len(prefix))
+		}
+	}
+}
+
+// What is pending is listed where the store is not asked.
+func TestListPendingOnly(t *testing.T) {
+	w := newWorld(t, "")
+	w.deliver(w.send("b", "a", "x"))
+	w.send("b", "c", "y")
+	var got []string
+	for item, err := range w.reader().List(t.Context(), "b", query.ListOptions{PendingOnly: true}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, item.Key)
+	}
+	if !slices.Equal(got, []string{"c"}) {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestStored(t *testing.T) {
 	w := newWorld(t, "")
 	w.deliver(w.send("b", "k", "x"))
-	for item, err := range w.reader().List(t.Context(), "b", query.ListOptions{Detail: true}) {
-		if err != nil || item.Seq != 1 || item.State != record.Stored {
-			t.Errorf("%+v, %v", item, err)
+	for item, err := range w.reader().List(t.Context(), "b", query.ListOptions{}) {
+		if err != nil {
+			t.Fatal(err)
 		}
+		if item, ok, err := w.reader().Stored(t.Context(), "b", item); err != nil || !ok || item.Seq != 1 || item.Bucket != "b" || item.State != record.Stored {
+			t.Errorf("%+v, %v, %v", item, ok, err)
+		}
+	}
+}
+
+// Buckets that share a name space are listed in one pass, with what is pending in each.
+func TestListAll(t *testing.T) {
+	w := newWorld(t, "")
+	w.deliver(w.send("a", "k", "1"))
+	w.send("", "k", "2")
+	w.send("b", "k", "3")
+	w.deliver(w.send("b", "l", "4"))
+	for i := range 1200 {
+		w.send("b", fmt.Sprintf("m%05d", i), "x")
+	}
+	w.send("", "m00700", "y")
+	w.send("", "m01100", "y")
+	var got []string
+	for item, err := range w.reader().ListAll(t.Context(), []string{"", "a", "b"}, query.ListOptions{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if item.Key < "m" || item.Bucket == "" {
+			got = append(got, fmt.Sprint(item.Key, " ", item.Bucket, " ", item.State, " ", item.Shadows))
+		}
+	}
+	want := []string{"k  pending true", "k b pending true", "l  stored false", "m00700  pending false", "m01100  pending false"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"indelible/internal/daemon"
+	"indelible/internal/control"
 	"indelible/internal/torture"
 )
 
@@ -53,7 +53,7 @@ type Serve struct {
 	Wrap   []string // put before the command line: a tracer
 	Log    string   // a file that stderr is appended to
 
-	At daemon.Running // where its doors are; set by Start
+	At control.Running // where its doors are; set by Start
 
 	cmd   *exec.Cmd
 	ended chan struct{} // closed when the process is gone
@@ -103,7 +103,7 @@ func (s *Serve) Ready() error {
 			return fmt.Errorf("serve ended by itself: %v\n%s", s.exit, s.Tail())
 		default:
 		}
-		at, err := daemon.ReadRunning(s.Data)
+		at, err := control.ReadRunning(s.Data)
 		if err == nil {
 			var resp *http.Response
 			if resp, err = client.Get("http://" + at.Admin + "/readyz"); err == nil {
@@ -220,8 +220,8 @@ func (s *Serve) Run(ctx context.Context, args ...string) ([]byte, error) {
 }
 
 // Status is what status --json says.
-func (s *Serve) Status(ctx context.Context) (daemon.Status, error) {
-	var st daemon.Status
+func (s *Serve) Status(ctx context.Context) (control.Status, error) {
+	var st control.Status
 	out, err := s.Run(ctx, "status", "--json")
 	if err == nil {
 		err = json.Unmarshal(out, &st)

@@ -1,23 +1,26 @@
-package daemon
+package control
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
+
+	"indelible/internal/catalog"
 )
 
-// Client is a Reader that asks the daemon running on a data directory.
+// Client is a Service that asks the daemon running on a data directory.
 type Client struct{ http *http.Client }
 
-var _ Reader = (*Client)(nil)
+var _ Service = (*Client)(nil)
 
 // Dial finds the daemon that runs on dataDir. ok is false where none answers.
 func Dial(ctx context.Context, dataDir string) (c *Client, ok bool) {
@@ -42,53 +45,57 @@ func (c *Client) Status(ctx context.Context) (s Status, err error) {
 	return s, c.call(ctx, http.MethodGet, "/api/status", nil, &s)
 }
 
-// Find is Reader's.
-func (c *Client) Find(ctx context.Context, bucket, name string) (row Row, err error) {
-	return row, c.call(ctx, http.MethodGet, "/api/record", url.Values{"bucket": {bucket}, "name": {name}}, &row)
+func queryOf(ref catalog.Ref) url.Values {
+	return url.Values{"kind": {string(ref.Kind)}, "name": {ref.Name}, "bucket": {ref.Bucket}}
 }
 
-// Body is Reader's.
-func (c *Client) Body(ctx context.Context, bucket, name string) (io.ReadCloser, error) {
-	return c.open(ctx, http.MethodGet, "/api/body", url.Values{"bucket": {bucket}, "name": {name}})
+// Find is Reader's.
+func (c *Client) Find(ctx context.Context, ref catalog.Ref) (f catalog.Found, err error) {
+	return f, c.call(ctx, http.MethodGet, "/api/record", queryOf(ref), &f)
+}
+
+// Open is Reader's.
+func (c *Client) Open(ctx context.Context, ref catalog.Ref) (f catalog.Found, body io.ReadCloser, err error) {
+	resp, err := c.open(ctx, http.MethodGet, "/api/body", queryOf(ref))
+	if err != nil {
+		return f, nil, err
+	}
+	if err := json.Unmarshal([]byte(resp.Header.Get(foundHeader)), &f); err != nil {
+		return f, nil, errors.Join(fmt.Errorf("ask the daemon: %w", err), resp.Body.Close())
+	}
+	return f, resp.Body, nil
 }
 
 // List is Reader's.
-func (c *Client) List(ctx context.Context, bucket, prefix string) iter.Seq2[Row, error] {
-	return func(yield func(Row, error) bool) {
-		body, err := c.open(ctx, http.MethodGet, "/api/records", url.Values{"bucket": {bucket}, "prefix": {prefix}})
-		if err != nil {
-			yield(Row{}, err)
-			return
+func (c *Client) List(ctx context.Context, o catalog.ListOptions, yield func(catalog.Row) bool) (catalog.Summary, error) {
+	resp, err := c.open(ctx, http.MethodGet, "/api/records", url.Values{"bucket": {o.Bucket}, "prefix": {o.Prefix}, "limit": {strconv.Itoa(o.Limit)}})
+	if err != nil {
+		return catalog.Summary{}, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	dec := json.NewDecoder(bufio.NewReader(resp.Body))
+	for {
+		var line listLine
+		if err := dec.Decode(&line); err != nil {
+			return catalog.Summary{}, fmt.Errorf("ask the daemon: the list ends too early: %w", err)
 		}
-		defer func() { _ = body.Close() }()
-		dec := json.NewDecoder(bufio.NewReader(body))
-		for {
-			var line struct {
-				Row
-				apiError
-			}
-			err := dec.Decode(&line)
-			if errors.Is(err, io.EOF) {
-				return
-			}
-			if err == nil && line.Error != "" {
-				err = errors.New(line.Error)
-			}
-			if !yield(line.Row, err) || err != nil {
-				return
-			}
+		if line.Row == nil {
+			return *cmp.Or(line.Summary, &catalog.Summary{}), line.Error.err()
+		}
+		if !yield(*line.Row) {
+			return catalog.Summary{}, nil
 		}
 	}
 }
 
-// Redrive is Reader's.
+// Redrive is Operator's.
 func (c *Client) Redrive(ctx context.Context) (int, error) {
 	var r redriven
 	err := c.call(ctx, http.MethodPost, "/api/redrive", nil, &r)
 	return r.Redriven, err
 }
 
-// Rotate is Reader's.
+// Rotate is Operator's.
 func (c *Client) Rotate(ctx context.Context) (string, error) {
 	var r rotated
 	err := c.call(ctx, http.MethodPost, "/api/rotate", nil, &r)
@@ -96,15 +103,15 @@ func (c *Client) Rotate(ctx context.Context) (string, error) {
 }
 
 func (c *Client) call(ctx context.Context, method, path string, query url.Values, into any) error {
-	body, err := c.open(ctx, method, path, query)
+	resp, err := c.open(ctx, method, path, query)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = body.Close() }()
-	return json.NewDecoder(body).Decode(into)
+	defer func() { _ = resp.Body.Close() }()
+	return json.NewDecoder(resp.Body).Decode(into)
 }
 
-func (c *Client) open(ctx context.Context, method, path string, query url.Values) (io.ReadCloser, error) {
+func (c *Client) open(ctx context.Context, method, path string, query url.Values) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, "http://indelible"+path+"?"+query.Encode(), nil)
 	if err != nil {
 		return nil, err
@@ -114,21 +121,18 @@ func (c *Client) open(ctx context.Context, method, path string, query url.Values
 		return nil, fmt.Errorf("ask the daemon: %w", err)
 	}
 	if resp.StatusCode == http.StatusOK {
-		return resp.Body, nil
+		return resp, nil
 	}
 	defer func() { _ = resp.Body.Close() }()
 	var e apiError
 	if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&e); err != nil {
 		return nil, fmt.Errorf("ask the daemon: %s", resp.Status)
 	}
-	if resp.StatusCode == http.StatusNotFound {
-		return nil, fmt.Errorf("%w", ErrNotFound)
-	}
-	return nil, errors.New(e.Error)
+	return nil, e.err()
 }
 
-// daemonAlive asks whether a daemon runs on dataDir, and which.
-func daemonAlive(ctx context.Context, dataDir string) (Running, bool) {
+// Alive asks whether a daemon runs on dataDir, and which.
+func Alive(ctx context.Context, dataDir string) (Running, bool) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	c, ok := Dial(ctx, dataDir)

@@ -1,4 +1,4 @@
-package daemon
+package control
 
 import (
 	"os"
@@ -9,12 +9,12 @@ import (
 // shortPath is a path of the socket in dir that fits a socket address. A long
 // one is reached through the open directory's entry in /proc; done closes it.
 func shortPath(dir string) (path string, done func(), err error) {
-	if full := filepath.Join(dir, socketFile); len(full) <= maxSocketPath {
+	if full := filepath.Join(dir, SocketFile); len(full) <= maxSocketPath {
 		return full, func() {}, nil
 	}
 	d, err := os.Open(dir)
 	if err != nil {
 		return "", nil, err
 	}
-	return "/proc/self/fd/" + strconv.Itoa(int(d.Fd())) + "/" + socketFile, func() { _ = d.Close() }, nil
+	return "/proc/self/fd/" + strconv.Itoa(int(d.Fd())) + "/" + SocketFile, func() { _ = d.Close() }, nil
 }

@@ -1,4 +1,4 @@
-package daemon
+package control
 
 import (
 	"context"
@@ -10,18 +10,18 @@ import (
 	"path/filepath"
 )
 
-// socketFile is the Unix socket on which a running daemon answers the command
+// SocketFile is the Unix socket on which a running daemon answers the command
 // line.
-const socketFile = "indelible.sock"
+const SocketFile = "indelible.sock"
 
 // maxSocketPath is how long a socket's path may be on every system (macOS: 104
 // bytes with the zero at its end; Linux and Windows: 108).
 const maxSocketPath = 103
 
-// listenSocket opens the socket in dataDir, readable for this user alone. What
+// ListenSocket opens the socket in dataDir, readable for this user alone. What
 // is there under its name is stale: the caller holds the lock.
-func listenSocket(dataDir string) (net.Listener, error) {
-	full := filepath.Join(dataDir, socketFile)
+func ListenSocket(dataDir string) (net.Listener, error) {
+	full := filepath.Join(dataDir, SocketFile)
 	if err := os.Remove(full); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("open the socket: %w", err)
 	}

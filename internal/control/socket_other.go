@@ -1,6 +1,6 @@
 //go:build !linux
 
-package daemon
+package control
 
 import (
 	"fmt"
@@ -11,7 +11,7 @@ import (
 // shortPath is a path of the socket in dir that fits a socket address: the full
 // one, or the one from the working directory.
 func shortPath(dir string) (path string, done func(), err error) {
-	full := filepath.Join(dir, socketFile)
+	full := filepath.Join(dir, SocketFile)
 	if len(full) <= maxSocketPath {
 		return full, func() {}, nil
 	}

@@ -1,4 +1,4 @@
-package daemon
+package control
 
 import (
 	"encoding/json"
@@ -17,27 +17,28 @@ type Running struct {
 	Admin string `json:"admin,omitempty"`
 }
 
-const runFile = "run.json"
+// RunFile is its name in the data directory.
+const RunFile = "run.json"
 
-// write puts run.json in place, whole or not at all. It need not survive a
+// Write puts run.json in place, whole or not at all. It need not survive a
 // power loss: it speaks of a process that would not either.
-func (r Running) write(dataDir string) error {
+func (r Running) Write(dataDir string) error {
 	b, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
-	temp := filepath.Join(dataDir, runFile+".new")
+	temp := filepath.Join(dataDir, RunFile+".new")
 	if err := os.WriteFile(temp, append(b, '\n'), 0o600); err != nil {
-		return fmt.Errorf("write %s: %w", runFile, err)
+		return fmt.Errorf("write %s: %w", RunFile, err)
 	}
-	return os.Rename(temp, filepath.Join(dataDir, runFile))
+	return os.Rename(temp, filepath.Join(dataDir, RunFile))
 }
 
 // ReadRunning reads run.json; it fails with fs.ErrNotExist where there is none.
 // After a kill a stale one may be there: only the socket tells who lives.
 func ReadRunning(dataDir string) (Running, error) {
 	var r Running
-	b, err := os.ReadFile(filepath.Join(dataDir, runFile))
+	b, err := os.ReadFile(filepath.Join(dataDir, RunFile))
 	if err != nil {
 		return r, err
 	}

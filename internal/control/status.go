@@ -1,0 +1,62 @@
+package control
+
+import "time"
+
+// Status is what `status --json` and /api/status say. Totals are durable: they
+// count over the life of the spool.
+type Status struct {
+	Running              bool                  `json:"running"` // false: read from the data directory, no daemon runs
+	PID                  int                   `json:"pid,omitempty"`
+	Version              string                `json:"version"`
+	Acked                uint64                `json:"acked"`
+	Stored               uint64                `json:"stored"`
+	Proven               uint64                `json:"proven"`
+	Pending              uint64                `json:"pending"`
+	PendingBytes         int64                 `json:"pending_bytes"`
+	OldestPendingSeconds int64                 `json:"oldest_pending_seconds"`
+	Quarantined          uint64                `json:"quarantined"`
+	Deferred             uint64                `json:"deferred"`
+	Collisions           uint64                `json:"collisions"`
+	Resent               uint64                `json:"resent"`
+	Gaps                 uint64                `json:"gaps"`
+	Log                  LogStatus             `json:"log"`
+	Destination          DestinationStatus     `json:"destination"`
+	Disk                 DiskStatus            `json:"disk"`
+	Doors                map[string]DoorStatus `json:"doors"`
+}
+
+// LogStatus is about the transparency log.
+type LogStatus struct {
+	Name string `json:"name"`
+	Size uint64 `json:"size"` // leaves in the tree
+	// CheckpointAgeSeconds is null until there is a checkpoint.
+	CheckpointAgeSeconds *int64 `json:"checkpoint_age_seconds"`
+}
+
+// DestinationStatus is what the store says.
+type DestinationStatus struct {
+	URL       string    `json:"url"`
+	State     string    `json:"state"` // ok, throttled, credentials, configuration or unreachable
+	Since     time.Time `json:"since"`
+	Retries   uint64    `json:"retries"` // since the daemon started
+	InFlight  int       `json:"in_flight"`
+	LastError string    `json:"last_error"`
+}
+
+// DiskStatus is about the data directory's disk.
+type DiskStatus struct {
+	FreeBytes  int64 `json:"free_bytes"`
+	SpoolBytes int64 `json:"spool_bytes"`
+	// SyncSeconds is how long the last sync of the spool took, or the one under
+	// way has taken so far: no ack is faster.
+	SyncSeconds float64 `json:"sync_seconds"`
+}
+
+// DoorStatus is about one open door; counts are since the daemon started.
+type DoorStatus struct {
+	Listen  string `json:"listen"`
+	Acked   uint64 `json:"acked"`
+	Refused uint64 `json:"refused"`
+	// LastRecord is null until a record came.
+	LastRecord *time.Time `json:"last_record"`
+}
