@@ -217,6 +217,7 @@ func TestMistakes(t *testing.T) {
 		{"same address", "", map[string]string{"s3": "127.0.0.1:9001"}, nil, []string{"doors.s3.listen and admin.listen are both 127.0.0.1:9001"}},
 		{"own door", "", map[string]string{"to": "s3://abc", "endpoint": "http://127.0.0.1:9000"}, nil, []string{"--endpoint: destination.endpoint http://127.0.0.1:9000 is this daemon's own S3 door"}},
 		{"open doors", "", map[string]string{"s3": ":9000", "http": "0.0.0.0:1", "admin": "example.com:3"}, nil, []string{"--s3: ", "--http: ", "--admin: "}},
+		{"keys and trust", "doors: {s3: {trust: true, keys: [{id: a, secret: hush}]}}\n", nil, nil, []string{"F:1: doors.s3.trust: true and doors.s3.keys contradict each other"}},
 		{"log name", "proof: {name: 'a b'}\n", nil, nil, []string{"F:1: proof.name: want up to 200 letters"}},
 	}
 	for _, tt := range tests {

@@ -40,6 +40,9 @@ func (l *Loaded) doors() error {
 	if s := c.Doors.S3; open(s.Listen) && len(s.Keys) == 0 && !s.Trust {
 		refuse("doors.s3.listen", s.Listen, "set INDELIBLE_S3_KEYS=id:secret (or doors.s3.keys), listen on 127.0.0.1, or say doors.s3.trust: true where the network itself is trusted")
 	}
+	if s := c.Doors.S3; s.Trust && len(s.Keys) > 0 {
+		errs = append(errs, l.wrong("doors.s3.trust", "doors.s3.trust: true and doors.s3.keys contradict each other: with trust, no signature is checked; remove one of them"))
+	}
 	if h := c.Doors.HTTP; open(h.Listen) && len(h.Tokens) == 0 {
 		refuse("doors.http.listen", h.Listen, "set INDELIBLE_HTTP_TOKENS=token (or doors.http.tokens), or listen on 127.0.0.1")
 	}

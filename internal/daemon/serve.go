@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -19,9 +17,7 @@ import (
 	"indelible/internal/config"
 	"indelible/internal/control"
 	"indelible/internal/engine"
-	"indelible/internal/ingest/jsonapi"
-	"indelible/internal/ingest/s3api"
-	"indelible/internal/ingest/sigv4"
+	"indelible/internal/ingest"
 	"indelible/internal/proof"
 	"indelible/internal/record"
 )
@@ -83,7 +79,7 @@ func (d *daemon) match(ctx context.Context) error {
 
 // server is an HTTP server and where it listens. Doors are stopped first.
 type server struct {
-	*http.Server
+	*ingest.Server
 	ln   net.Listener
 	at   config.Listener
 	door bool
@@ -144,24 +140,18 @@ func (d *daemon) listen() error {
 		if err != nil {
 			return errors.Join(err, d.closeListeners())
 		}
-		s := &server{ln: ln, at: at, door: at.Name != "admin"}
+		s := &server{ln: ln, at: at}
 		d.servers = append(d.servers, s)
+		s.Server, s.door, err = d.doorServer(at.Name, ln.Addr().String())
+		if err != nil {
+			return errors.Join(err, d.closeListeners())
+		}
 		if !s.door {
 			admin, err := d.adminHandler(answers)
 			if err != nil {
 				return errors.Join(err, d.closeListeners())
 			}
 			s.Server = d.plainServer(admin)
-			continue
-		}
-		t := newTally(at.Name, ln.Addr().String(), d.metrics)
-		d.tallies[at.Name] = t
-		serve := d.s3Server
-		if at.Name == "http" {
-			serve = d.httpServer
-		}
-		if s.Server, err = serve(t); err != nil {
-			return errors.Join(err, d.closeListeners())
 		}
 	}
 	ln, err := control.ListenSocket(d.config.Data)
@@ -172,61 +162,7 @@ func (d *daemon) listen() error {
 	return nil
 }
 
-func (d *daemon) s3Server(t *tally) (*http.Server, error) {
-	c := d.config.Doors.S3
-	v := &sigv4.Verifier{Trust: c.Trust || len(c.Keys) == 0, Keys: map[string]string{}}
-	for _, k := range c.Keys {
-		v.Keys[k.ID] = k.Secret
-	}
-	door, err := s3api.New(s3api.Options{
-		Spool: d.engine, Records: d.engine.Records(), Verifier: v,
-		Bucket: c.Bucket, Domains: c.Domains, MaxHold: c.MaxHold,
-		Events: s3api.Events{Acked: t.acked, Refused: t.refused},
-		Log:    d.log.With("component", "s3api"),
-	})
-	if err != nil {
-		return nil, err
-	}
-	return s3api.Server(door, d.log), nil
-}
-
-func (d *daemon) httpServer(t *tally) (*http.Server, error) {
-	c := d.config.Doors.HTTP
-	door, err := jsonapi.New(jsonapi.Options{
-		Spool: d.engine, LogName: d.engine.Name(), Tokens: c.Tokens, Bucket: c.Bucket,
-		Keys:       jsonapi.Keys{Path: c.LiteLLM.Path, TeamPrefix: c.LiteLLM.TeamPrefix, KeyPrefix: c.LiteLLM.KeyPrefix, Hours: c.LiteLLM.Partition == "hour"},
-		MaxRequest: c.MaxRequest, MaxHold: c.MaxHold,
-		Events: jsonapi.Events{Acked: t.acked, Refused: t.refused},
-		Log:    d.log.With("component", "jsonapi"),
-	})
-	if err != nil {
-		return nil, err
-	}
-	err = door.Remember(time.Now(), func(prefix string) iter.Seq2[record.Info, error] {
-		return d.engine.Spool().Keys(context.Background(), c.Bucket, prefix, "")
-	})
-	if err != nil {
-		return nil, err
-	}
-	return jsonapi.Server(door, d.log), nil
-}
-
-func (d *daemon) plainServer(h http.Handler) *http.Server {
-	return &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: 20 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		ErrorLog:          slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
-	}
-}
-
-func (s *server) serve() error {
-	err := s.Serve(s.ln)
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return fmt.Errorf("serve %s: %w", s.ln.Addr(), err)
-}
+func (s *server) serve() error { return s.Serve(s.ln) }
 
 // stopSlack is how much longer than the longest hold a stop waits for requests in flight.
 const stopSlack = 5 * time.Second
@@ -237,14 +173,14 @@ func (d *daemon) stop(ctx context.Context) {
 	d.log.Info("stopping: the doors are closed, requests in flight are answered")
 	inFlight, cancel := context.WithTimeout(ctx, max(d.config.Doors.S3.MaxHold, d.config.Doors.HTTP.MaxHold)+stopSlack)
 	defer cancel()
+	var doors []*ingest.Server
 	for _, s := range d.servers {
-		if !s.door {
-			continue
+		if s.door {
+			doors = append(doors, s.Server)
 		}
-		if err := s.Shutdown(inFlight); err != nil {
-			d.log.Warn("requests in flight are cut; their senders got no ack", "door", s.at.Name, "error", err)
-			_ = s.Close()
-		}
+	}
+	if err := errors.Join(ingest.ShutdownAll(inFlight, doors...)...); err != nil {
+		d.log.Warn("requests in flight are cut; their senders got no ack", "error", err)
 	}
 	if err := d.engine.Spool().Sync(); err != nil {
 		d.log.Error("the spool could not be synced; everything acked is durable all the same", "error", err)

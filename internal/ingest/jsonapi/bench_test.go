@@ -5,9 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -89,12 +87,8 @@ func BenchmarkSingle(b *testing.B) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.WriteHeader(http.StatusOK)
 	})
-	plain := httptest.NewUnstartedServer(nil)
-	plain.Config = jsonapi.Server(noop, slog.New(slog.DiscardHandler))
-	plain.Start()
-	defer plain.Close()
 	targets := map[string]string{
-		"noop":    plain.URL,
+		"noop":    "http://" + serve(b, noop),
 		"nowhere": newBench(b, func(o *jsonapi.Options) { o.Spool = &nowhere{} }).url + jsonapi.Path,
 		"spool":   newBench(b, nil).url + jsonapi.Path,
 	}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	"indelible/internal/ingest"
 )
 
 // Memory that a decoder takes besides the decoded bytes.
@@ -20,9 +22,6 @@ const (
 	firstBuffer   = 32 << 10          // of a body of unknown length
 )
 
-// errHeld ends a wait that took as long as a sender waits.
-var errHeld = errors.New("held for as long as a sender waits")
-
 // decoders are kept for the next request. Safe for concurrent use.
 type decoders struct{ gzips, zstds sync.Pool }
 
@@ -30,12 +29,12 @@ type decoders struct{ gzips, zstds sync.Pool }
 func (d *Door) take(q *request, n int64) error {
 	if !d.memory.TryAcquire(n) {
 		begun := time.Now()
-		ctx, cancel := context.WithTimeout(q.Context(), q.patience)
+		ctx, cancel := context.WithTimeout(q.Context(), q.hold)
 		defer cancel()
 		if err := d.memory.Acquire(ctx, n); err != nil {
-			return fmt.Errorf("wait for memory: %w: %w", errHeld, err)
+			return fmt.Errorf("wait for memory: %w: %w", ingest.ErrHeld, err)
 		}
-		q.patience -= time.Since(begun)
+		q.hold -= time.Since(begun)
 	}
 	q.taken += n
 	return nil
@@ -65,17 +64,19 @@ func (d *Door) read(q *request) error {
 		return err
 	}
 	q.data = make([]byte, 0, first)
+	var err error
 	if encoding == "" {
-		return d.fill(q, q.body)
+		err = d.fill(q, &q.body)
+	} else if err = d.decode(q, encoding); err == nil {
+		err = q.body.Finish() // a compressed stream can end before the body
 	}
-	err := d.decode(q, encoding)
 	if err == nil {
-		return q.body.finish()
+		return nil
 	}
-	if q.body.failed != nil {
-		return q.body.failed
+	if q.body.Err() != nil {
+		return broken(q.body.Err())
 	}
-	if _, ok := errors.AsType[*refusal](err); ok {
+	if _, ok := errors.AsType[*ingest.Refusal](err); ok {
 		return err
 	}
 	if errors.Is(err, zstd.ErrWindowSizeExceeded) {
@@ -97,7 +98,7 @@ func (d *Door) decode(q *request, encoding string) error {
 		}
 		defer d.decoders.zstds.Put(z)
 		defer func() { _ = z.Reset(nil) }() // keeps nothing of the request
-		if err := z.Reset(q.body); err != nil {
+		if err := z.Reset(&q.body); err != nil {
 			return err
 		}
 		return d.fill(q, z)
@@ -106,7 +107,7 @@ func (d *Door) decode(q *request, encoding string) error {
 	if !ok {
 		z = new(gzip.Reader)
 	}
-	if err := z.Reset(q.body); err != nil {
+	if err := z.Reset(&q.body); err != nil {
 		if err == io.EOF {
 			return nil // not a byte came
 		}

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -21,6 +20,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"indelible/internal/disk/osdisk"
+	"indelible/internal/ingest"
 	"indelible/internal/ingest/jsonapi"
 	"indelible/internal/record"
 	"indelible/internal/spool"
@@ -69,12 +69,12 @@ func serve(t testing.TB, h http.Handler) (addr string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := jsonapi.Server(h, slog.New(slog.DiscardHandler))
+	s := ingest.NewServer(h, ingest.ServerOptions{})
 	done := make(chan error)
 	go func() { done <- s.Serve(l) }()
 	t.Cleanup(func() {
 		_ = s.Close()
-		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+		if err := <-done; err != nil {
 			t.Error(err)
 		}
 	})
@@ -294,7 +294,7 @@ func TestRemember(t *testing.T) {
 // What cannot be taken is refused with an answer that says what to do, and nothing of it is kept.
 func TestRefusals(t *testing.T) {
 	b := newBench(t, func(o *jsonapi.Options) {
-		o.Tokens = []string{"other", "hush"}
+		o.Tokens = []ingest.Token{{Secret: "other"}, {Secret: "hush"}}
 		o.MaxRequest, o.MaxRecords = 64<<10, 100
 	})
 	zipped := gzipped(bytes.Repeat([]byte(`{"id":"a"}`+"\n"), 50))
@@ -415,7 +415,7 @@ func TestShortBody(t *testing.T) {
 
 // A sender that stops sending is answered and let go.
 func TestSlowSender(t *testing.T) {
-	b := newBench(t, func(o *jsonapi.Options) { o.Patience = 50 * time.Millisecond })
+	b := newBench(t, func(o *jsonapi.Options) { o.Pace = ingest.Pace{Pause: 50 * time.Millisecond, Rate: 1 << 10} })
 	conn, err := net.Dial("tcp", strings.TrimPrefix(b.url, "http://"))
 	if err != nil {
 		t.Fatal(err)

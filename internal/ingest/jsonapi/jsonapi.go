@@ -15,10 +15,12 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"strconv"
 	"time"
 
 	"golang.org/x/sync/semaphore"
 
+	"indelible/internal/ingest"
 	"indelible/internal/record"
 )
 
@@ -36,9 +38,9 @@ type Options struct {
 	Spool   Appender
 	LogName string // the log's name, for the answer to an empty array
 
-	Tokens []string // bearer tokens; none: everybody may send
-	Bucket string   // of the records: as if it had been sent to this bucket of the S3 door; usually ""
-	Keys   Keys     // how keys are made for LiteLLM's payloads
+	Tokens []ingest.Token // who may send; none: everybody
+	Bucket string         // of the records: as if it had been sent to this bucket of the S3 door; usually ""
+	Keys   Keys           // how keys are made for LiteLLM's payloads
 
 	MaxRequest int64 // bytes of a request, decoded; 0 is 64 MiB
 	MaxRecords int   // records of a request; 0 is 100,000
@@ -46,13 +48,10 @@ type Options struct {
 
 	MaxHold time.Duration // how long a request waits for memory and for the spool before 503; 0 is 20 s
 
-	// A body must come with at least MinRate bytes a second after Patience, and
-	// never pause for longer than Patience; 0 is 1 KiB/s and 30 s.
-	MinRate  int64
-	Patience time.Duration
+	Pace ingest.Pace // how slowly a body may come; the zero Pace is ingest.DefaultPace
 
-	Events Events
-	Log    *slog.Logger // nil discards
+	Meter *ingest.Meter // counts what the door does; nil makes one
+	Log   *slog.Logger  // nil discards
 }
 
 // Defaults of Options.
@@ -60,9 +59,10 @@ const (
 	DefaultMaxRequest = 64 << 20
 	DefaultMaxRecords = 100_000
 	DefaultMaxHold    = 20 * time.Second
-	defaultMinRate    = 1 << 10
-	defaultPatience   = 30 * time.Second
 )
+
+// MaxHeader is how long the head of a request may be.
+const MaxHeader = 64 << 10
 
 // Path is where records are sent to.
 const Path = "/v1/records"
@@ -71,7 +71,7 @@ const Path = "/v1/records"
 type Door struct {
 	spool    Appender
 	logName  string
-	tokens   tokens
+	senders  ingest.Authenticator
 	bucket   string
 	keys     Keys
 	arrivals *arrivals
@@ -80,13 +80,12 @@ type Door struct {
 	maxRecords int
 	memory     *semaphore.Weighted
 	maxHold    time.Duration
-	minRate    int64
-	patience   time.Duration
+	pace       ingest.Pace
 
 	parsed, unparsed, null record.Attrs // of records; shared, never changed
 	decoders               decoders
-	stats                  counters
-	events                 Events
+	notices                ingest.Notices
+	meter                  *ingest.Meter
 	log                    *slog.Logger
 }
 
@@ -95,19 +94,18 @@ func New(o Options) (*Door, error) {
 	d := &Door{
 		spool:      o.Spool,
 		logName:    o.LogName,
-		tokens:     newTokens(o.Tokens),
+		senders:    ingest.NewTokens(o.Tokens, unauthorized()),
 		bucket:     o.Bucket,
 		keys:       o.Keys,
 		arrivals:   newArrivals(),
 		maxRequest: cmp.Or(o.MaxRequest, DefaultMaxRequest),
 		maxRecords: cmp.Or(o.MaxRecords, DefaultMaxRecords),
 		maxHold:    cmp.Or(o.MaxHold, DefaultMaxHold),
-		minRate:    cmp.Or(o.MinRate, defaultMinRate),
-		patience:   cmp.Or(o.Patience, defaultPatience),
+		pace:       cmp.Or(o.Pace, ingest.DefaultPace),
 		parsed:     record.Attrs{{Name: "content-type", Value: "application/json"}},
 		null:       record.Attrs{{Name: "content-type", Value: "application/json"}, {Name: record.AttrFlag, Value: flagNull}},
 		unparsed:   record.Attrs{{Name: "content-type", Value: "application/octet-stream"}, {Name: record.AttrFlag, Value: flagUnparsed}},
-		events:     o.Events,
+		meter:      cmp.Or(o.Meter, new(ingest.Meter)),
 		log:        cmp.Or(o.Log, slog.New(slog.DiscardHandler)),
 	}
 	memory := cmp.Or(o.MaxMemory, 4*d.maxRequest)
@@ -119,6 +117,12 @@ func New(o Options) (*Door, error) {
 	case memory < 2*d.maxRequest:
 		return nil, fmt.Errorf("make JSON door: %d bytes of memory are less than twice the request limit of %d", memory, d.maxRequest)
 	}
+	for _, token := range o.Tokens {
+		if ingest.Quoted(token.Secret) {
+			d.log.Warn("a token begins or ends with a quotation mark: if the sender's does not, its requests are refused; "+
+				"take the marks out of the environment or the file", "setting", "doors.http.tokens")
+		}
+	}
 	d.memory = semaphore.NewWeighted(memory + decoderMemory)
 	if d.keys.Location == nil {
 		d.keys.Location = time.Local
@@ -126,17 +130,38 @@ func New(o Options) (*Door, error) {
 	return d, nil
 }
 
+// Stats returns what the door's meter counted.
+func (d *Door) Stats() ingest.Stats { return d.meter.Stats() }
+
 // ServeHTTP answers one request.
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	d.stats.requests.Add(1)
-	q := &request{Request: r, w: w, start: time.Now(), patience: d.maxHold}
-	q.body = newBody(d, w, r)
-	r.Body = q.body
+	d.meter.Request()
+	q := d.begin(w, r)
 	err := d.answer(q)
 	d.give(q, q.taken)
 	if err != nil {
 		d.refuse(q, refusalOf(err))
 	}
+}
+
+// Refuse implements ingest.Door.
+func (d *Door) Refuse(w http.ResponseWriter, r *http.Request, e *ingest.Refusal) {
+	d.meter.Request()
+	refusal := *e
+	if refusal.Code == "" {
+		refusal.Code = "forbidden"
+		if e.Status == http.StatusServiceUnavailable {
+			refusal.Code = "busy"
+		}
+	}
+	d.refuse(d.begin(w, r), &refusal)
+}
+
+// begin takes a request in.
+func (d *Door) begin(w http.ResponseWriter, r *http.Request) *request {
+	q := &request{Request: r, w: w, start: time.Now(), hold: d.maxHold}
+	q.body.Init(w, r, d.pace)
+	return q
 }
 
 // answer does what is asked, or returns an error before anything was written.
@@ -147,30 +172,45 @@ func (d *Door) answer(q *request) error {
 	if q.Method != http.MethodPost {
 		return notAllowed(q.Method)
 	}
-	if !d.tokens.allow(q.Header.Get("Authorization")) {
-		return unauthorized()
+	var refusal *ingest.Refusal
+	if q.sender, refusal = d.senders.Authenticate(q.Request); refusal != nil {
+		return refusal
 	}
 	return d.post(q)
 }
 
-// refuse answers with an error. The rest of the body is read where it comes
-// soon, because many clients read no answer before they have sent all.
-func (d *Door) refuse(q *request, e *refusal) {
+// refuse answers with an error.
+func (d *Door) refuse(q *request, e *ingest.Refusal) {
 	if q.Method == http.MethodPost {
-		d.stats.refuse(e.code)
-		if d.events.Refused != nil {
-			d.events.Refused(e.code)
-		}
+		d.meter.Refuse(e.Code)
 	}
-	if e.status >= 500 || e.cause != nil {
-		d.log.LogAttrs(q.Context(), slog.LevelWarn, "refused", slog.String("door", door), slog.String("from", source(q.Request)),
-			slog.String("code", e.code), slog.Any("cause", e.cause))
-	}
-	if !q.body.settle(2 * d.maxRequest) { // a sender that is let finish reads what is wrong
+	d.logRefusal(q, e)
+	if !q.body.Settle(2 * d.maxRequest) { // a sender that is let finish reads what is wrong
 		q.w.Header().Set("Connection", "close")
 	}
-	maps.Copy(q.w.Header(), e.header)
-	writeJSON(q.w, e.status, e.document())
+	maps.Copy(q.w.Header(), e.Header)
+	writeJSON(q.w, e.Status, document(e))
+}
+
+// logRefusal logs what an operator can do something about, once a minute for
+// each sender and code: a sender must not be able to fill the log.
+func (d *Door) logRefusal(q *request, e *ingest.Refusal) {
+	if e.Status < 500 && e.Cause == nil && e.Status != http.StatusUnauthorized {
+		return
+	}
+	host := ingest.Host(q.Request)
+	log, missed := d.notices.Note(host + " " + e.Code)
+	if !log {
+		return
+	}
+	attrs := []slog.Attr{slog.String("door", door), slog.String("from", host), slog.String("code", e.Code)}
+	if e.Cause != nil {
+		attrs = append(attrs, slog.Any("cause", e.Cause))
+	}
+	if missed > 0 {
+		attrs = append(attrs, slog.Uint64("more_in_the_minute_before", missed))
+	}
+	d.log.LogAttrs(q.Context(), slog.LevelWarn, "refused", attrs...)
 }
 
 // writeJSON sends a document.
@@ -178,7 +218,7 @@ func writeJSON(w http.ResponseWriter, status int, doc []byte) {
 	h := w.Header()
 	h["Content-Type"] = []string{"application/json"}
 	h["X-Content-Type-Options"] = []string{"nosniff"}
-	h["Content-Length"] = []string{itoa(len(doc))}
+	h["Content-Length"] = []string{strconv.Itoa(len(doc))}
 	w.WriteHeader(status)
 	_, _ = w.Write(doc) // the client is gone: nobody is left to tell
 }

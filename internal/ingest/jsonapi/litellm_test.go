@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"indelible/internal/ingest"
 	"indelible/internal/ingest/jsonapi"
 	"indelible/internal/testserver"
 )
@@ -60,7 +61,7 @@ func TestGenericAPI(t *testing.T) {
 	benches, args := map[string]*bench{}, []string{"hush"}
 	for _, form := range []string{"json_array", "ndjson", "single"} {
 		b := newBench(t, func(o *jsonapi.Options) {
-			o.Tokens = []string{"hush"}
+			o.Tokens = []ingest.Token{{Secret: "hush"}}
 			o.Keys = jsonapi.Keys{Path: "logs//", TeamPrefix: true, KeyPrefix: true, Hours: true, Location: location}
 		})
 		benches[form] = b

@@ -6,10 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"time"
 
+	"indelible/internal/ingest"
 	"indelible/internal/record"
 )
 
@@ -23,12 +23,13 @@ const batchRecords = 4096
 // request is one request on its way through the door.
 type request struct {
 	*http.Request
-	w        http.ResponseWriter
-	start    time.Time
-	body     *body
-	data     []byte        // the body, decoded
-	taken    int64         // bytes of the memory for bodies
-	patience time.Duration // how long it may still be held
+	w      http.ResponseWriter
+	start  time.Time
+	sender ingest.Sender
+	body   ingest.Body
+	data   []byte        // the body, decoded
+	taken  int64         // bytes of the memory for bodies
+	hold   time.Duration // how long it may still be held
 }
 
 // post takes the records of one request. It answers after the spool has
@@ -57,23 +58,22 @@ func (d *Door) post(q *request) error {
 func (d *Door) append(q *request, elements []element) ([]record.Receipt, error) {
 	// The context does not end with the client: records that are whole are kept,
 	// also when nobody waits for the answer.
-	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(q.Context()), q.patience, errHeld)
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(q.Context()), q.hold, ingest.ErrHeld)
 	defer cancel()
-	from := source(q.Request)
 	names := naming{door: d, now: q.start, idempotency: q.Header.Get("Idempotency-Key"), body: q.data}
 	all := make([]record.Record, 0, min(len(elements), batchRecords))
 	var receipts []record.Receipt
 	for i, e := range elements {
 		all = append(all, record.Record{
-			Door: door, Source: from, Bucket: d.bucket, Key: names.key(i, e), Attrs: d.attrs(e),
+			Door: door, Source: q.sender.Source(), Bucket: d.bucket, Key: names.key(i, e), Attrs: d.attrs(e),
 			Body: bytes.NewBuffer(e.raw), Size: int64(len(e.raw)),
 		})
 		if len(all) < batchRecords && i < len(elements)-1 {
 			continue
 		}
 		got, err := d.spool.AppendAll(ctx, all)
-		if err != nil && errors.Is(context.Cause(ctx), errHeld) {
-			err = fmt.Errorf("%w: %w", errHeld, err)
+		if err != nil && errors.Is(context.Cause(ctx), ingest.ErrHeld) {
+			err = fmt.Errorf("%w: %w", ingest.ErrHeld, err)
 		}
 		if err != nil {
 			return nil, err
@@ -111,7 +111,7 @@ type answer struct {
 
 // acknowledge answers with the receipts: everything is durable.
 func (d *Door) acknowledge(q *request, elements []element, receipts []record.Receipt) error {
-	a := answer{Log: d.logName, Count: len(receipts), Resent: d.acked(elements, receipts, time.Since(q.start))}
+	a := answer{Log: d.logName, Count: len(receipts), Resent: d.count(elements, receipts, time.Since(q.start))}
 	if len(receipts) > 0 {
 		a.Log, a.First = receipts[0].Log, receipts[0].Seq
 	}
@@ -126,11 +126,18 @@ func (d *Door) acknowledge(q *request, elements []element, receipts []record.Rec
 	return nil
 }
 
-// source is who sent a request: the remote host.
-func source(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
+// count counts the records of a request, and says how many were known.
+func (d *Door) count(elements []element, receipts []record.Receipt, took time.Duration) (resent int) {
+	flagged := 0
+	for i, r := range receipts {
+		d.meter.Ack(r, took)
+		if r.Resent {
+			resent++
+		}
+		if elements[i].flag != "" {
+			flagged++
+		}
 	}
-	return host
+	d.meter.Flag(flagged)
+	return resent
 }

@@ -6,6 +6,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"indelible/internal/ingest"
 )
 
 func TestAddress(t *testing.T) {
@@ -144,7 +146,7 @@ func FuzzAddress(f *testing.F) {
 func TestBoundedBody(t *testing.T) {
 	for left, want := range map[int64]bool{4: false, 5: true, 6: true} {
 		_, err := io.ReadAll(&bounded{src: strings.NewReader("hello"), left: left})
-		if e, _ := errors.AsType[*refusal](err); (err == nil) != want || err != nil && e.code != "EntityTooLarge" {
+		if e, _ := errors.AsType[*ingest.Refusal](err); (err == nil) != want || err != nil && e.Code != "EntityTooLarge" {
 			t.Errorf("5 bytes where %d are allowed: %v", left, err)
 		}
 	}

@@ -1,6 +1,8 @@
 package s3api
 
 import (
+	"bytes"
+	"encoding/xml"
 	"io"
 	"net/http"
 	"slices"
@@ -69,22 +71,47 @@ func (d *Door) getBucket(q *request) error {
 	}
 }
 
-// createBucket agrees to any valid name: a bucket is there as soon as a record names it.
+// createBucket agrees to any valid name: a bucket is there as soon as a record
+// names it. A body that is no bucket's configuration is a record whose host
+// named a bucket that is not known here, and must not be thrown away.
 func (d *Door) createBucket(q *request) error {
-	const most = 64 << 10 // bytes of a CreateBucketConfiguration that are read, to be ignored
+	const most = 64 << 10 // bytes of a CreateBucketConfiguration, which is ignored
+	if lengthless(q.Request) {
+		return missingLength()
+	}
 	body, err := q.auth.Body(q.Request)
 	if err != nil {
 		return err
 	}
-	if n, err := io.Copy(io.Discard, io.LimitReader(body, most+1)); err != nil {
+	config, err := io.ReadAll(io.LimitReader(body, most+1))
+	if err != nil {
 		return err
-	} else if n > most {
-		return refuse(http.StatusBadRequest, "MalformedXML", "The XML you provided was not well-formed or did not validate against our published schema")
+	}
+	if len(config) > most || !isBucketConfiguration(config) {
+		return noBucketConfiguration(q.Host)
 	}
 	setHeader(q.w, "Location", "/"+q.bucket)
 	setHeader(q.w, "Content-Length", "0")
 	q.w.WriteHeader(http.StatusOK)
 	return nil
+}
+
+// isBucketConfiguration reports whether body is empty or a CreateBucketConfiguration.
+func isBucketConfiguration(body []byte) bool {
+	body = bytes.TrimSpace(body)
+	if len(body) == 0 {
+		return true
+	}
+	var config struct {
+		XMLName xml.Name `xml:"CreateBucketConfiguration"`
+	}
+	return xml.Unmarshal(body, &config) == nil
+}
+
+// lengthless reports whether a request does not say how long its body is. HTTP
+// takes it for one without a body, whatever its sender meant.
+func lengthless(r *http.Request) bool {
+	return r.ContentLength == 0 && len(r.Header["Content-Length"]) == 0 && len(r.TransferEncoding) == 0
 }
 
 // listBuckets lists the buckets that records named, in pages where the client asks for them.

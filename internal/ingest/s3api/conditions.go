@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"indelible/internal/ingest"
 	"indelible/internal/record"
 )
 
@@ -64,8 +65,8 @@ func date(h http.Header, name string) (time.Time, bool) {
 	return t, err == nil
 }
 
-func notModified(tag string, modified time.Time) *refusal {
+func notModified(tag string, modified time.Time) *ingest.Refusal {
 	e := refuse(http.StatusNotModified, "NotModified", "Not Modified")
-	e.header = http.Header{"ETag": {tag}, "Last-Modified": {modified.UTC().Format(http.TimeFormat)}}
+	e.Header = http.Header{"ETag": {tag}, "Last-Modified": {modified.UTC().Format(http.TimeFormat)}}
 	return e
 }

@@ -159,7 +159,7 @@ func (d *Door) writeObject(q *request, entry record.Entry, part *span, replaced 
 			writeObjectHead(q, &entry.Info, part, replaced)
 			begun = true
 		}
-		_ = conn.SetWriteDeadline(time.Now().Add(d.patience)) // not supported: nobody is slow
+		_ = conn.SetWriteDeadline(time.Now().Add(d.pace.Pause)) // not supported: nobody is slow
 		if _, err := q.w.Write(chunk); err != nil {
 			return nil // the client is gone: nobody is left to tell
 		}

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"indelible/internal/ingest"
 	"indelible/internal/query"
 )
 
@@ -116,7 +117,7 @@ func parseToken(token string) (name string, ok bool) {
 	return string(b[1:]), true
 }
 
-func badToken(token string) *refusal {
+func badToken(token string) *ingest.Refusal {
 	return invalidArgument("continuation-token", token, "The continuation token provided is incorrect")
 }
 

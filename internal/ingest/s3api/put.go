@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 
+	"indelible/internal/ingest"
 	"indelible/internal/ingest/sigv4"
 	"indelible/internal/record"
 )
@@ -40,9 +40,8 @@ func (d *Door) putObject(q *request) error {
 	if err := d.checkEarly(q, cond); err != nil {
 		return err
 	}
-	ctx, hold := newHold(q.Context(), d.maxHold)
-	defer hold.end()
-	q.body.hold = hold
+	ctx, end := q.body.Hold(q.Context(), d.maxHold)
+	defer end()
 
 	lock := writeLock{locks: &d.writers, exclusive: cond.any(), key: objectName{q.bucket, q.key}}
 	defer lock.release()
@@ -63,7 +62,7 @@ func (d *Door) putObject(q *request) error {
 	if err != nil {
 		return heldError(ctx, err)
 	}
-	d.acked(receipt, time.Since(start))
+	d.meter.Ack(receipt, time.Since(start))
 	for _, c := range payload.Checksums() {
 		setHeader(q.w, c.Header(), c.Value)
 	}
@@ -79,7 +78,7 @@ func (d *Door) putObject(q *request) error {
 
 // heldError tells a record that was held for too long from other failures.
 func heldError(ctx context.Context, err error) error {
-	if errors.Is(context.Cause(ctx), errHeld) {
+	if errors.Is(context.Cause(ctx), ingest.ErrHeld) {
 		return slowDown(err)
 	}
 	return err
@@ -88,6 +87,9 @@ func heldError(ctx context.Context, err error) error {
 // admit refuses what can be refused before the body is read, and returns the
 // verified body and the attributes of the record.
 func (d *Door) admit(q *request) (*sigv4.Body, record.Attrs, error) {
+	if lengthless(q.Request) {
+		return nil, nil, missingLength()
+	}
 	if len(q.key) > record.MaxKey {
 		return nil, nil, refuse(http.StatusBadRequest, "KeyTooLongError", "Your key is too long")
 	}
@@ -149,11 +151,7 @@ func source(q *request) string {
 	if q.auth.Signed {
 		return q.auth.KeyID
 	}
-	host, _, err := net.SplitHostPort(q.RemoteAddr)
-	if err != nil {
-		return q.RemoteAddr
-	}
-	return host
+	return ingest.Host(q.Request)
 }
 
 // bounded ends a body of unknown length that grows over the limit.

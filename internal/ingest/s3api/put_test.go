@@ -41,6 +41,9 @@ func do(d http.Handler, method, target, body string, headers ...string) *httptes
 		}
 		r.Header.Add(headers[i], headers[i+1])
 	}
+	if r.ContentLength == 0 { // as every server's own reader of requests has it
+		r.Header.Set("Content-Length", "0")
+	}
 	w := httptest.NewRecorder()
 	d.ServeHTTP(w, r)
 	return w

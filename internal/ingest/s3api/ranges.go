@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"indelible/internal/ingest"
 	"indelible/internal/record"
 )
 
@@ -125,9 +126,9 @@ func parseOffset(s string) (int64, bool) {
 	return min(n, most), true
 }
 
-func invalidRange(header string, size int64) *refusal {
+func invalidRange(header string, size int64) *ingest.Refusal {
 	e := refuse(http.StatusRequestedRangeNotSatisfiable, "InvalidRange", "The requested range is not satisfiable")
-	e.detail = element("RangeRequested", header) + element("ActualObjectSize", itoa(size))
-	e.header = http.Header{"Content-Range": {"bytes */" + itoa(size)}}
+	e.Detail = element("RangeRequested", header) + element("ActualObjectSize", itoa(size))
+	e.Header = http.Header{"Content-Range": {"bytes */" + itoa(size)}}
 	return e
 }

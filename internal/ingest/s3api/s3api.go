@@ -49,25 +49,22 @@ type Options struct {
 	BasePath string        // what stands before the bucket in every path, such as "/s3"; usually ""
 	MaxHold  time.Duration // how long a record waits for the spool before 503; 0 is 20 s
 
-	// A body must come with at least MinRate bytes a second after Patience, and
-	// never pause for longer than Patience; 0 is 1 KiB/s and 30 s.
-	MinRate  int64
-	Patience time.Duration
+	LogName string      // the log's name: requests that its own uploader sent are refused; "" refuses none
+	Pace    ingest.Pace // how slowly a body may come; the zero Pace is ingest.DefaultPace
 
-	Events Events
-	Log    *slog.Logger // nil discards
+	Meter *ingest.Meter // counts what the door does; nil makes one
+	Log   *slog.Logger  // nil discards
 }
 
 // Defaults of Options.
 const (
-	DefaultBucket   = "default"
-	DefaultMaxHold  = 20 * time.Second
-	defaultMinRate  = 1 << 10
-	defaultPatience = 30 * time.Second
+	DefaultBucket  = "default"
+	DefaultMaxHold = 20 * time.Second
 )
 
-// errHeld ends an append that the spool held for MaxHold.
-var errHeld = errors.New("held for as long as a sender waits")
+// MaxHeader is how long the head of a request may be: a key takes three bytes
+// of the request line for each of its own.
+const MaxHeader = 4*record.MaxKey + record.MaxAttrs
 
 // Door answers S3 requests. It is safe for concurrent use.
 type Door struct {
@@ -76,13 +73,13 @@ type Door struct {
 	verifier *sigv4.Verifier
 	where    addressing
 	maxHold  time.Duration
-	minRate  int64
-	patience time.Duration
-	events   Events
+	logName  string
+	pace     ingest.Pace
+	meter    *ingest.Meter
 	log      *slog.Logger
 
 	writers keyLocks
-	stats   counters
+	notices ingest.Notices
 	ids     requestIDs
 }
 
@@ -101,28 +98,54 @@ func New(o Options) (*Door, error) {
 		verifier: o.Verifier,
 		where:    addressing{basePath: base, domains: []string{"localhost"}, bucket: cmp.Or(o.Bucket, DefaultBucket)},
 		maxHold:  cmp.Or(o.MaxHold, DefaultMaxHold),
-		minRate:  cmp.Or(o.MinRate, defaultMinRate),
-		patience: cmp.Or(o.Patience, defaultPatience),
-		events:   o.Events,
+		logName:  o.LogName,
+		pace:     cmp.Or(o.Pace, ingest.DefaultPace),
+		meter:    cmp.Or(o.Meter, new(ingest.Meter)),
 		log:      cmp.Or(o.Log, slog.New(slog.DiscardHandler)),
 		ids:      newRequestIDs(),
 	}
 	for _, domain := range o.Domains {
 		d.where.domains = append(d.where.domains, strings.ToLower(strings.Trim(domain, ".")))
 	}
+	for id, secret := range o.Verifier.Keys {
+		if ingest.Quoted(id) || ingest.Quoted(secret) {
+			d.log.Warn("an access key begins or ends with a quotation mark: if the sender's does not, its signatures are refused; "+
+				"take the marks out of the environment or the file", "setting", "doors.s3.keys", "id", id)
+		}
+	}
 	return d, nil
 }
 
 // ServeHTTP answers one request.
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	d.stats.requests.Add(1)
-	q := &request{Request: r, w: w, id: d.ids.next()}
-	q.body = newBody(d, w, r)
-	r.Body = q.body
-	setHeader(w, "x-amz-request-id", q.id)
+	d.meter.Request()
+	q := d.begin(w, r)
 	if err := d.answer(q); err != nil {
 		d.refuse(q, refusalOf(err))
 	}
+}
+
+// Refuse implements ingest.Door.
+func (d *Door) Refuse(w http.ResponseWriter, r *http.Request, e *ingest.Refusal) {
+	d.meter.Request()
+	refusal := *e
+	if refusal.Code == "" {
+		refusal.Code = "AccessDenied"
+		if e.Status == http.StatusServiceUnavailable {
+			refusal.Code = "SlowDown"
+		}
+	}
+	q := d.begin(w, r)
+	q.address, _ = d.where.of(r)
+	d.refuse(q, &refusal)
+}
+
+// begin takes a request in.
+func (d *Door) begin(w http.ResponseWriter, r *http.Request) *request {
+	q := &request{Request: r, w: w, id: d.ids.next()}
+	q.body.Init(w, r, d.pace)
+	setHeader(w, "x-amz-request-id", q.id)
+	return q
 }
 
 // request is one request on its way through the door.
@@ -130,7 +153,7 @@ type request struct {
 	*http.Request
 	w    http.ResponseWriter
 	id   string
-	body *body
+	body ingest.Body
 	address
 	auth *sigv4.Auth
 }
@@ -148,29 +171,47 @@ func (d *Door) answer(q *request) error {
 	return d.route(q)
 }
 
-// refuse answers with an error. The rest of the body is read where that is
-// cheap, because many clients read no answer before they have sent all.
-func (d *Door) refuse(q *request, e *refusal) {
+// maxDrain is how much of the body of a refused request is read.
+const maxDrain = 1 << 20
+
+// refuse answers with an error.
+func (d *Door) refuse(q *request, e *ingest.Refusal) {
 	if q.Method == http.MethodPut && q.key != "" {
-		d.stats.refuse(e.code)
-		if d.events.Refused != nil {
-			d.events.Refused(e.code)
-		}
+		d.meter.Refuse(e.Code)
 	}
-	if e.status >= 500 && e.status != http.StatusNotImplemented || e.cause != nil {
-		d.log.LogAttrs(q.Context(), slog.LevelWarn, "refused", slog.String("door", "s3"), slog.String("request", q.id),
-			slog.String("method", q.Method), slog.String("code", e.code), slog.Any("cause", e.cause))
-	}
-	if !q.body.settle() {
+	d.logRefusal(q, e)
+	if !q.body.Settle(maxDrain) {
 		setHeader(q.w, "Connection", "close")
 	}
-	maps.Copy(q.w.Header(), e.header)
-	if e.status == http.StatusNotModified {
-		q.w.WriteHeader(e.status)
+	maps.Copy(q.w.Header(), e.Header)
+	if e.Status == http.StatusNotModified {
+		q.w.WriteHeader(e.Status)
 		return
 	}
 	resource, _ := sigv4.Target(q.Request)
-	writeXML(q, e.status, e.document(resource, q.id))
+	writeXML(q, e.Status, document(e, resource, q.id))
+}
+
+// logRefusal logs what an operator can do something about, once a minute for
+// each sender and code: a sender must not be able to fill the log.
+func (d *Door) logRefusal(q *request, e *ingest.Refusal) {
+	if (e.Status < 500 || e.Status == http.StatusNotImplemented) && e.Cause == nil {
+		return
+	}
+	host := ingest.Host(q.Request)
+	log, missed := d.notices.Note(host + " " + e.Code)
+	if !log {
+		return
+	}
+	attrs := []slog.Attr{slog.String("door", "s3"), slog.String("from", host), slog.String("request", q.id),
+		slog.String("method", q.Method), slog.String("code", e.Code), slog.Any("cause", e.Cause)}
+	if id := sigv4.ClaimedKeyID(q.Request); id != "" {
+		attrs = append(attrs, slog.String("key_id", id))
+	}
+	if missed > 0 {
+		attrs = append(attrs, slog.Uint64("more_in_the_minute_before", missed))
+	}
+	d.log.LogAttrs(q.Context(), slog.LevelWarn, "refused", attrs...)
 }
 
 // writeXML sends a document, or its head alone to a HEAD.

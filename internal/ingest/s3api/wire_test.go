@@ -6,14 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"indelible/internal/ingest"
 	"indelible/internal/ingest/s3api"
 	"indelible/internal/record"
 )
@@ -25,12 +24,12 @@ func serve(t testing.TB, d *s3api.Door) (addr string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := s3api.Server(d, slog.New(slog.DiscardHandler))
+	s := ingest.NewServer(d, ingest.ServerOptions{Refuse: d.Refuse, Header: s3api.MaxHeader})
 	done := make(chan error)
 	go func() { done <- s.Serve(l) }()
 	t.Cleanup(func() {
 		s.Close()
-		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+		if err := <-done; err != nil {
 			t.Error(err)
 		}
 	})
@@ -212,7 +211,7 @@ func TestChunkedBodies(t *testing.T) {
 }
 
 func TestSlowSenderIsCut(t *testing.T) {
-	d := newDoor(t, &memory{}, func(o *s3api.Options) { o.Patience, o.MinRate = 50*time.Millisecond, 1<<20 })
+	d := newDoor(t, &memory{}, func(o *s3api.Options) { o.Pace = ingest.Pace{Pause: 50 * time.Millisecond, Rate: 1 << 20} })
 	w := dial(t, serve(t, d))
 	w.send("PUT /audit/k HTTP/1.1\nHost: x\nContent-Length: 100\n\nhello")
 	if status, _ := w.head(); status != "HTTP/1.1 400 Bad Request" {

@@ -21,7 +21,17 @@ type scratch struct {
 // matches tells whether the signature that c claims is that of r under key, in
 // any canonical form of its path and query. Each comparison takes the same time
 // whatever the signatures are.
+//
+// Of a presigned URL only the exact forms count: who holds it must not reach
+// another key by writing the path in another way.
 func (s *scratch) matches(r *http.Request, path, query string, c *claim, key *signingKey) bool {
+	pathForms, queryForms := readPathForms, queryForms
+	switch {
+	case c.presigned:
+		pathForms, queryForms = exactPathForms, exactQueryForms
+	case r.Method == http.MethodPut:
+		pathForms = writePathForms
+	}
 	for q := range queryForms {
 		var ok bool
 		if s.query, ok = appendQuery(s.query[:0], query, q); !ok {

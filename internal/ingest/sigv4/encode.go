@@ -21,14 +21,20 @@ func Target(r *http.Request) (path, query string) {
 	return cmp.Or(path, "/"), query
 }
 
-// pathForms is how many canonical forms of a path there are.
-const pathForms = 4
+// How many canonical forms of a path count, from the first on.
+const (
+	exactPathForms = 2 // one signature over them fits the paths of one key only
+	readPathForms  = 4 // what clients that sign the head of a request are known to sign
+	writePathForms = 5 // the last one is what LiteLLM up to 1.82 signs when it writes
+)
 
 // appendPath appends the n-th canonical form of path to dst. It reports false
 // if path has no such form or the form is path itself, except for form 0.
 //
-// Clients disagree on what they sign for the path they send. All forms name
-// the same key, and a signature over any of them needs the secret.
+// Clients disagree on what they sign for the path they send. The forms from
+// exactPathForms on are for clients that sign the request they are about to
+// send, in its head: a signature over one of them fits the path of another key
+// too, which is of use only to somebody who has the head.
 func appendPath(dst []byte, path string, n int) ([]byte, bool) {
 	ok := true
 	switch n {
@@ -38,7 +44,12 @@ func appendPath(dst []byte, path string, n int) ([]byte, bool) {
 		dst, ok = appendReencoded(dst, path, inPath)
 	case 2: // encoded twice, as for all services but S3: LiteLLM up to 1.82
 		dst = appendTwice(dst, path)
-	case 3: // the same without empty segments, as that rule has it: an endpoint with a slash at its end
+	case 3: // the same with one slash in front, as that rule has it: an endpoint with a slash at its end
+		if !strings.HasPrefix(path, "//") {
+			return dst, false
+		}
+		dst = appendTwice(dst, "/"+strings.TrimLeft(path, "/"))
+	case 4: // the same with one slash for each run of them: a prefix that was configured with a slash at its end
 		if !strings.Contains(path, "//") {
 			return dst, false
 		}
@@ -47,8 +58,12 @@ func appendPath(dst []byte, path string, n int) ([]byte, bool) {
 	return dst, ok && string(dst) != path
 }
 
-// queryForms is how many canonical forms of a query there are.
-const queryForms = 3
+// queryForms is how many canonical forms of a query there are; the exact ones
+// come first.
+const (
+	queryForms      = 3
+	exactQueryForms = 2
+)
 
 // appendQuery appends the n-th canonical form of query to dst: pairs sorted,
 // without the signature. It reports false if there is no such form.

@@ -9,6 +9,7 @@ package sigv4
 
 import (
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -59,7 +60,7 @@ type Auth struct {
 // on r.Host, so r must not have been rewritten.
 //
 // The signature is accepted if it matches any of the canonical forms of the
-// path that clients are known to sign; see pathForms. The headers that are
+// path that clients are known to sign; see appendPath. The headers that are
 // signed are the ones the request says, among which host must be.
 func (v *Verifier) Verify(r *http.Request) (*Auth, error) {
 	path, query := Target(r)
@@ -136,4 +137,13 @@ func (v *Verifier) checkTime(c *claim) error {
 				c.date + ", it is " + now.UTC().Format(isoBasic) + " here."}
 	}
 	return nil
+}
+
+// ClaimedKeyID is the access key id that r names, proven or not, fit for a log
+// line; "" if it names none.
+func ClaimedKeyID(r *http.Request) string {
+	_, query := Target(r)
+	c, _ := parseClaim(r, query)
+	id := strings.ToValidUTF8(c.keyID, "?")
+	return id[:min(len(id), 128)]
 }

@@ -1,0 +1,33 @@
+package ingest
+
+import "net/http"
+
+// Refusal is an answer other than success. It is an error, and each door
+// writes it in its own format. Message says what the sender has to do.
+type Refusal struct {
+	Status  int
+	Code    string
+	Message string
+	Detail  string      // what else the format has, such as further XML elements
+	Header  http.Header // further headers of the answer; may be nil
+	Cause   error       // for the log; may be nil
+}
+
+// Error is the code with the cause, or with the message where there is none.
+func (e *Refusal) Error() string {
+	if e.Cause != nil {
+		return e.Code + ": " + e.Cause.Error()
+	}
+	return e.Code + ": " + e.Message
+}
+
+// Unwrap is the cause.
+func (e *Refusal) Unwrap() error { return e.Cause }
+
+// writePlain answers with a refusal as text, for listeners that have no format of their own.
+func writePlain(w http.ResponseWriter, _ *http.Request, e *Refusal) {
+	for name, values := range e.Header {
+		w.Header()[name] = values
+	}
+	http.Error(w, e.Message, e.Status)
+}
