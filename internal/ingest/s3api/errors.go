@@ -73,6 +73,15 @@ func missingLength() *ingest.Refusal {
 	return refuse(http.StatusLengthRequired, "MissingContentLength", "You must provide the Content-Length HTTP header.")
 }
 
+// ownUploader refuses what this log itself delivers: it would be taken as a new
+// record and delivered again, without end. The status is one that S3 clients do not retry.
+func ownUploader(log string) *ingest.Refusal {
+	e := notImplemented(fmt.Sprintf("The destination of the log %s is the log's own S3 door: its records would come back to it for ever. "+
+		"Set destination.endpoint (AWS_ENDPOINT_URL_S3) to the S3 server that is to keep them.", log))
+	e.Cause = errors.New("the destination is this door")
+	return e
+}
+
 // slowDown tells the sender to keep the record and to come back.
 func slowDown(cause error) *ingest.Refusal {
 	return &ingest.Refusal{Status: http.StatusServiceUnavailable, Code: "SlowDown", Message: "Please reduce your request rate.",

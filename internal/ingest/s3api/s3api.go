@@ -158,8 +158,14 @@ type request struct {
 	auth *sigv4.Auth
 }
 
+// uploaderHeader names the log whose uploader sent a request.
+const uploaderHeader = "X-Indelible-Uploader"
+
 // answer does what is asked, or returns an error before anything was written.
 func (d *Door) answer(q *request) error {
+	if sentBy := q.Header[uploaderHeader]; d.logName != "" && len(sentBy) > 0 && sentBy[0] == d.logName {
+		return ownUploader(d.logName)
+	}
 	var ok bool
 	if q.address, ok = d.where.of(q.Request); !ok {
 		return refuse(http.StatusBadRequest, "InvalidURI", "Couldn't parse the specified URI.")
