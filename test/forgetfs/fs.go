@@ -22,6 +22,9 @@ type forgetful struct {
 	handle uint64
 	lists  map[uint64][]fuse.DirEntry // of open directories
 	off    chan struct{}              // nil: there is power; closed: whoever waited is dead
+	bad    syscall.Errno              // of reads of the spool; 0: they work
+	takes  time.Duration              // of a read of the spool
+	full   syscall.Errno              // of what needs room; 0: there is some
 }
 
 func newForgetful(syncTakes time.Duration, lie bool) *forgetful {
@@ -38,6 +41,43 @@ func (f *forgetful) cut(seed uint64) {
 
 // dead says that the processes are: their calls may be answered, and fail.
 func (f *forgetful) dead() { close(f.off) }
+
+// setReads has what reads the spool fail, or take a time.
+func (f *forgetful) setReads(err syscall.Errno, takes time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.bad, f.takes = err, takes
+}
+
+// setFull has what needs room fail.
+func (f *forgetful) setFull(err syscall.Errno) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.full = err
+}
+
+// reading runs do with a node that is read, unless reads fail.
+func (f *forgetful) reading(cancel <-chan struct{}, id uint64, do func(n *node) syscall.Errno) fuse.Status {
+	var takes time.Duration
+	status := f.with(id, func(n *node) syscall.Errno {
+		if !n.spool {
+			return 0
+		}
+		takes = f.takes
+		return f.bad
+	})
+	if !status.Ok() {
+		return status
+	}
+	if takes > 0 {
+		select {
+		case <-time.After(takes):
+		case <-cancel: // the process is gone
+			return fuse.EINTR
+		}
+	}
+	return f.with(id, do)
+}
 
 // on gives the power back.
 func (f *forgetful) on() {
@@ -139,7 +179,11 @@ func (f *forgetful) Mkdir(_ <-chan struct{}, in *fuse.MkdirIn, name string, out 
 		if dir.entries[name] != nil {
 			return syscall.EEXIST
 		}
+		if f.full != 0 {
+			return f.full
+		}
 		n := f.t.newNode(in.Mode, true)
+		n.spool = dir.spool || name == "spool"
 		f.t.set(entry{dir, name, n})
 		answer(n, out)
 		return 0
@@ -240,8 +284,11 @@ func (f *forgetful) Create(_ <-chan struct{}, in *fuse.CreateIn, name string, ou
 	return f.with(in.NodeId, func(dir *node) syscall.Errno {
 		n := dir.entries[name]
 		switch {
+		case n == nil && f.full != 0:
+			return f.full
 		case n == nil:
 			n = f.t.newNode(in.Mode, false)
+			n.spool = dir.spool
 			f.t.set(entry{dir, name, n})
 		case in.Flags&syscall.O_EXCL != 0:
 			return syscall.EEXIST
@@ -257,8 +304,8 @@ func (f *forgetful) Create(_ <-chan struct{}, in *fuse.CreateIn, name string, ou
 	})
 }
 
-func (f *forgetful) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
-	return f.with(in.NodeId, func(n *node) syscall.Errno {
+func (f *forgetful) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
+	return f.reading(cancel, in.NodeId, func(n *node) syscall.Errno {
 		if n.isDir() {
 			return syscall.EISDIR
 		}
@@ -270,9 +317,9 @@ func (f *forgetful) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) 
 	})
 }
 
-func (f *forgetful) Read(_ <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
+func (f *forgetful) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
 	read := 0
-	status := f.with(in.NodeId, func(n *node) syscall.Errno {
+	status := f.reading(cancel, in.NodeId, func(n *node) syscall.Errno {
 		read = n.file.readAt(buf, int64(in.Offset))
 		return 0
 	})
@@ -281,6 +328,12 @@ func (f *forgetful) Read(_ <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.R
 
 func (f *forgetful) Write(_ <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {
 	status := f.with(in.NodeId, func(n *node) syscall.Errno {
+		// What has room is what lies before the end: fallocate moves it.
+		if f.full != 0 && int64(in.Offset)+int64(len(data)) > n.file.now.size {
+			if data = data[:max(0, n.file.now.size-int64(in.Offset))]; len(data) == 0 {
+				return f.full
+			}
+		}
 		n.file.writeAt(data, int64(in.Offset))
 		n.modified = time.Now()
 		return 0
@@ -294,40 +347,54 @@ func (f *forgetful) Fallocate(_ <-chan struct{}, in *fuse.FallocateIn) fuse.Stat
 			return syscall.EOPNOTSUPP
 		}
 		if end := int64(in.Offset + in.Length); end > n.file.now.size {
+			if f.full != 0 {
+				return f.full
+			}
 			n.file.truncate(end)
 		}
 		return 0
 	})
 }
 
-func (f *forgetful) Fsync(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
+func (f *forgetful) Fsync(cancel <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
 	var p pending
 	if status := f.with(in.NodeId, func(n *node) syscall.Errno { p = n.file.begin(); return 0 }); !status.Ok() || f.lie {
 		return status
 	}
-	f.spin()
+	if !f.spin(cancel) {
+		return fuse.EINTR
+	}
 	return f.with(in.NodeId, func(n *node) syscall.Errno { n.file.end(p); return 0 })
 }
 
-func (f *forgetful) FsyncDir(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
+func (f *forgetful) FsyncDir(cancel <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
 	upTo := uint64(0)
 	if status := f.with(in.NodeId, func(*node) syscall.Errno { upTo = f.t.number; return 0 }); !status.Ok() || f.lie {
 		return status
 	}
-	f.spin()
+	if !f.spin(cancel) {
+		return fuse.EINTR
+	}
 	return f.with(in.NodeId, func(n *node) syscall.Errno { f.t.syncDir(n, upTo); return 0 })
 }
 
-// spin lets the disk turn: more is under way when the power goes.
-func (f *forgetful) spin() {
-	time.Sleep(time.Duration(f.slow.Load()))
+// spin lets the disk turn: more is under way when the power goes. It ends early, and says so, where
+// the process that waits for it is killed.
+func (f *forgetful) spin(cancel <-chan struct{}) bool {
+	takes := time.Duration(f.slow.Load())
 	if f.syncTakes > 0 {
-		time.Sleep(rand.N(f.syncTakes))
+		takes += rand.N(f.syncTakes)
+	}
+	select {
+	case <-time.After(takes):
+		return true
+	case <-cancel:
+		return false
 	}
 }
 
-func (f *forgetful) OpenDir(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
-	return f.with(in.NodeId, func(n *node) syscall.Errno {
+func (f *forgetful) OpenDir(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
+	return f.reading(cancel, in.NodeId, func(n *node) syscall.Errno {
 		if !n.isDir() {
 			return syscall.ENOTDIR
 		}
@@ -362,8 +429,13 @@ func (f *forgetful) ReleaseDir(in *fuse.ReleaseIn) {
 func (f *forgetful) Flush(<-chan struct{}, *fuse.FlushIn) fuse.Status { return fuse.OK }
 
 func (f *forgetful) StatFs(_ <-chan struct{}, _ *fuse.InHeader, out *fuse.StatfsOut) fuse.Status {
-	const blocks = 64 << 30 / pageSize
+	blocks := uint64(64 << 30 / pageSize)
 	out.Bsize, out.Frsize, out.NameLen = pageSize, pageSize, 255
 	out.Blocks, out.Bfree, out.Bavail, out.Files, out.Ffree = blocks, blocks, blocks, 1<<20, 1<<20
-	return fuse.OK
+	return f.locked(func() syscall.Errno {
+		if f.full != 0 {
+			out.Bfree, out.Bavail = 0, 0
+		}
+		return 0
+	})
 }

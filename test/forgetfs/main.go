@@ -7,6 +7,13 @@
 //	dead       the processes were killed: what they had called may fail
 //	slow TIME  makes each sync take at least that long
 //	on         gives the power back, with what survived
+//	reads WHAT opens, reads and lists in directories named "spool" and below them fail with
+//	           WHAT (EIO, ESTALE, ETIMEDOUT), or take that long (500ms); "reads ok" ends it
+//	full WHAT  there is not one byte free: whatever needs room fails with WHAT (ENOSPC,
+//	           EDQUOT); "full ok" ends it
+//
+// A process that is killed while it syncs has not synced: what it had written is there for
+// the next process, and lost in a power cut.
 //
 // At the end of stdin it unmounts and ends.
 package main
@@ -18,6 +25,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -63,6 +71,18 @@ func run() error {
 				return err
 			}
 			f.slow.Store(int64(least))
+		case "reads":
+			err, takes, e := trouble(arg)
+			if e != nil {
+				return e
+			}
+			f.setReads(err, takes)
+		case "full":
+			err, _, e := trouble(arg)
+			if e != nil {
+				return e
+			}
+			f.setFull(err)
 		case "dead":
 			f.dead()
 		case "on":
@@ -73,4 +93,18 @@ func run() error {
 		fmt.Println("ok")
 	}
 	return server.Unmount()
+}
+
+// errnos are the errors that lines can name.
+var errnos = map[string]syscall.Errno{
+	"ok": 0, "EIO": syscall.EIO, "ESTALE": syscall.ESTALE, "ETIMEDOUT": syscall.ETIMEDOUT, "ENOSPC": syscall.ENOSPC, "EDQUOT": syscall.EDQUOT,
+}
+
+// trouble is an error or a time that a line names.
+func trouble(word string) (syscall.Errno, time.Duration, error) {
+	if err, ok := errnos[word]; ok {
+		return err, 0, nil
+	}
+	takes, err := time.ParseDuration(word)
+	return 0, takes, err
 }

@@ -15,6 +15,7 @@ type node struct {
 	mode     uint32 // permission bits
 	modified time.Time
 	links    uint32
+	spool    bool // in a directory named "spool", or below one; or that directory
 
 	file *content // nil for a directory
 
@@ -137,7 +138,7 @@ func (t *tree) survive(rng *rand.Rand) *tree {
 			return s
 		}
 		s := after.newNode(n.mode, n.isDir())
-		s.modified, s.kind = n.modified, n.kind
+		s.modified, s.kind, s.spool = n.modified, n.kind, n.spool
 		known[n] = s
 		if !n.isDir() {
 			s.file = n.file.survive(f, rng)

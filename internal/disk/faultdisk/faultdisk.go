@@ -5,7 +5,6 @@
 package faultdisk
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -149,7 +148,7 @@ func (d *Disk) before(c Call) *Fault {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.dead {
-		return killed
+		return d.late(c)
 	}
 	if fault.onlyDelays() {
 		return nil
@@ -160,7 +159,7 @@ func (d *Disk) before(c Call) *Fault {
 // noted is before without the delay. The caller holds d.mu.
 func (d *Disk) noted(c Call) *Fault {
 	if d.dead {
-		return killed
+		return d.late(c)
 	}
 	d.n++
 	c.N = d.n
@@ -317,11 +316,6 @@ func (f *file) Allocate(size int64) error {
 	return f.disk.do(Call{Op: Allocate, Name: f.name, Off: size}, func() error { return f.File.Allocate(size) })
 }
 
-// Close closes the file, also that of a process that was killed: the system does it then.
 func (f *file) Close() error {
-	err := f.disk.do(Call{Op: Close, Name: f.name}, f.File.Close)
-	if errors.Is(err, ErrKilled) {
-		_ = f.File.Close()
-	}
-	return err
+	return f.disk.do(Call{Op: Close, Name: f.name}, f.File.Close)
 }

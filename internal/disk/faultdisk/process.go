@@ -5,14 +5,23 @@ import (
 	"io"
 )
 
-// ErrKilled is what the calls of a process that was killed come to. No process
+// ErrKilled is what the calls of a process come to that was killed. No process
 // ever sees it; what still runs in a test after a Kill does.
 var ErrKilled = errors.New("faultdisk: the process was killed")
 
 var killed = &Fault{Err: ErrKilled}
 
+// late is the fault of a call that comes after a Kill: it changes nothing. Reads go on, so that
+// nothing waits for them to work again that a test has to wait for.
+func (d *Disk) late(c Call) *Fault {
+	if c.Op.Mutates() || c.Op == Lock {
+		return killed
+	}
+	return nil
+}
+
 // Kill ends the process that uses the disk, as kill -9 does, without a power cut: no
-// call has an effect any more, and its locks are free. What it had written
+// call changes anything any more, and its locks are free. What it had written
 // and not synced stays in the disk below, where the next process sees it, and is lost in
 // a power cut as before. Give the next process a Disk of its own: Next.
 func (d *Disk) Kill() {

@@ -134,8 +134,14 @@ func TestFull(t *testing.T) {
 	if err := f.Allocate(8); err != nil {
 		t.Fatal(err)
 	}
+	if err := d.MkdirAll("there"); err != nil {
+		t.Fatal(err)
+	}
 	d.SetFull(syscall.EDQUOT)
 	d = d.Next()
+	if err := d.MkdirAll("there"); err != nil {
+		t.Errorf("a directory that is there: %v", err)
+	}
 	for what, err := range map[string]error{
 		"create":   second(d.Create("b")),
 		"allocate": f.Allocate(9),

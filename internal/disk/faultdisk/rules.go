@@ -57,7 +57,11 @@ func (d *Disk) noSpace(c Call) *Fault {
 		return nil
 	}
 	switch c.Op {
-	case Create, Mkdir, Link:
+	case Mkdir:
+		if _, err := d.under.ReadDir(c.Name); err == nil {
+			return nil // it is there
+		}
+	case Create, Link:
 	case Allocate:
 		if c.Off <= d.space[path.Clean(c.Name)] {
 			return nil

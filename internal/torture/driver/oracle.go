@@ -36,10 +36,15 @@ type Oracle struct {
 	sent  map[copyOf]bool // whether it was acked; guarded by mu
 	acks  int             // guarded by mu
 	wrong []string        // answers that should not be; guarded by mu
+
+	numbers map[string]copyOf // which record has a log's number, by the acks; guarded by mu
+	twice   int               // numbers that two records were given; guarded by mu
 }
 
 // NewOracle knows of nothing yet.
-func NewOracle() *Oracle { return &Oracle{sent: map[copyOf]bool{}} }
+func NewOracle() *Oracle {
+	return &Oracle{sent: map[copyOf]bool{}, numbers: map[string]copyOf{}}
+}
 
 func (o *Oracle) note(c copyOf, acked bool) {
 	o.mu.Lock()
@@ -61,6 +66,13 @@ func (o *Oracle) Acked() int {
 		}
 	}
 	return n
+}
+
+// Twice is how many numbers two acked records were given.
+func (o *Oracle) Twice() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.twice
 }
 
 // Acks is how many acks came, those for what was sent again included.
@@ -111,13 +123,25 @@ func (o *Oracle) send(client *http.Client, req *http.Request, c copyOf) error {
 		return &StatusError{resp.StatusCode, string(text)}
 	}
 	receipt := resp.Header.Get("x-indelible-receipt")
-	if want := fmt.Sprintf("/%x", digest(c.body())); !strings.HasSuffix(receipt, want) {
-		o.mu.Lock()
-		o.wrong = append(o.wrong, fmt.Sprintf("%s: receipt %q, want one that ends in %s", c.key, receipt, want))
-		o.mu.Unlock()
-	}
+	o.numbered(c, receipt)
 	o.note(c, true) // the header is the ack, also where the rest of the answer is lost
 	return err
+}
+
+// numbered checks a receipt: it is about these bytes, and its number is no other record's.
+func (o *Oracle) numbered(c copyOf, receipt string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	number, ours := strings.CutSuffix(receipt, fmt.Sprintf("/%x", digest(c.body())))
+	if !ours {
+		o.wrong = append(o.wrong, fmt.Sprintf("%s: receipt %q, which is not about its %d bytes", c.key, receipt, len(c.body())))
+		return
+	}
+	if other, ok := o.numbers[number]; ok && other != c {
+		o.twice++
+		o.wrong = append(o.wrong, fmt.Sprintf("number %s was given to %s version %d and to %s version %d", number, other.key, other.version, c.key, c.version))
+	}
+	o.numbers[number] = c
 }
 
 // Load sends until ctx ends or the server is gone: new records, some of them
@@ -173,6 +197,7 @@ func (o *Oracle) Retry(ctx context.Context, s3 string) error {
 // Findings is what an oracle found wrong.
 type Findings struct {
 	Lost, Duplicated, Corrupted int
+	Twice                       int      // numbers that two acked records were given
 	What                        []string // in words, the first of each
 	Objects                     int      // that were there
 }
@@ -196,7 +221,7 @@ func (f *Findings) Err() error {
 func (o *Oracle) Check(dir string) (*Findings, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	f := &Findings{What: append([]string(nil), o.wrong...)}
+	f := &Findings{What: append([]string(nil), o.wrong...), Twice: o.twice}
 	found := map[copyOf]string{}
 	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
 		switch {

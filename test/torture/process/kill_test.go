@@ -4,6 +4,7 @@ package process
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/url"
@@ -230,19 +231,20 @@ func settle(ctx context.Context, s *driver.Serve, o *driver.Oracle, row *torture
 	if err != nil {
 		return err
 	}
+	var told error
 	if st.Quarantined != 0 || st.Gaps != 0 {
-		return fmt.Errorf("%d records are quarantined, %d gaps", st.Quarantined, st.Gaps)
+		told = fmt.Errorf("%d records are quarantined, %d gaps", st.Quarantined, st.Gaps)
 	}
 	if err := s.Stop(); err != nil {
-		return err
+		return errors.Join(told, err)
 	}
 	f, err := o.Check(root)
 	if err != nil {
-		return err
+		return errors.Join(told, err)
 	}
 	row.Ran(0, o.Acked())
 	row.Count(f.Lost, f.Duplicated, f.Corrupted)
-	if err := f.Err(); err != nil {
+	if err := errors.Join(told, f.Err()); err != nil {
 		return err
 	}
 	report, err := s.Run(ctx, "verify")

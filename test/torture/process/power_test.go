@@ -62,7 +62,9 @@ func TestTorturePowerNotices(t *testing.T) {
 // powerLife is one data directory on a forgetful disk.
 type powerLife struct {
 	life
-	disk *forgetful
+	disk  *forgetful
+	kills int    // processes that are killed before each cut
+	root  string // the directory that is the bucket, where it has one of its own
 }
 
 func (l *powerLife) live(t *testing.T, forgetfs string, cuts int, row *torture.Row, flags ...string) error {
@@ -113,6 +115,9 @@ func (l *powerLife) cycle(ctx context.Context, n int) error {
 			return err
 		}
 	}
+	if err := l.killed(ctx, n); err != nil {
+		return err
+	}
 	if err := l.serve.Launch(); err != nil {
 		return err
 	}
@@ -126,6 +131,9 @@ func (l *powerLife) cycle(ctx context.Context, n int) error {
 	loading, stop := context.WithCancel(ctx)
 	defer stop()
 	var wg sync.WaitGroup
+	if l.kills > 0 {
+		wg.Go(func() { _ = l.oracle.Retry(loading, l.serve.At.S3) })
+	}
 	for client := range killClients {
 		rng := rand.New(rand.NewPCG(l.seed, uint64(n*killClients+client)+2))
 		wg.Go(func() { l.oracle.Load(loading, l.serve.At.S3, l.serve.At.HTTP, fmt.Sprintf("n%d/c%d", n, client), rng) })

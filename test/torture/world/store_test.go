@@ -68,6 +68,13 @@ func (b *bucket) fate(op, key string) (apply bool, takes time.Duration, err erro
 	return class == store.Ambiguous && b.rng.IntN(2) == 0, takes, fail(class)
 }
 
+// away has nothing answer for a while.
+func (b *bucket) away(lasts time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.until = time.Now().Add(lasts)
+}
+
 func wait(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -86,6 +86,8 @@ type world struct {
 	bucket *bucket
 	disk   *crashdisk.Disk
 
+	logDisk *faultdisk.Disk // where the log's own files are, where that is another one than the spool's
+
 	mu     sync.Mutex
 	sent   map[datum]bool   // and whether it was acked; guarded by mu
 	given  map[string]datum // which record got a number with an ack; guarded by mu
@@ -136,7 +138,11 @@ func (w *world) open(fd *faultdisk.Disk, st store.Store, o spool.Options, checkp
 	if err != nil {
 		return nil, fmt.Errorf("open the spool: %w", err)
 	}
-	keys, err := proof.OpenKeys(fd, proof.KeySource{Name: name})
+	logDisk := fd
+	if w.logDisk != nil {
+		logDisk = w.logDisk
+	}
+	keys, err := proof.OpenKeys(logDisk, proof.KeySource{Name: name})
 	if err != nil {
 		_ = s.Close()
 		return nil, fmt.Errorf("open the keys: %w", err)
@@ -147,7 +153,7 @@ func (w *world) open(fd *faultdisk.Disk, st store.Store, o spool.Options, checkp
 	}
 	p := &parts{spool: s}
 	bucket := life{st, over}
-	p.ledger = &ledger{store: bucket, disk: fd, key: keys.Key}
+	p.ledger = &ledger{store: bucket, disk: logDisk, key: keys.Key}
 	door, err := s3api.New(s3api.Options{Spool: s, Records: query.New(s, bucket, objects), Verifier: &sigv4.Verifier{Trust: true}})
 	if err != nil {
 		w.t.Fatal(err)
