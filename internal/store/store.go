@@ -15,7 +15,8 @@ import (
 )
 
 // Store is a bucket, or a part of one. Drivers are safe for concurrent use,
-// pass storetest, and make exactly one attempt per call. Every error is an
+// pass storetest, and make exactly one attempt per call (where the answer to a Put
+// does not tell what was stored, they look before they return). Every error is an
 // *Error or wraps one, except the caller's own context error.
 //
 // Keys are 1 to MaxKey bytes of any content, relative to the store's root.
@@ -47,6 +48,23 @@ type Condition struct {
 	// Any overwrites whatever is there. Nothing that holds a record uses it.
 	Any bool
 }
+
+// Confirmation is how a store shows that it holds the bytes that were sent. Some
+// leave the checksum out of their answers, and some never compare it: what is
+// confirmed otherwise than ByChecksum is read back now and then.
+type Confirmation string
+
+// The ways in which a driver learns it, the best one first.
+const (
+	ByChecksum Confirmation = "checksum" // the answer to a Put repeats the SHA-256
+	ByETag     Confirmation = "etag"     // the ETag is the MD5 of what was sent
+	ByHead     Confirmation = "head"     // the answer to a Head tells the SHA-256
+	ByReading  Confirmation = "reading"  // nothing but the object's bytes tells
+)
+
+// ErrOtherBytes is the cause of an error that was found by reading an object: its
+// bytes are not those of its checksum, or not those that were put.
+var ErrOtherBytes = errors.New("the bytes are not those of the object's checksum")
 
 // Object is what Put stores.
 type Object struct {

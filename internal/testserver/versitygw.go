@@ -117,9 +117,9 @@ func (s *Server) ready() error {
 		}
 		select {
 		case <-s.waited:
-			return fmt.Errorf("versitygw ended at once: %v", s.waitErr)
+			return fmt.Errorf("the server ended at once: %v", s.waitErr)
 		case <-deadline:
-			return fmt.Errorf("versitygw does not answer: %w", err)
+			return fmt.Errorf("the server does not answer: %w", err)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}

@@ -40,6 +40,10 @@ type verdict struct {
 	found  bool // the record was there already
 }
 
+// maxSpoiled is how many names of one record may be left to other bytes than those
+// that were put: a store or a proxy that changes them all must not be filled with the attempts.
+const maxSpoiled = 2
+
 // maxNames is how many taken names one attempt passes by; the next goes on from there.
 const maxNames = 8
 
@@ -78,7 +82,7 @@ func (u *Uploader) attempt(ctx context.Context, s *slot) verdict {
 	}
 	switch {
 	case v.err == nil:
-		s.mayExist = false
+		s.mayExist, s.doubt = false, false
 	case v.class != store.Poison && !v.local:
 		// Whatever it was, the bytes may have arrived.
 		s.mayExist = s.mayExist || v.class == store.Ambiguous || v.class == store.Unknown || v.class == store.Exists
@@ -108,7 +112,7 @@ func (u *Uploader) place(ctx context.Context, s *slot, v *verdict) (store.Info, 
 			}
 			v.exists = true
 		}
-		info, same, err := u.find(ctx, o, s.entry.Attrs.Get(record.AttrMD5))
+		info, same, err := u.find(ctx, o, s.entry.Attrs.Get(record.AttrMD5), s.doubt || u.echoes())
 		v.spoke = v.spoke || err == nil || store.ClassOf(err) == store.NotFound
 		switch {
 		case store.ClassOf(err) == store.NotFound:
@@ -126,6 +130,8 @@ func (u *Uploader) place(ctx context.Context, s *slot, v *verdict) (store.Info, 
 			// Perhaps half of a put that was cut short: without its metadata, or not
 			// durable. To put it once makes it whole, or tells that it is taken.
 			s.mayExist = false
+		case s.spoiled > maxSpoiled:
+			return store.Info{}, unclear("put", o.Key, fmt.Sprintf("other bytes were read back under %d names: look at the store, and at every proxy before it", s.spoiled))
 		default:
 			target, variant := u.opts.Layout.Variant(s.target, s.entry.Seq), true
 			if s.target == s.stored {
@@ -138,7 +144,7 @@ func (u *Uploader) place(ctx context.Context, s *slot, v *verdict) (store.Info, 
 				}
 			}
 			v.names++
-			v.exists, s.mayExist, s.tried = false, false, false
+			v.exists, s.mayExist, s.tried, s.doubt = false, false, false, false
 			s.target, s.variant = target, variant
 		}
 	}
@@ -184,7 +190,7 @@ func (u *Uploader) isTwin(ctx context.Context, s *slot, info store.Info) (bool, 
 	}
 	o := u.opts.Layout.Object(s.entry.Info, info.Key, u.opts.Log)
 	o.Key, o.Size, o.Digest = info.Key, s.entry.Size, s.entry.Digest
-	_, same, err := u.find(ctx, o, s.entry.Attrs.Get(record.AttrMD5))
+	_, same, err := u.find(ctx, o, s.entry.Attrs.Get(record.AttrMD5), u.echoes())
 	if err != nil && store.ClassOf(err) != store.NotFound {
 		return false, err
 	}
@@ -208,6 +214,10 @@ func (u *Uploader) put(ctx context.Context, s *slot, o store.Object, v *verdict)
 	case watched.err != nil && err != nil:
 		v.local = true
 		return store.Info{}, fmt.Errorf("read the body of record %d: %w", s.entry.Seq, watched.err)
+	case errors.Is(err, store.ErrOtherBytes):
+		s.spoiled++
+		s.doubt = true
+		return store.Info{}, err
 	case err != nil:
 		return store.Info{}, err
 	case info.Digest != record.Digest{} && info.Digest != o.Digest:
@@ -218,8 +228,8 @@ func (u *Uploader) put(ctx context.Context, s *slot, o store.Object, v *verdict)
 
 // find looks at what stands under the object's key, and says whether it is
 // this record: the same bytes from the same sender's bucket. md5hex is the
-// body's MD5 where it is known.
-func (u *Uploader) find(ctx context.Context, o store.Object, md5hex string) (store.Info, bool, error) {
+// body's MD5 where it is known. With doubt the object is read, whatever it says of itself.
+func (u *Uploader) find(ctx context.Context, o store.Object, md5hex string, doubt bool) (store.Info, bool, error) {
 	info, err := u.opts.Store.Head(ctx, o.Key, store.GetOptions{})
 	if err != nil {
 		return store.Info{}, false, err
@@ -230,13 +240,20 @@ func (u *Uploader) find(ctx context.Context, o store.Object, md5hex string) (sto
 	if !sameSender(info.Meta, o.Meta) {
 		return info, false, nil
 	}
-	if same, agreed := witnesses(info, o, md5hex); agreed {
+	if same, agreed := witnesses(info, o, md5hex); agreed && !doubt {
 		return info, same, nil
 	}
 	// What it says of itself does not decide: read it.
 	info.Key = o.Key
 	digest, err := u.hash(ctx, info)
 	return info, digest == o.Digest, err
+}
+
+// echoes says that the checksum that the store tells of an object may be the one
+// that was sent with it, and never compared: its answers to puts do not confirm it.
+func (u *Uploader) echoes() bool {
+	how := u.confirms()
+	return how != "" && how != store.ByChecksum
 }
 
 // witnesses asks everything that an object says of itself whether it holds o's bytes.
@@ -275,6 +292,8 @@ func (u *Uploader) hash(ctx context.Context, head store.Info) (record.Digest, er
 	h := sha256.New()
 	n, err := io.Copy(h, body)
 	switch {
+	case errors.Is(err, store.ErrOtherBytes):
+		return record.Digest{}, nil // not even the store's checksum of it is right: nobody's bytes
 	case err != nil:
 		return record.Digest{}, unclear("get", head.Key, err.Error())
 	case info.ETag != head.ETag || n != head.Size:

@@ -22,6 +22,8 @@ type slot struct {
 
 	mayExist bool // look before the next put
 	tried    bool // a put of target was made: what Head tells of it can be trusted
+	doubt    bool // other bytes were read back under target: only its bytes tell what it is
+	spoiled  int  // puts of which other bytes were read back
 	attempts int
 	strikes  int // failures while others were stored, in thirds
 	cuts     int // of those, attempts that ran out of time

@@ -40,6 +40,9 @@ type Stats struct {
 	Window    int       // records read from the spool and not through
 	Stuck     string    // why matching the log, settling, proving or releasing does not get on; "" if it does
 
+	// Confirms is how the store confirms what it was sent, once it did; "" if it does not tell.
+	Confirms store.Confirmation
+
 	Unread        int    // records under way that wait for the disk: they could not be read at the last try
 	ReadErrors    uint64 // reads of the source that failed
 	LastReadError string // of the last of them; "" if there was none
@@ -55,11 +58,25 @@ type stats struct {
 	s      Stats  // guarded by mu
 }
 
+// confirmer is a store that learns how it confirms what it was sent. s3.Store is one.
+type confirmer interface {
+	Confirmation() store.Confirmation
+}
+
+func (u *Uploader) confirms() store.Confirmation {
+	if c, ok := u.opts.Store.(confirmer); ok {
+		return c.Confirmation()
+	}
+	return ""
+}
+
 // Stats is a snapshot of the delivery.
 func (u *Uploader) Stats() Stats {
+	confirms := u.confirms()
 	u.stats.mu.Lock()
 	defer u.stats.mu.Unlock()
 	s := u.stats.s
+	s.Confirms = confirms
 	s.State, s.Since = u.stats.health.at(time.Now())
 	return s
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"hash"
 	"io"
 	"net/http"
 	"sync"
@@ -105,12 +106,14 @@ var errDetached = errors.New("the attempt is over")
 // those of sending it, and is out of the transport's reach once the attempt is
 // over: a transport may still be sending when the answer has come.
 type body struct {
-	mu    sync.Mutex
-	r     io.ReadSeeker // nil when detached
-	watch *watch
-	size  int64
-	pos   int64
-	err   error // of r, or that it is not as long as announced
+	mu     sync.Mutex
+	r      io.ReadSeeker // nil when detached
+	watch  *watch
+	size   int64
+	pos    int64
+	sum    hash.Hash // MD5 of the first summed bytes; nil where nobody wants it
+	summed int64
+	err    error // of r, or that it is not as long as announced
 }
 
 func (b *body) Read(p []byte) (int, error) {
@@ -120,6 +123,7 @@ func (b *body) Read(p []byte) (int, error) {
 		return 0, errDetached
 	}
 	n, err := b.r.Read(p)
+	b.add(p[:n])
 	b.pos += int64(n)
 	b.watch.moved()
 	switch {
@@ -130,6 +134,22 @@ func (b *body) Read(p []byte) (int, error) {
 		return n, b.err
 	}
 	return n, err
+}
+
+// add takes what was read at pos into the sum, if it is what comes next. The SDK
+// seeks about before it reads, and reads again from the begin when it must. The caller holds mu.
+func (b *body) add(p []byte) {
+	if b.sum == nil {
+		return
+	}
+	if b.pos == 0 {
+		b.sum.Reset()
+		b.summed = 0
+	}
+	if b.pos == b.summed {
+		b.sum.Write(p)
+		b.summed += int64(len(p))
+	}
 }
 
 func (b *body) Seek(offset int64, whence int) (int64, error) {

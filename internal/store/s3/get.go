@@ -3,7 +3,6 @@ package s3
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -105,8 +104,6 @@ type reader struct {
 	want   record.Digest
 }
 
-var errOtherBytes = errors.New("the bytes are not those of the object's checksum")
-
 func (r *reader) Read(p []byte) (int, error) {
 	n, err := r.body.Read(p)
 	if n > 0 {
@@ -122,7 +119,7 @@ func (r *reader) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	if err == io.EOF {
-		err = errOtherBytes
+		err = store.ErrOtherBytes
 	}
 	return n, r.failed(err)
 }

@@ -2,6 +2,7 @@ package s3
 
 import (
 	"context"
+	"crypto/md5"
 	"errors"
 	"fmt"
 	"io"
@@ -19,11 +20,10 @@ import (
 // errUnconfirmed is a 200 that does not say what was stored.
 var errUnconfirmed = errors.New("the answer lacks the ETag or the checksum of what was sent")
 
-// Put stores one object in one attempt. A 200 without an ETag and the very
-// checksum that was sent is Ambiguous: it is what a proxy in between answers, or
-// a server that keeps other bytes. Put does not ask itself whether the object
-// is there (that would be a second attempt): the caller does, by Head, as after
-// every Ambiguous.
+// Put stores one object in one attempt. A 200 without an ETag, or with another
+// checksum than the one that was sent, is Ambiguous: it is what a proxy in between
+// answers, or a server that keeps other bytes. A store that leaves the checksum out of
+// its answer is asked whether it has the object before Put returns: see confirm.
 func (s *Store) Put(ctx context.Context, o store.Object) (store.Info, error) {
 	if err := callerGone(ctx, opPut, o.Key); err != nil {
 		return store.Info{}, err
@@ -39,11 +39,20 @@ func (s *Store) Put(ctx context.Context, o store.Object) (store.Info, error) {
 	attempt, watch := newWatch(context.WithValue(ctx, exchangeKey{}, x), s.cfg.timeout(), o.Size)
 	defer watch.stop()
 	b := &body{r: o.Body, watch: watch, size: o.Size}
+	if how := s.confirms.get(); how != "" && how != store.ByChecksum {
+		b.sum = md5.New()
+	}
 	in.Body = b
 	out, err := s.client.PutObject(attempt, in, opts...)
 	bodyErr := b.detach()
 	switch {
 	case err == nil && aws.ToString(out.ETag) != "" && parseDigest(out.ChecksumSHA256) == o.Digest:
+		s.confirms.learn(store.ByChecksum)
+		return putInfo(o, out), nil
+	case err == nil && aws.ToString(out.ETag) != "" && aws.ToString(out.ChecksumSHA256) == "":
+		if err := s.confirm(ctx, o, trimETag(*out.ETag), b.hexSum()); err != nil {
+			return store.Info{}, err
+		}
 		return putInfo(o, out), nil
 	case err == nil:
 		err = errUnconfirmed

@@ -1,6 +1,6 @@
 // Package s3 keeps objects in an S3 bucket through the AWS SDK: one attempt per
 // call, If-None-Match by default, the record's SHA-256 sent as checksum and
-// demanded back, and every failure classified. It never retries and never
+// confirmed before a Put counts, and every failure classified. It never retries and never
 // decides: a Put that is Ambiguous may have stored the object, and the caller
 // finds out by Head. Nothing but this room knows the SDK.
 package s3
@@ -40,6 +40,7 @@ type Store struct {
 	transport http.RoundTripper
 	tagging   string // cfg.Tags, encoded
 	renewal   seldom
+	confirms  confirmation
 }
 
 var _ store.Store = (*Store)(nil)
