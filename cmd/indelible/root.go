@@ -89,7 +89,7 @@ is on the disk, delivers it to a bucket, and gives up none.`,
 	c.bind(root.PersistentFlags(), func(f config.Field) bool { return f.Common })
 	root.AddCommand(
 		c.serveCmd(), c.statusCmd(), c.doctorCmd(), c.configCmd(),
-		c.getCmd(), c.lsCmd(), c.redriveCmd(), c.verifyCmd(), c.proveCmd(), c.reconcileCmd(), c.keysCmd(),
+		c.getCmd(), c.lsCmd(), c.redriveCmd(), c.rescueCmd(), c.verifyCmd(), c.proveCmd(), c.reconcileCmd(), c.keysCmd(),
 		c.litellmCmd(), c.versionCmd(),
 	)
 	root.SetHelpCommand(c.helpCmd(root))

@@ -116,5 +116,8 @@ func nameMistake(err error) error {
 	if other, ok := errors.AsType[*proof.NameError](err); ok {
 		return &config.Error{Where: "proof.name", Problem: fmt.Sprintf("this data directory holds the log %q, and a log's name never changes: take proof.name out, or give --data another directory for the log %q", other.Kept, other.Wanted)}
 	}
+	if ended, ok := errors.AsType[*engine.EndedError](err); ok {
+		return &config.Error{Where: "proof.name", Problem: fmt.Sprintf("%v: give proof.name another one or take it out, and a key that comes from outside (proof.key_file, INDELIBLE_LOG_KEY), which bears the name, too", ended)}
+	}
 	return err
 }

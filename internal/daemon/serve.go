@@ -40,6 +40,7 @@ func Serve(ctx context.Context, l *config.Loaded, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	warnUnfinished(l, log)
 	d := &daemon{config: c, log: log, metrics: m, engine: e, tallies: map[string]*tally{}}
 	if err = d.match(ctx); err == nil && ctx.Err() == nil {
 		err = d.run(ctx, stderr)

@@ -37,8 +37,7 @@ type Options struct {
 	// Rescue is the command line that rescues this directory, as a person types it; errors name it. "" names Dir alone.
 	Rescue string
 
-	origin string // of a rescue: what the first leaf says
-	adopt  bool   // of a rescue: the spool belongs to another log
+	origin proof.Origin // of a rescue: the spool belongs to another log, from where the records come
 }
 
 // Proof says how the log is signed.
@@ -105,6 +104,9 @@ func (e *Engine) open(ctx context.Context) (err error) {
 		return err
 	}
 	e.later(release)
+	if err := e.usable(); err != nil {
+		return err
+	}
 	if e.name, err = keepName(e.data, o.Dir, o.Name); err != nil {
 		return err
 	}
@@ -121,7 +123,7 @@ func (e *Engine) open(ctx context.Context) (err error) {
 	}
 	so := o.Spool
 	so.Log, so.Logger = e.name, e.component("spool")
-	if o.adopt {
+	if o.origin.Log != "" {
 		so.Log = ""
 	}
 	if err := e.openSpool(o.Dir, so); err != nil {

@@ -67,7 +67,7 @@ func (l *ledger) open(ctx context.Context) (*proof.Log, error) {
 	if log := l.log.Load(); log != nil {
 		return log, nil
 	}
-	log, err := openLog(ctx, l.parts, &l.keys, proof.Events{Failed: func(err error) { l.slog.Warn(err.Error()) }})
+	log, err := openLog(ctx, l.parts, &l.keys, l.opts.origin, proof.Events{Failed: func(err error) { l.slog.Warn(err.Error()) }})
 	if err != nil {
 		return nil, err
 	}
@@ -85,19 +85,19 @@ func (l *ledger) open(ctx context.Context) (*proof.Log, error) {
 func (l *ledger) recovered(log *proof.Log) string {
 	acked := l.parts.spool.Stats().Acked
 	switch {
-	case log.Next() > 0 || !log.Clean():
+	case log.Stats().Size+uint64(log.Stats().Pending) > 0:
 		return "" // the log itself tells how it ended
-	case l.opts.origin != "":
-		return l.opts.origin
-	case acked > 0 && log.Stats().Size == 0:
+	case l.opts.origin.Log != "":
+		return "" // its first leaf says so
+	case acked > 0:
 		return fmt.Sprintf("a process before acknowledged records up to %d and ended without a checkpoint, in no good order", acked)
 	}
 	return ""
 }
 
 // openLog opens the log, and finishes a change of key that was cut short.
-func openLog(ctx context.Context, c *Components, keys *proof.Keys, events proof.Events) (*proof.Log, error) {
-	log, err := proof.Open(ctx, c.dest.Store, keys.Key, proof.Options{Disk: c.data, Base: c.dest.Layout.Base(), Next: keys.Next, Events: events})
+func openLog(ctx context.Context, c *Components, keys *proof.Keys, origin proof.Origin, events proof.Events) (*proof.Log, error) {
+	log, err := proof.Open(ctx, c.dest.Store, keys.Key, proof.Options{Disk: c.data, Base: c.dest.Layout.Base(), Next: keys.Next, Origin: origin, Events: events})
 	if err != nil {
 		return nil, err
 	}

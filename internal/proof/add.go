@@ -42,6 +42,11 @@ func (l *Log) addOne(ctx context.Context, o *record.Outcome) error {
 		defer l.mu.Unlock()
 		return l.failed
 	}
+	if o.Seq < l.opt.Origin.First {
+		defer l.mu.Unlock()
+		l.earlier(&leaf)
+		return nil
+	}
 	if l.from != 0 && o.Seq > l.from {
 		defer l.mu.Unlock()
 		return errOrder(l.from, o.Seq)
@@ -205,6 +210,9 @@ func (l *Log) life(leaf Leaf) error {
 // digest of its configuration. Where the one before did not end with Stop, a leaf
 // before says so, with what the spool had to cut or fence off ("" if nothing).
 func (l *Log) Start(program, config, recovered string) error {
+	if err := l.begin(); err != nil {
+		return err
+	}
 	if !l.Clean() && recovered == "" {
 		recovered = "the process before did not stop in good order; records that its disk lost, if any, stand in gap leaves"
 	}

@@ -41,6 +41,10 @@ type Options struct {
 	Base string
 	// Next is the key to which a rotation that was cut short was about to change; zero if none.
 	Next Key
+	// Origin is set where the log goes on where another one ended. What was set aside
+	// before Origin.First has its place in that other log: such a record gets a Stored leaf
+	// here once it is stored, and none before.
+	Origin Origin
 	// MaxPending is how many leaves are held in memory before Add writes a
 	// checkpoint by itself; 0 is 65,536.
 	MaxPending int

@@ -11,6 +11,7 @@ import (
 type sense struct {
 	*findings
 	first, next record.Seq // of the records; 0: none yet
+	from        record.Seq // where a log that continues another one begins
 	unknown     bool       // leaves are missing just before: next is not known
 	records     int64
 	bytes       int64
@@ -129,7 +130,7 @@ func (s *sense) late(l *Leaf) {
 		s.fault(Fault{Seq: l.Seq, Key: l.Key, What: "stored with other bytes than it had when it was set aside"})
 	}
 	delete(s.asides, l.Seq)
-	if l.Seq >= s.next && !s.unknown {
+	if l.Seq >= max(s.next, s.from) && !s.unknown {
 		s.fault(Fault{Seq: l.Seq, Key: l.Key, What: "stored before the log came to it"})
 	}
 }
@@ -139,17 +140,19 @@ func (s *sense) life(index uint64, l *Leaf, log string) {
 	if s.next != 0 && !s.unknown && l.Seq != s.last() {
 		s.fault(Fault{What: fmt.Sprintf("leaf %d (%s) says that the log had come to record %d, but it had come to %d", index, l.Kind, l.Seq, s.last())})
 	}
-	if index == 0 && l.Kind != Start {
+	if index == 0 && l.Kind != Start && l.Kind != Continues {
 		s.notice(Fault{What: fmt.Sprintf("the log does not begin with a start, but with %s", l.Kind)})
 	}
 	switch l.Kind {
 	case Start:
-		if s.prev != "" && s.prev != Stop && s.prev != Recovered && s.prev != NewKey {
+		if s.prev != "" && s.prev != Stop && s.prev != Recovered && s.prev != Continues && s.prev != NewKey {
 			s.notice(Fault{Seq: s.last(), What: fmt.Sprintf("a process began at leaf %d though the one before had not stopped, and nothing says what became of it", index)})
 		}
 		s.prefix, s.told = l.Prefix, true
 	case Config:
 		s.prefix, s.told = l.Prefix, true
+	case Continues:
+		s.from = l.FromSeq
 	case Recovered:
 		if s.prev == Stop {
 			s.notice(Fault{What: fmt.Sprintf("leaf %d speaks of a crash, though the process before had stopped in good order", index)})

@@ -1,0 +1,315 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"indelible/internal/disk/osdisk"
+	"indelible/internal/proof"
+	"indelible/internal/record"
+)
+
+// verify verifies a log with the public key in dir, and fails the test for a fault.
+func verify(t *testing.T, b *bucket, dir string) proof.Report {
+	t.Helper()
+	vkey, err := os.ReadFile(filepath.Join(dir, proof.PublicFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := proof.Verify(t.Context(), b, "", strings.TrimSpace(string(vkey)), proof.VerifyOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Faults) > 0 {
+		t.Errorf("log in %s: %v", dir, r.Faults)
+	}
+	return r
+}
+
+// forkedCopy is a data directory put back to an old copy, which acknowledged
+// more while the store was away: k/000 to k/009 are stored, k/005 to k/009 pending in the copy
+// too where overlap says so, after/000 to after/019 in the copy alone.
+func forkedCopy(t *testing.T, overlap bool) (*bucket, Options) {
+	t.Helper()
+	b, data, backup := newBucket(t), filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "backup")
+	o := options(b, data)
+	e := openEngine(t, o)
+	end := start(t, e)
+	add(t, e, "k", 0, 5)
+	end()
+	e = openEngine(t, o)
+	if !overlap {
+		copyDir(t, data, backup)
+	}
+	add(t, e, "k", 5, 5)
+	if overlap {
+		copyDir(t, data, backup)
+	}
+	start(t, e)()
+	copyDir(t, backup, data)
+	b.set(true)
+	e = openEngine(t, o)
+	add(t, e, "after", 0, 20)
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b.set(false)
+	return b, o
+}
+
+// all checks that each record is in the bucket, once, with its own bytes.
+func all(t *testing.T, b *bucket, keys ...string) {
+	t.Helper()
+	found := b.records(t)
+	for _, key := range keys {
+		if found[key] != "body of "+key {
+			t.Errorf("%s holds %q", key, found[key])
+		}
+		delete(found, key)
+	}
+	if len(found) > 0 {
+		t.Errorf("also in the bucket: %v", found)
+	}
+}
+
+func names(prefix string, n int) (keys []string) {
+	for i := range n {
+		keys = append(keys, fmt.Sprintf("%s/%03d", prefix, i))
+	}
+	return keys
+}
+
+func TestRescueOfAFork(t *testing.T) {
+	for _, overlap := range []bool{false, true} {
+		b, o := forkedCopy(t, overlap)
+		rescued, err := Rescue(t.Context(), o)
+		if err != nil || len(rescued) != 1 || !rescued[0].Done || rescued[0].Left != 0 {
+			t.Fatalf("overlap %v: %+v, %v", overlap, rescued, err)
+		}
+		r := rescued[0]
+		all(t, b, append(names("k", 10), names("after", 20)...)...)
+		report := verify(t, b, r.Dir)
+		want := int64(20)
+		if overlap {
+			want += 5
+		}
+		if report.Records != want || r.Brought != uint64(want) {
+			t.Errorf("overlap %v: the new log has %d records, %d are told, want %d", overlap, report.Records, r.Brought, want)
+		}
+		if first := leaves(t, b, r.Log)[0]; !strings.Contains(first, `"kind":"continues"`) || !strings.Contains(first, fmt.Sprintf(`"from_log":"%s","from_seq":6,`, r.From)) {
+			t.Errorf("overlap %v: first leaf %s", overlap, first)
+		}
+		verify(t, b, filepath.Join(r.Dir, oldDir)) // the old log is what it was
+
+		// The directory is as new.
+		e := openEngine(t, o)
+		if err := e.Match(t.Context()); err != nil || e.Name() == r.From || e.Name() == r.Log {
+			t.Fatalf("log %s: %v", e.Name(), err)
+		}
+		end := start(t, e)
+		add(t, e, "new", 0, 1)
+		end()
+		verify(t, b, o.Dir)
+		if again, err := Rescue(t.Context(), o); !errors.Is(err, ErrHealthy) {
+			t.Errorf("rescued again: %+v, %v", again, err)
+		}
+	}
+}
+
+// Whatever is lost of what belongs to a log, its spool comes out.
+func TestRescueOfWhatIsLeft(t *testing.T) {
+	tests := map[string][]string{
+		"key":                {proof.KeyFile},
+		"key and name":       {proof.KeyFile, "log.name"},
+		"name, key, memory":  {proof.KeyFile, proof.PublicFile, "log.name", "proof"},
+		"the public key":     {proof.PublicFile, proof.KeyFile, "proof"},
+		"all but the memory": {proof.KeyFile, proof.PublicFile, "log.name"},
+	}
+	for name, gone := range tests {
+		t.Run(name, func(t *testing.T) {
+			b, data := newBucket(t), filepath.Join(t.TempDir(), "data")
+			o := options(b, data)
+			e := openEngine(t, o)
+			end := start(t, e)
+			add(t, e, "k", 0, 5)
+			end()
+			e = openEngine(t, o)
+			add(t, e, "k", 5, 5)
+			if err := e.Close(); err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range gone {
+				if err := os.RemoveAll(filepath.Join(data, name)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			e, err := Open(t.Context(), o)
+			if err == nil {
+				err = errors.Join(e.Match(t.Context()), e.Close())
+			}
+			if err == nil || !strings.Contains(err.Error(), `"`+o.Rescue+`"`) {
+				t.Fatalf("the refusal: %v", err)
+			}
+			rescued, err := Rescue(t.Context(), o)
+			if err != nil || len(rescued) != 1 || !rescued[0].Done {
+				t.Fatalf("%+v, %v", rescued, err)
+			}
+			all(t, b, names("k", 10)...)
+			verify(t, b, rescued[0].Dir)
+		})
+	}
+}
+
+// A rescue that is killed between any two of its steps is followed by one that ends it;
+// until then nothing is acknowledged in the directory.
+func TestRescueIsCutShort(t *testing.T) {
+	for cut := 0; cut <= len(moved)+1; cut++ {
+		b, o := forkedCopy(t, false)
+		data, err := osdisk.Open(o.Dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan, err := o.plan(data, "the test says so")
+		if err != nil {
+			t.Fatal(err)
+		}
+		home := rescuedDir + "/" + plan.Log
+		if cut > 0 {
+			if err := data.MkdirAll(home + "/" + oldDir); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, name := range moved[:max(0, cut-1)] {
+			to := home + "/" + oldDir + "/" + name
+			if name == SpoolDir {
+				to = home + "/" + name
+			}
+			if err := move(data, o.Dir, name, to); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := Open(t.Context(), o); err == nil || !strings.Contains(err.Error(), o.Rescue) {
+			t.Fatalf("cut %d: open: %v", cut, err)
+		}
+		if err := data.Close(); err != nil {
+			t.Fatal(err)
+		}
+		rescued, err := Rescue(t.Context(), o)
+		if err != nil || len(rescued) != 1 || !rescued[0].Done || rescued[0].Log != plan.Log {
+			t.Fatalf("cut %d: %+v, %v", cut, rescued, err)
+		}
+		all(t, b, append(names("k", 10), names("after", 20)...)...)
+		verify(t, b, rescued[0].Dir)
+	}
+}
+
+// Where the destination is away the directory is free all the same, and a later rescue delivers.
+func TestRescueWithTheStoreAway(t *testing.T) {
+	b, o := forkedCopy(t, false)
+	e := openEngine(t, o)
+	if err := e.Match(t.Context()); !errors.Is(err, proof.ErrForked) {
+		t.Fatalf("match: %v", err)
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b.set(true)
+	rescued, err := Rescue(t.Context(), o)
+	if err == nil || len(rescued) != 1 || rescued[0].Done || rescued[0].Left != 20 {
+		t.Fatalf("%+v, %v", rescued, err)
+	}
+	e = openEngine(t, o)
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b.set(false)
+	if rescued, err = Rescue(t.Context(), o); err != nil || !rescued[0].Done {
+		t.Fatalf("%+v, %v", rescued, err)
+	}
+	all(t, b, append(names("k", 10), names("after", 20)...)...)
+	verify(t, b, rescued[0].Dir)
+}
+
+// A directory in which nothing is wrong stays as it is, also when that cannot be found out.
+func TestRescueOfAHealthyLog(t *testing.T) {
+	b, data := newBucket(t), filepath.Join(t.TempDir(), "data")
+	o := options(b, data)
+	e := openEngine(t, o)
+	add(t, e, "k", 0, 3)
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if rescued, err := Rescue(t.Context(), o); !errors.Is(err, ErrHealthy) {
+		t.Errorf("%+v, %v", rescued, err)
+	}
+	b.set(true)
+	if rescued, err := Rescue(t.Context(), o); err == nil || errors.Is(err, ErrHealthy) {
+		t.Errorf("the store away: %+v, %v", rescued, err)
+	}
+	b.set(false)
+	e = openEngine(t, o)
+	start(t, e)()
+	all(t, b, names("k", 3)...)
+}
+
+// Records that were set aside long before, far behind the others, come too.
+func TestRescueOfWhatWasSetAside(t *testing.T) {
+	b, data := newBucket(t), filepath.Join(t.TempDir(), "data")
+	o := options(b, data)
+	e := openEngine(t, o)
+	add(t, e, "k", 0, 3)
+	for entry, err := range e.spool.Entries(t.Context(), 2) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.spool.Settle(t.Context(), record.Outcome{Info: entry.Info, State: record.Quarantined, Reason: "refused"}); err != nil {
+			t.Fatal(err)
+		}
+		break
+	}
+	end := start(t, e)
+	end()
+	if released := e.spool.Released(); released != 3 {
+		t.Fatalf("released up to %d", released)
+	}
+	if err := os.Remove(filepath.Join(data, proof.KeyFile)); err != nil {
+		t.Fatal(err)
+	}
+	rescued, err := Rescue(t.Context(), o)
+	if err != nil || !rescued[0].Done || rescued[0].Brought != 1 {
+		t.Fatalf("%+v, %v", rescued, err)
+	}
+	all(t, b, names("k", 3)...)
+	if report := verify(t, b, rescued[0].Dir); report.Records != 1 {
+		t.Errorf("the new log has %d records", report.Records)
+	}
+}
+
+// A name that a configuration pins is used up by a rescue.
+func TestRescuedNameIsNotTakenAgain(t *testing.T) {
+	b, data := newBucket(t), filepath.Join(t.TempDir(), "data")
+	o := options(b, data)
+	o.Name = "pinned"
+	e := openEngine(t, o)
+	add(t, e, "k", 0, 3)
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(data, proof.KeyFile)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Rescue(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), o); !errors.As(err, new(*EndedError)) {
+		t.Errorf("open under the old name: %v", err)
+	}
+	o.Name = "another"
+	if err := openEngine(t, o).Match(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
