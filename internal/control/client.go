@@ -42,8 +42,19 @@ func (c *Client) Close() error {
 
 // Status is Reader's.
 func (c *Client) Status(ctx context.Context) (s Status, err error) {
-	return s, c.call(ctx, http.MethodGet, "/api/status", nil, &s)
+	ctx, cancel := context.WithTimeoutCause(ctx, statusPatience, errSilent)
+	defer cancel()
+	err = c.call(ctx, http.MethodGet, "/api/status", nil, &s)
+	if err != nil && errors.Is(context.Cause(ctx), errSilent) {
+		err = errSilent
+	}
+	return s, err
 }
+
+// statusPatience bounds how long a status waits for the daemon: it answers from memory.
+const statusPatience = 10 * time.Second
+
+var errSilent = fmt.Errorf("the daemon holds its socket open and has said nothing for %s: it is stopped (kill -CONT lets it go on) or hangs", statusPatience)
 
 func queryOf(ref catalog.Ref) url.Values {
 	return url.Values{"kind": {string(ref.Kind)}, "name": {ref.Name}, "bucket": {ref.Bucket}}

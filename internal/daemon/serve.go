@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -93,8 +94,7 @@ func (d *daemon) run(ctx context.Context, stderr io.Writer) (err error) {
 	if err := d.running().Write(d.config.Data); err != nil {
 		return errors.Join(err, d.closeListeners())
 	}
-	defer func() { err = errors.Join(err, os.Remove(filepath.Join(d.config.Data, control.RunFile))) }()
-	defer func() { err = errors.Join(err, os.Remove(filepath.Join(d.config.Data, control.SocketFile))) }()
+	defer func() { err = errors.Join(err, d.remove(control.RunFile), d.remove(control.SocketFile)) }()
 
 	// Everything that runs is owned by this group: whatever fails first ends the rest.
 	g, failed := errgroup.WithContext(context.WithoutCancel(ctx))
@@ -189,9 +189,23 @@ func (d *daemon) stop(ctx context.Context) {
 	drain, cancel := context.WithTimeout(ctx, d.config.Shutdown.Drain)
 	defer cancel()
 	if err := d.engine.Drain(drain); err != nil {
-		st, _ := d.status()
-		d.log.Warn("stopped before everything was delivered; the next start goes on", "pending", st.Pending)
+		st := d.engine.Stats()
+		unproven := st.Upload.Unproven
+		if pending := st.Spool.Pending - min(st.Spool.Pending, unproven); pending > 0 {
+			d.log.Warn("stopped before everything was delivered; the next start goes on", "pending", pending, "unproven", unproven)
+		} else {
+			d.log.Warn("stopped before a checkpoint covers everything that was delivered; the next start proves it", "unproven", unproven)
+		}
 	}
+}
+
+// remove takes away a file that tells of this process. Somebody may have done so already.
+func (d *daemon) remove(name string) error {
+	err := os.Remove(filepath.Join(d.config.Data, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // closeServers ends what still serves: operators could watch until here.
