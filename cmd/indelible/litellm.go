@@ -15,19 +15,23 @@ func (c *cli) litellmCmd() *cobra.Command {
 		Short:   "Point LiteLLM here",
 		Example: "  indelible litellm config",
 	}
+	var withCallback bool
 	config := &cobra.Command{
 		Use:   "config",
 		Short: "Print the block to paste into LiteLLM's configuration",
-		Long: `config prints the block for LiteLLM's config.yaml that sends its audit log to the S3 door:
-to the one that runs on this data directory, else to the one that is configured.`,
-		Example: "  indelible litellm config >> config.yaml",
+		Long: `config prints the block for LiteLLM's config.yaml that sends its audit log here: through the
+S3 door, or with --callback through the HTTP door, so that no answer is without a durable
+record. It speaks of the daemon that runs on this data directory, else of what is configured.
+Where your file has litellm_settings already, paste what stands below it: of two, LiteLLM
+reads one.`,
+		Example: "  indelible litellm config\n  indelible litellm config --callback",
 		Args:    noArgs,
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			l, err := c.load()
 			if err != nil {
 				return err
 			}
-			block, err := daemon.LiteLLM(l)
+			block, err := daemon.LiteLLM(cmd.Context(), l, withCallback)
 			if err != nil {
 				return err
 			}
@@ -35,6 +39,7 @@ to the one that runs on this data directory, else to the one that is configured.
 			return err
 		},
 	}
+	config.Flags().BoolVar(&withCallback, "callback", false, "the callback's block, instead of s3_v2's")
 	c.bindServe(config)
 	callback := &cobra.Command{
 		Use:   "callback",

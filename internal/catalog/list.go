@@ -155,8 +155,7 @@ func (l *listing) describe(ctx context.Context, items []listed) []listed {
 	g.SetLimit(describers)
 	for i := range items {
 		at := &items[i]
-		shadowed := at.Shadows && !l.c.o.Objects.PerBucket() // by another bucket's record, perhaps
-		if at.State == record.Stored && at.Seq > 0 || at.State != record.Stored && !shadowed {
+		if at.State == record.Stored && at.Seq > 0 || at.State != record.Stored && !at.Shadows {
 			continue
 		}
 		g.Go(func() error {
@@ -172,9 +171,11 @@ func (l *listing) describe(ctx context.Context, items []listed) []listed {
 			switch {
 			case err != nil:
 				l.missing(err)
-			case ok && !shadowed:
+			case ok && at.State == record.Stored:
 				at.Item = described
-			case ok && described.Bucket != at.Bucket && described.Seq != at.Seq && (l.o.Bucket == "" || l.o.Bucket == described.Bucket):
+			case ok && described.Seq == at.Seq:
+				at.State = record.Stored // the spool keeps it until it is proven
+			case ok && described.Bucket != at.Bucket && (l.o.Bucket == "" || l.o.Bucket == described.Bucket):
 				more = append(more, listed{described, at.space})
 			}
 			return nil

@@ -54,9 +54,19 @@ type DiskStatus struct {
 
 // DoorStatus is about one open door; counts are since the daemon started.
 type DoorStatus struct {
-	Listen  string `json:"listen"`
-	Acked   uint64 `json:"acked"`
-	Refused uint64 `json:"refused"`
+	Listen      string            `json:"listen"`
+	URL         string            `json:"url"`                  // where this machine reaches it
+	Bucket      string            `json:"bucket,omitempty"`     // where a record is put that names none
+	KeyIDs      []string          `json:"key_ids,omitempty"`    // of the access keys, without their secrets
+	Credentials bool              `json:"credentials"`          // senders need some
+	Since       time.Time         `json:"since"`                // when it was opened
+	Requests    uint64            `json:"requests"`             // of every kind
+	Received    uint64            `json:"received"`             // records: acked, resent and refused
+	Acked       uint64            `json:"acked"`                // copies of earlier ones not counted
+	Resent      uint64            `json:"resent"`               // such copies
+	Refused     uint64            `json:"refused"`              // their senders still have them
+	RefusedBy   map[string]uint64 `json:"refused_by,omitempty"` // the same, by the code of the answer
+	Bytes       uint64            `json:"bytes"`                // of records acknowledged
 	// LastRecord is null until a record came.
 	LastRecord *time.Time `json:"last_record"`
 }

@@ -26,12 +26,10 @@ func readDoc(t *testing.T, name string) string {
 func TestMetricsAreDocumented(t *testing.T) {
 	doc := readDoc(t, "operations.md")
 	m := newMetrics()
-	newTally("s3", "", m).refused("x")
-	m.acked.WithLabelValues("s3")
 	m.attempts.WithLabelValues("x")
 	m.retries.WithLabelValues("x")
 	age := int64(1)
-	s := control.Status{Log: control.LogStatus{CheckpointAgeSeconds: &age}, Doors: map[string]control.DoorStatus{"s3": {LastRecord: new(birth)}}}
+	s := control.Status{Log: control.LogStatus{CheckpointAgeSeconds: &age}, Doors: map[string]control.DoorStatus{"s3": {Since: birth, RefusedBy: map[string]uint64{"x": 1}}}}
 	m.registry.MustRegister(newSnapshot(func() (control.Status, error) { return s, nil }, []string{"ok"}))
 	families, err := m.registry.Gather()
 	if err != nil {

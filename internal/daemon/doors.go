@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"indelible/internal/control"
 	"indelible/internal/ingest"
 	"indelible/internal/ingest/jsonapi"
 	"indelible/internal/ingest/s3api"
@@ -27,15 +28,21 @@ type door struct {
 	header int // bytes of a request's head
 }
 
+// openDoor is a door of this daemon.
+type openDoor struct {
+	meter *ingest.Meter
+	since time.Time
+}
+
 // doorServer makes the server of a listener that is a door's.
-func (d *daemon) doorServer(name, addr string) (s *ingest.Server, ok bool, err error) {
+func (d *daemon) doorServer(name string) (s *ingest.Server, ok bool, err error) {
 	kind, ok := doors()[name]
 	if !ok {
 		return nil, false, nil
 	}
-	t := newTally(name, addr, d.metrics)
-	d.tallies[name] = t
-	made, anybody, err := kind.open(d, &ingest.Meter{Acked: t.acked, Refused: t.refused})
+	meter := &ingest.Meter{Acked: func(_ record.Receipt, took time.Duration) { d.metrics.ackSeconds.Observe(took.Seconds()) }}
+	d.doors[name] = openDoor{meter, time.Now().UTC()}
+	made, anybody, err := kind.open(d, meter)
 	if err != nil {
 		return nil, true, err
 	}
@@ -78,6 +85,21 @@ func (d *daemon) httpDoor(m *ingest.Meter) (ingest.Door, bool, error) {
 		return d.engine.Spool().Keys(context.Background(), c.Bucket, prefix, "")
 	})
 	return made, len(tokens) == 0, err
+}
+
+// status adds what the door has done to what is known of it.
+func (o openDoor) status(s control.DoorStatus) control.DoorStatus {
+	m := o.meter.Stats()
+	s.Since, s.Requests, s.Bytes, s.RefusedBy = o.since, m.Requests, m.Bytes, m.Refused
+	s.Acked, s.Resent = m.Acked-m.Resent, m.Resent
+	for _, n := range m.Refused {
+		s.Refused += n
+	}
+	s.Received = m.Acked + s.Refused
+	if !m.Last.IsZero() {
+		s.LastRecord = &m.Last
+	}
+	return s
 }
 
 // plainServer serves what is no door.

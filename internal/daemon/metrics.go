@@ -14,8 +14,6 @@ import (
 // promises, and no label ever holds a key, an id, a prompt or a secret.
 type metrics struct {
 	registry     *prometheus.Registry
-	acked        *prometheus.CounterVec
-	refused      *prometheus.CounterVec
 	ackSeconds   prometheus.Histogram
 	fsyncSeconds prometheus.Histogram
 	attempts     *prometheus.CounterVec
@@ -28,12 +26,6 @@ var latencies = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .0
 func newMetrics() *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
-		acked: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "indelible_records_acked_total", Help: "Records acknowledged since the start, re-sent copies not counted.",
-		}, []string{"door"}),
-		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "indelible_records_refused_total", Help: "Records not acknowledged since the start; their senders still have them.",
-		}, []string{"door", "reason"}),
 		ackSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "indelible_ack_seconds", Help: "From the beginning of a record's body at the door to its acknowledgement.", Buckets: latencies,
 		}),
@@ -48,7 +40,7 @@ func newMetrics() *metrics {
 		}, []string{"cause"}),
 	}
 	m.registry.MustRegister(
-		m.acked, m.refused, m.ackSeconds, m.fsyncSeconds, m.attempts, m.retries,
+		m.ackSeconds, m.fsyncSeconds, m.attempts, m.retries,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -70,6 +62,8 @@ type snapshot struct {
 	state    *prometheus.Desc
 	age      *prometheus.Desc
 	last     *prometheus.Desc
+	acked    *prometheus.Desc
+	refused  *prometheus.Desc
 }
 
 func newSnapshot(status func() (control.Status, error), states []string) *snapshot {
@@ -92,9 +86,11 @@ func newSnapshot(status func() (control.Status, error), states []string) *snapsh
 			gauge("upload_in_flight", "Attempts to store a record under way.", func(s *control.Status) int64 { return int64(s.Destination.InFlight) }),
 			gauge("quarantined_records", "Records that the store refuses for their own content; on disk until they are redriven.", func(s *control.Status) int64 { return int64(s.Quarantined) }),
 		},
-		state: desc("destination_state", "1 for the state that the destination is in, 0 for the others.", "state"),
-		age:   desc("checkpoint_age_seconds", "Age of the newest signed checkpoint in the store."),
-		last:  desc("last_record_seconds", "Time since a door last acknowledged a record.", "door"),
+		acked:   desc("records_acked_total", "Records acknowledged since the start, re-sent copies not counted.", "door"),
+		refused: desc("records_refused_total", "Records not acknowledged since the start; their senders still have them.", "door", "reason"),
+		state:   desc("destination_state", "1 for the state that the destination is in, 0 for the others.", "state"),
+		age:     desc("checkpoint_age_seconds", "Age of the newest signed checkpoint in the store."),
+		last:    desc("last_record_seconds", "Time since a door last acknowledged a record, or since it was opened if it has acknowledged none.", "door"),
 	}
 }
 
@@ -110,6 +106,8 @@ func (s *snapshot) Describe(ch chan<- *prometheus.Desc) {
 	ch <- s.state
 	ch <- s.age
 	ch <- s.last
+	ch <- s.acked
+	ch <- s.refused
 }
 
 // Collect is prometheus.Collector's.
@@ -136,9 +134,15 @@ func (s *snapshot) Collect(ch chan<- prometheus.Metric) {
 		gauge(s.age, float64(*age))
 	}
 	for door, d := range st.Doors {
-		if d.LastRecord != nil {
-			gauge(s.last, max(0, time.Since(*d.LastRecord)).Seconds(), door) // the clock may have been set back
+		ch <- prometheus.MustNewConstMetric(s.acked, prometheus.CounterValue, float64(d.Acked), door)
+		for reason, n := range d.RefusedBy {
+			ch <- prometheus.MustNewConstMetric(s.refused, prometheus.CounterValue, float64(n), door, reason)
 		}
+		last := d.Since // a source that never came is silent, too
+		if d.LastRecord != nil {
+			last = *d.LastRecord
+		}
+		gauge(s.last, max(0, time.Since(last)).Seconds(), door) // the clock may have been set back
 	}
 }
 

@@ -42,7 +42,7 @@ func Serve(ctx context.Context, l *config.Loaded, stderr io.Writer) error {
 		return err
 	}
 	warnUnfinished(l, log)
-	d := &daemon{config: c, log: log, metrics: m, engine: e, tallies: map[string]*tally{}}
+	d := &daemon{config: c, log: log, metrics: m, engine: e, doors: map[string]openDoor{}}
 	if err = d.match(ctx); err == nil && ctx.Err() == nil {
 		err = d.run(ctx, stderr)
 	}
@@ -56,8 +56,8 @@ type daemon struct {
 	log     *slog.Logger
 	metrics *metrics
 	engine  *engine.Engine
-	tallies map[string]*tally // by door
-	ready   atomic.Bool       // the doors take records
+	doors   map[string]openDoor // by the name of the listener
+	ready   atomic.Bool         // the doors take records
 	servers []*server
 }
 
@@ -143,7 +143,7 @@ func (d *daemon) listen() error {
 		}
 		s := &server{ln: ln, at: at}
 		d.servers = append(d.servers, s)
-		s.Server, s.door, err = d.doorServer(at.Name, ln.Addr().String())
+		s.Server, s.door, err = d.doorServer(at.Name)
 		if err != nil {
 			return errors.Join(err, d.closeListeners())
 		}

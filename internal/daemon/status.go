@@ -72,8 +72,10 @@ func (d *daemon) status() (control.Status, error) {
 		URL: d.config.Destination.URL, State: string(u.State), Since: u.Since.UTC(),
 		Retries: u.Retries, InFlight: u.InFlight, LastError: u.LastError,
 	}
-	for name, t := range d.tallies {
-		s.Doors[name] = t.status()
+	for _, server := range d.servers {
+		if server.door {
+			s.Doors[server.at.Name] = d.doors[server.at.Name].status(doorOf(d.config, server.at, server.ln.Addr().String()))
+		}
 	}
 	return s, nil
 }

@@ -1,0 +1,71 @@
+package daemon
+
+import (
+	"context"
+
+	"indelible/integrations/litellm"
+	"indelible/internal/config"
+	"indelible/internal/control"
+)
+
+// LiteLLM is the block of LiteLLM's config.yaml that sends its audit log here: through the S3
+// door, or through the HTTP door with our callback. It speaks of the daemon that runs on
+// the data directory, or else of this configuration.
+func LiteLLM(ctx context.Context, l *config.Loaded, callback bool) (string, error) {
+	doors := configuredDoors(&l.Config)
+	if c, ok := control.Dial(ctx, l.Config.Data); ok {
+		s, err := c.Status(ctx)
+		_ = c.Close()
+		if err != nil {
+			return "", err
+		}
+		doors = s.Doors
+	}
+	s3, hasS3 := doors["s3"]
+	http, hasHTTP := doors["http"]
+	switch {
+	case callback && !hasHTTP:
+		return "", &config.Error{Where: "--http", Problem: "the HTTP door is off, and the callback needs it"}
+	case callback:
+		return litellm.HTTPDoor{URL: http.URL, Token: http.Credentials}.Block(), nil
+	case !hasS3 && hasHTTP:
+		return "", &config.Error{Where: "--s3", Problem: "the S3 door is off, and LiteLLM's s3_v2 needs it: \"indelible litellm config --callback\" is for the HTTP door"}
+	case !hasS3:
+		return "", &config.Error{Where: "--s3", Problem: "the S3 door is off, and LiteLLM's s3_v2 needs it"}
+	}
+	return s3Block(s3), nil
+}
+
+func s3Block(door control.DoorStatus) string {
+	d := litellm.S3Door{URL: door.URL, Bucket: door.Bucket}
+	if len(door.KeyIDs) > 0 {
+		d.KeyID = door.KeyIDs[0]
+	}
+	return d.Block()
+}
+
+// configuredDoors are the doors that serve would open with this configuration.
+func configuredDoors(c *config.Config) map[string]control.DoorStatus {
+	doors := map[string]control.DoorStatus{}
+	for _, at := range c.Open() {
+		if at.Name != "admin" {
+			doors[at.Name] = doorOf(c, at, at.Addr)
+		}
+	}
+	return doors
+}
+
+// doorOf is what a configuration says of a door that listens on addr.
+func doorOf(c *config.Config, at config.Listener, addr string) control.DoorStatus {
+	d := control.DoorStatus{Listen: addr, URL: at.URL(addr)}
+	switch at.Name {
+	case "s3":
+		d.Bucket, d.Credentials = c.Doors.S3.Bucket, len(c.Doors.S3.Keys) > 0
+		for _, k := range c.Doors.S3.Keys {
+			d.KeyIDs = append(d.KeyIDs, k.ID)
+		}
+	case "http":
+		d.Bucket, d.Credentials = c.Doors.HTTP.Bucket, len(c.Doors.HTTP.Tokens) > 0
+	}
+	return d
+}
