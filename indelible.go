@@ -27,6 +27,7 @@ import (
 
 	"indelible/internal/engine"
 	"indelible/internal/layout"
+	"indelible/internal/proof"
 	"indelible/internal/record"
 	"indelible/internal/store"
 	"indelible/internal/upload"
@@ -39,7 +40,7 @@ type Store = store.Store
 // "<log>/<seq>/<sha256 hex>", as the doors of the daemon send it.
 type Receipt = record.Receipt
 
-// Errors of Append, Wait and WaitProven, to be told by errors.Is.
+// Errors of Open, Run, Append, Wait and WaitProven, to be told by errors.Is.
 var (
 	// ErrPushback: there was no room on the disk until the context ended; the
 	// record was not taken, and the caller still has it.
@@ -49,6 +50,10 @@ var (
 	// ErrQuarantined: the store refuses this record for its own content. It
 	// stays on the disk, durable, until it is redriven.
 	ErrQuarantined = errors.New("the store refuses this record; it is kept on the disk")
+	// ErrForked: the store does not hold the log that was written from this directory: an
+	// old copy of it was opened, or two processes wrote one log. Nothing is appended to it any more; the
+	// error names the command that brings the pending records into the store.
+	ErrForked = proof.ErrForked
 	// ErrLost: the disk damaged the record before it was stored. The log says so, too.
 	ErrLost = errors.New("the disk has lost this record")
 )
@@ -106,8 +111,9 @@ type Log struct {
 }
 
 // Open opens the log in o.Dir and recovers what a crash left of it. It starts
-// nothing: Append works at once, and delivery begins with Run. Where it fails,
-// also because ctx has ended, nothing is left open.
+// nothing: Append works at once, and delivery begins with Run. It reads the signed log in the store, and fails
+// with ErrForked where that is not the one that was written from Dir; a store that is away is waited for ten seconds at most, and read
+// before the first delivery. Where Open fails, also because ctx has ended, nothing is left open.
 func Open(ctx context.Context, o Options) (*Log, error) {
 	if o.Dir == "" {
 		return nil, errors.New("open log: Options.Dir must name a directory")
@@ -116,9 +122,10 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
+	identity, rescue := o.place()
 	l := &Log{waits: newWaits()}
 	l.engine, err = engine.Open(ctx, engine.Options{
-		Dir: o.Dir, Logger: o.Logger,
+		Dir: o.Dir, Logger: o.Logger, Identity: identity, Rescue: rescue,
 		Destination: func(context.Context) (*engine.Destination, error) {
 			if o.Store != nil {
 				return &engine.Destination{Store: o.Store, Layout: objects}, nil
@@ -132,7 +139,25 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 		return nil, fmt.Errorf("open log in %s: %w", o.Dir, err)
 	}
 	l.waits.released = l.engine.Spool().Released
+	if err := l.match(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open log in %s: %w", o.Dir, err), l.engine.Close())
+	}
 	return l, nil
+}
+
+// matchPatience bounds how long Open waits for the store to say whether it holds this log.
+const matchPatience = 10 * time.Second
+
+// match compares the log in the store with the directory. A store that is away keeps nobody from
+// appending: then nothing is delivered before it was matched.
+func (l *Log) match(ctx context.Context) error {
+	matching, cancel := context.WithTimeout(ctx, matchPatience)
+	defer cancel()
+	err := l.engine.Match(matching)
+	if err == nil || errors.Is(err, ErrForked) || l.engine.Suspect() {
+		return err
+	}
+	return ctx.Err()
 }
 
 // Append makes a record durable: it has been fsynced when Append returns. The
@@ -162,7 +187,7 @@ func (l *Log) Append(ctx context.Context, r Record) (Receipt, error) {
 	if size > maxMeta {
 		return Receipt{}, fmt.Errorf("append: Record.Meta has %d bytes, more than %d: put the rest into the body", size, maxMeta)
 	}
-	return l.engine.Spool().Append(ctx, record.Record{Door: "lib", Bucket: r.Bucket, Key: key, Attrs: attrs, Body: r.Body, Size: -1})
+	return l.engine.Append(ctx, record.Record{Door: "lib", Bucket: r.Bucket, Key: key, Attrs: attrs, Body: r.Body, Size: -1})
 }
 
 // Run delivers and proves records until ctx ends or the log is closed. What was not delivered by then is

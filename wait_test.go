@@ -216,3 +216,41 @@ func openFiles(t *testing.T) (names []string) {
 	}
 	return names
 }
+
+// An old copy of the directory is refused by Open, with the command that leads out.
+func TestOldCopyIsRefused(t *testing.T) {
+	top := t.TempDir()
+	dir, backup := filepath.Join(top, "dir"), filepath.Join(top, "backup")
+	store := storeIn(t, filepath.Join(top, "bucket"))
+	write := func(key string) error {
+		log, err := indelible.Open(t.Context(), indelible.Options{Dir: dir, Store: store})
+		if err != nil {
+			return err
+		}
+		run(t, log)
+		if _, err := log.Append(t.Context(), indelible.Record{Key: key, Body: strings.NewReader("{}")}); err != nil {
+			t.Error(err)
+		}
+		return log.Close(short(t))
+	}
+	if err := write("a"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(backup, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	if err := write("b"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(backup, dir); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := write("c"); !errors.Is(err, indelible.ErrForked) || !strings.Contains(err.Error(), "indelible rescue --data "+dir) {
+			t.Errorf("open: %v", err)
+		}
+	}
+}

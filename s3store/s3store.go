@@ -18,4 +18,21 @@ type ObjectLock = s3.ObjectLock
 
 // Open prepares the store. It makes no connection: whatever is wrong with the
 // destination shows when records are delivered, and none is lost by it.
-func Open(ctx context.Context, cfg Config) (indelible.Store, error) { return s3.Open(ctx, cfg) }
+func Open(ctx context.Context, cfg Config) (indelible.Store, error) {
+	s, err := s3.Open(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return bucket{s, cfg}, nil
+}
+
+// bucket is a store that says where it is, for errors that name it.
+type bucket struct {
+	*s3.Store
+	cfg Config
+}
+
+// Location is what the command line calls the store: --to, --endpoint and --region.
+func (b bucket) Location() (url, endpoint, region string) {
+	return "s3://" + b.cfg.Bucket, b.cfg.Endpoint, b.cfg.Region
+}

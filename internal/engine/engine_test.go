@@ -306,6 +306,41 @@ func TestLostNameIsRecovered(t *testing.T) {
 	}
 }
 
+// A mistyped destination gets no record, and is no reason to refuse the right one.
+func TestMistypedDestination(t *testing.T) {
+	right, data := newBucket(t), filepath.Join(t.TempDir(), "data")
+	e := openEngine(t, options(right, data))
+	end := start(t, e)
+	add(t, e, "k", 0, 5)
+	end()
+	e = openEngine(t, options(right, data))
+	add(t, e, "k", 5, 5)
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	wrong := newBucket(t)
+	o := options(wrong, data)
+	o.Identity = "mistyped"
+	e = openEngine(t, o)
+	if err := e.Match(t.Context()); err == nil {
+		t.Error("a bucket without the log matches")
+	}
+	_ = e.Run(t.Context()) // it ends: the log is not there
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if found := wrong.records(t); len(found) > 0 {
+		t.Errorf("in the wrong bucket: %v", found)
+	}
+	e = openEngine(t, options(right, data))
+	if err := e.Match(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	start(t, e)()
+	all(t, right, names("k", 10)...)
+}
+
 func TestShellQuote(t *testing.T) {
 	for word, want := range map[string]string{
 		"/var/lib/a": "/var/lib/a", "s3://b/{bucket}": "'s3://b/{bucket}'", "a b": "'a b'", "it's": `'it'\''s'`, "": "''", "$x": "'$x'",
