@@ -1,35 +1,42 @@
 #!/usr/bin/env python3
 """A second, independent verifier for Indelible's logs, written from docs/format/proof.md alone.
 
-    python3 verify.py DIRECTORY VKEY-FILE
+    python3 verify.py [--checkpoint FILE] [--max-age HOURS] [--no-attrs] [--allow-incomplete] DIRECTORY VKEY-FILE
 
 DIRECTORY is a copy of the bucket, or of the part of it that begins at the
 log's prefix (aws s3 sync s3://bucket/prefix DIRECTORY). It needs the
 "cryptography" package for Ed25519; everything else is the standard library.
-It exits 0 if nothing is missing and nothing was changed, else 1.
+It exits 0 if nothing is missing, nothing was changed, and the log is complete; else 1.
+A plain copy has no headers and metadata: --no-attrs says that they are not to be compared.
 """
-import base64, hashlib, json, os, re, sys
+import argparse, base64, datetime, hashlib, json, os, re, sys
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+RECORD = "seq time door source bucket key sent_key? sent_key_sha256? size sha256 attrs_sha256 version_id?"
+ASIDE = "seq time door source bucket sent_key? sent_key_sha256? size sha256 reason"
 ORDER = {  # members behind "v" and "kind"; ? may be left out
-    "record": "seq time door source bucket key sent_key? sent_key_sha256? size sha256 attrs_sha256 version_id?",
-    "deferred": "seq time door source bucket sent_key? sent_key_sha256? size sha256 reason",
-    "removed": "first last time reason",
-    "gap": "first last time cause",
+    "record": RECORD, "stored": RECORD, "deferred": ASIDE, "quarantined": ASIDE,
+    "row": "seq time door source bucket sent_key? sent_key_sha256? size sha256 attrs_sha256",
+    "removed": "first last time reason", "gap": "first last time cause",
     "pack": "first last time key size sha256 version_id? count root",
-    "start": "seq time program config prefix",
-    "config": "seq time config prefix",
+    "start": "seq time program config prefix", "config": "seq time config prefix",
     "recovered": "seq time cause", "key": "seq time size root old new old_sig new_sig",
     "continues": "seq time from_log from_seq size root cause", "repair": "seq time key? cause",
     "stop": "seq time", "tick": "seq time",
 }
-faults = []
-ORDER["stored"], ORDER["quarantined"] = ORDER["record"], ORDER["deferred"]
+NUMBERS = {"seq", "first", "last", "size", "count", "from_seq"}
+DIGESTS = {"sha256", "attrs_sha256", "sent_key_sha256", "root"}
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z")
+faults, notices, incomplete = [], [], []
 
 def fault(text):
     faults.append(text)
     print("FAULT:", text)
+
+def notice(text):
+    notices.append(text)
+    print("notice:", text)
 
 def sha(data):
     return hashlib.sha256(data).digest()
@@ -38,7 +45,7 @@ def node(left, right):
     return sha(b"\x01" + left + right)
 
 def root(hashes):
-    """The RFC 6962 root over leaf or subtree hashes."""
+    """The RFC 6962 root over leaf or subtree hashes; the last one may be of a smaller subtree."""
     if len(hashes) < 2:
         return hashes[0] if hashes else sha(b"")
     k = 1 << ((len(hashes) - 1).bit_length() - 1)
@@ -54,18 +61,49 @@ def tile_path(level, n, width):
 def escape(s):
     return re.sub(r'["\\\x00-\x1f]', lambda m: "\\" + m[0] if m[0] in '"\\' else "\\u%04x" % ord(m[0]), s)
 
+def members(leaf):
+    unread = leaf["kind"] == "deferred" and "sha256" not in leaf
+    return ("seq time reason" if unread else ORDER[leaf["kind"]]).split()
+
 def canonical(leaf):
     """The one way to write a leaf."""
     out = '{"v":1,"kind":"%s"' % leaf["kind"]
-    unread = leaf["kind"] == "deferred" and "sha256" not in leaf
-    for member in ("seq time reason" if unread else ORDER[leaf["kind"]]).split():
+    for member in members(leaf):
         name = member.rstrip("?")
         name = name + "_base64" if name + "_base64" in leaf else name
         if name not in leaf and member.endswith("?"):
             continue
         value = leaf[name]
-        out += ',"%s":' % name + (str(value) if isinstance(value, int) else '"%s"' % escape(value))
+        if (name in NUMBERS) != (type(value) is int) or name == "time" and not TIME.fullmatch(value) or value == "" and member.endswith("?"):
+            raise ValueError("%s is %r" % (name, value))
+        if name in DIGESTS and not re.fullmatch("[0-9a-f]{64}", value):
+            raise ValueError("%s is no SHA-256" % name)
+        out += ',"%s":' % name + (str(value) if name in NUMBERS else '"%s"' % escape(value))
     return (out + "}").encode()
+
+def text(leaf, name):
+    if name + "_base64" in leaf:
+        return base64.b64decode(leaf[name + "_base64"]).decode("utf-8", "surrogateescape")
+    return leaf[name]
+
+def parse(raw):
+    leaf = json.loads(raw)
+    if leaf["v"] != 1 or canonical(leaf) != raw:
+        raise ValueError("not in canonical form")
+    when(leaf)
+    kind = leaf["kind"]
+    if kind in ("gap", "removed", "pack") and not 1 <= leaf["first"] <= leaf["last"]:
+        raise ValueError("bad range")
+    if kind == "pack" and leaf["count"] != leaf["last"] - leaf["first"] + 1:
+        raise ValueError("a pack of %d rows" % leaf["count"])
+    if kind in ("record", "stored", "deferred", "quarantined") and leaf["seq"] < 1:
+        raise ValueError("record 0")
+    if "sent_key_sha256" in leaf and ("sent_key" in leaf or "sent_key_base64" in leaf):
+        raise ValueError("two keys")
+    return leaf
+
+def when(leaf):
+    return datetime.datetime.strptime(leaf["time"][:26] + "Z", "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=datetime.timezone.utc)
 
 def parse_vkey(vkey):
     name, key_id, key = vkey.strip().split("+", 2)
@@ -74,132 +112,317 @@ def parse_vkey(vkey):
         raise ValueError("not an Ed25519 key of a log: " + vkey)
     return name, bytes.fromhex(key_id), Ed25519PublicKey.from_public_bytes(raw[1:])
 
-def signed(public, signature, text):
+def signed(public, signature, statement):
     try:
-        public.verify(signature, text.encode())
+        public.verify(signature, statement.encode())
         return True
     except InvalidSignature:
         return False
 
-def read_head(path, log):
-    text, _, signatures = open(path, encoding="utf-8").read().partition("\n\n")
-    name, size, digest = text.split("\n")[:3]
-    if name != log:
-        raise ValueError("head of another log: " + name)
-    lines = [line.split(" ")[1:] for line in signatures.splitlines() if line.startswith("\u2014 ")]
-    return int(size), base64.b64decode(digest), text + "\n", [(n, base64.b64decode(s)) for n, s in lines]
+class Checkpoint:
+    """One that was found; nothing that it says is believed before its signature was checked."""
+    def __init__(self, path, log, source):
+        with open(path, encoding="utf-8") as f:
+            body, divider, signatures = f.read().partition("\n\n")
+        log_name, size, digest = body.split("\n")[:3]
+        if log_name != log or not divider:
+            raise ValueError("the checkpoint of another log, or no checkpoint: " + log_name[:80])
+        self.path, self.log, self.source, self.text, self.tried, self.broken = path, log, source, body + "\n", False, False
+        self.size, self.root, self.lines = int(size), base64.b64decode(digest, validate=True), []
+        if str(self.size) != size or not 0 <= self.size < 1 << 63:
+            raise ValueError("bad size")
+        for line in signatures.splitlines():
+            if line.startswith("\u2014 ") and len(line.split(" ")) == 3:
+                self.lines.append((line.split(" ")[1], base64.b64decode(line.split(" ")[2])))
+
+    def signed_by(self, keys):
+        """The keys are those of Verifier.keys: each with the sizes that it may sign."""
+        return any(name == self.log and s[:4] == key_id and signed(public, s[4:], self.text)
+                   for (_, key_id, public), low, high in keys if low <= self.size <= high for name, s in self.lines)
 
 class Verifier:
-    def __init__(self, top, vkey):
-        self.top, self.vkey, self.log = top, vkey.strip(), parse_vkey(vkey)[0]
+    def __init__(self, top, vkey, options):
+        self.top, self.vkey, self.log, self.options = top, vkey.strip(), parse_vkey(vkey)[0], options
         self.dir = os.path.join(top, "_indelible", self.log)
-        self.changes, self.prefix, self.next, self.open, self.removed = [], "", None, {}, []
+        self.changes, self.prefix, self.next, self.hashes, self.found = [], "", None, [], []
+        self.open, self.late, self.gaps, self.removed = {}, {}, set(), []
+        self.stopped, self.latest, self.bare, self.shown, self.origin = False, None, [], 0, 0
 
     def load(self, name):
         with open(os.path.join(self.dir, name), "rb") as f:
             return f.read()
 
-    def leaves(self, size):
-        for n in range(0, (size + 255) // 256):
-            width = min(256, size - n * 256)
-            data, count = self.load(tile_path("entries", n, width)), 0
-            while data:
-                length = int.from_bytes(data[:2], "big")
-                count += 1
-                yield data[2:2 + length]
-                data = data[2 + length:]
-            if count != width:
-                fault("bundle %d has %d leaves, not %d" % (n, count, width))
+    def tile(self, level, n, width):
+        """The tile of this width; a full one holds the same hashes."""
+        try:
+            data = self.load(tile_path(level, n, width))
+        except FileNotFoundError:
+            if width == 256:
+                raise
+            data = self.load(tile_path(level, n, 256))[:width * 32]
+        if len(data) != width * 32:
+            raise ValueError("%s has %d bytes" % (tile_path(level, n, width), len(data)))
+        return [data[i:i + 32] for i in range(0, len(data), 32)]
 
-    def tiles(self, hashes):
-        level = 0
+    def edge_root(self, size):
+        """The root of a tree of this size from nothing but its right edge."""
+        part, level = [], 0
+        while size >> 8 * level:
+            n = size >> 8 * level
+            hashes = self.tile(level, n // 256, n % 256) if n % 256 else []
+            part = [root(hashes + part)] if hashes + part else []
+            level += 1
+        return part[0] if part else sha(b"")
+
+    def bundle(self, n, width):
+        """The leaves of a bundle of this width; a full one begins with the same."""
+        try:
+            data, exact = self.load(tile_path("entries", n, width)), True
+        except FileNotFoundError:
+            if width == 256:
+                raise
+            data, exact = self.load(tile_path("entries", n, 256)), False
+        leaves = []
+        while data and (exact or len(leaves) < width):
+            length = int.from_bytes(data[:2], "big")
+            if len(data) < 2 + length:
+                raise ValueError("it ends in the middle of a leaf")
+            leaves.append(data[2:2 + length])
+            data = data[2 + length:]
+        if len(leaves) != width:
+            raise ValueError("%d leaves, not %d" % (len(leaves), width))
+        return leaves
+
+    def walk(self, size):
+        """Takes the leaves up to this size; False if some are not there."""
+        for n in range(len(self.hashes) // 256, (size + 255) // 256):
+            try:
+                leaves = self.bundle(n, min(256, size - n * 256))
+            except (OSError, ValueError) as e:
+                fault("bundle %d is missing or damaged, and nothing behind it was checked: %s" % (n, e))
+                return False
+            for index, raw in enumerate(leaves, n * 256):
+                if index < len(self.hashes):
+                    if self.hashes[index] != sha(b"\x00" + raw):
+                        fault("leaf %d is another one than in the smaller tree" % index)
+                    continue
+                try:
+                    self.leaf(index, parse(raw))
+                except (ValueError, KeyError, TypeError, AttributeError) as e:
+                    fault("leaf %d is no leaf: %s" % (index, e))
+                self.hashes.append(sha(b"\x00" + raw))
+        return True
+
+    def tiles(self):
+        hashes, level = self.hashes, 0
         while hashes:
             for n in range(0, (len(hashes) + 255) // 256):
                 part = hashes[n * 256:n * 256 + 256]
-                if self.load(tile_path(level, n, len(part))) != b"".join(part):
-                    fault("tile %d/%d is not the one over its leaves" % (level, n))
+                try:
+                    if self.tile(level, n, len(part)) != part:
+                        fault("tile %d/%d is not the one over its leaves" % (level, n))
+                except (OSError, ValueError) as e:
+                    fault("tile %d/%d is missing or damaged: %s" % (level, n, e))
             hashes = [root(hashes[i:i + 256]) for i in range(0, len(hashes) - 255, 256)]
             level += 1
 
-    def leaf(self, index, raw):
-        leaf = json.loads(raw)
+    def leaf(self, index, leaf):
         kind = leaf["kind"]
-        if leaf["v"] != 1 or canonical(leaf) != raw:
-            fault("leaf %d is not in canonical form" % index)
         if kind in ("record", "deferred", "quarantined", "gap", "pack"):
             first = leaf.get("first", leaf.get("seq"))
             if self.next is not None and first != self.next:
                 fault("leaf %d: record %d where %d should come" % (index, first, self.next))
-            self.next = leaf.get("last", leaf.get("seq")) + 1
-        elif kind not in ("stored", "removed") and leaf["seq"] != (self.next or 1) - 1:
+            self.next = max(self.next or 0, leaf.get("last", leaf.get("seq")) + 1)
+            if self.stopped:
+                notice("leaf %d adds to the log after its writer had stopped" % index)
+        elif kind not in ("stored", "removed", "row") and self.next and leaf["seq"] != self.next - 1:
             fault("leaf %d says the log had come to record %d" % (index, leaf["seq"]))
+        self.latest = max(filter(None, (self.latest, when(leaf))))
         if kind == "gap":
-            fault("records %d to %d are lost: %s" % (leaf["first"], leaf["last"], leaf["cause"]))
+            self.gaps.update(range(leaf["first"], min(leaf["last"], leaf["first"] + 1000000) + 1))
         if kind in ("deferred", "quarantined"):
             self.open[leaf["seq"]] = leaf
-        if kind == "stored" and self.open.pop(leaf["seq"], leaf).get("sha256", leaf["sha256"]) != leaf["sha256"]:
-            fault("record %d was stored with other bytes" % leaf["seq"])
+        if kind == "stored":
+            self.stored_late(leaf)
         if kind == "removed":
             self.removed.append((leaf["first"], leaf["last"]))
+            if leaf["last"] >= max(self.next or 0, self.origin):
+                fault("leaf %d: records were removed before the log came to them" % index)
+        if kind == "continues" and index == 0:
+            self.origin = leaf["from_seq"]
+            notice("this log continues the log %s from record %d: verify that one too" % (leaf["from_log"], leaf["from_seq"]))
+        elif kind in ("row", "continues"):
+            fault("leaf %d: a leaf of kind %s has no place here" % (index, kind))
+        if kind == "pack":
+            fault("records %d to %d are rows of a pack, and its rows were not checked" % (leaf["first"], leaf["last"]))
         if kind in ("start", "config"):
-            self.prefix = leaf["prefix"]
+            self.prefix = text(leaf, "prefix")
         if kind == "key":
-            text = "indelible key rotation v2\n%s\n%s\n%s\n%d\n%s\n" % (self.log, leaf["old"], leaf["new"], leaf["size"], leaf["root"])
-            for which in ("old", "new"):
-                if not signed(parse_vkey(leaf[which])[2], base64.b64decode(leaf[which + "_sig"]), text):
-                    fault("leaf %d: the %s key has not signed its change" % (index, which))
-            self.changes.append((leaf["old"], leaf["new"], index, leaf["size"], leaf["root"]))
-        return (leaf, self.prefix) if kind in ("record", "stored", "pack") else None
+            self.change(index, leaf)
+        self.stopped = kind == "stop" or self.stopped and kind not in ("start", "recovered")
+        if kind in ("record", "stored", "pack"):
+            self.found.append((leaf, self.prefix))
 
-    def objects(self, found):
-        for leaf, prefix in found:
-            key = leaf["key"] if "key" in leaf else base64.b64decode(leaf["key_base64"]).decode("utf-8", "surrogateescape")
+    def stored_late(self, leaf):
+        """A record that was set aside, or lost, and is stored now; its leaf may come twice."""
+        seq, before = leaf["seq"], self.open.pop(leaf["seq"], None) or self.late.get(leaf["seq"])
+        if before is None and seq not in self.gaps and seq >= self.origin:
+            fault("record %d: a second leaf says that it was stored" % seq)
+        elif before is not None and before.get("sha256", leaf["sha256"]) != leaf["sha256"]:
+            fault("record %d was stored with other bytes" % seq)
+        self.gaps.discard(seq)
+        self.late[seq] = leaf
+
+    def change(self, index, leaf):
+        statement = "indelible key rotation v2\n%s\n%s\n%s\n%d\n%s\n" % (self.log, leaf["old"], leaf["new"], leaf["size"], leaf["root"])
+        for which in ("old", "new"):
+            name, _, public = parse_vkey(leaf[which])
+            if name != self.log or not signed(public, base64.b64decode(leaf[which + "_sig"]), statement):
+                return fault("leaf %d: the %s key has not signed its change" % (index, which))
+        if leaf["size"] != index or root(self.hashes).hex() != leaf["root"]:
+            return fault("leaf %d: the change of key was signed for another tree" % index)
+        self.changes.append((leaf["old"], leaf["new"], index))
+
+    def keys(self):
+        """Each key with the sizes that it may sign, from the one trusted forward and backward."""
+        chain = [[self.vkey, 0, 1 << 63]]
+        for old, new, index in self.changes:
+            if old == chain[-1][0]:
+                chain[-1][2] = index
+                chain.append([new, index + 1, 1 << 63])
+        for old, new, index in reversed(self.changes):
+            if new == chain[0][0]:
+                chain[0][1] = index + 1
+                chain.insert(0, [old, 0, index])
+        return [(parse_vkey(k), low, high) for k, low, high in chain]
+
+    def checkpoints(self):
+        found, history = [], os.path.join(self.dir, "history")
+        paths = [(os.path.join(history, n), "history") for n in sorted(os.listdir(history))] if os.path.isdir(history) else []
+        paths += [(os.path.join(self.dir, "checkpoint"), "current")]
+        paths += [(p, "kept") for p in self.options.checkpoint]
+        for path, source in paths:
+            try:
+                found.append(Checkpoint(path, self.log, source))
+            except (OSError, ValueError) as e:
+                (notice if source == "history" else fault)("%s: %s" % (path, e))
+        return found
+
+    def target(self, found):
+        """The greatest checkpoint that is signed and whose right edge is here, if any is left to walk to."""
+        keys, broken = self.keys(), None
+        for c in sorted(found, key=lambda c: -c.size):
+            if c.source == "kept" or c.tried or c.size < len(self.hashes) or not c.signed_by(keys):
+                continue
+            try:
+                c.broken = c.broken or self.edge_root(c.size) != c.root
+            except (OSError, ValueError):
+                c.broken = True
+            if not c.broken:
+                c.tried = True
+                return c
+            broken = c if broken is None or c.source == "current" else broken
+        if broken is not None:
+            broken.tried = True
+            fault("%s: its tree is not the one in the bucket" % broken.path)
+        return broken
+
+    def judge(self, found):
+        keys, newest, good = self.keys(), 0, 0
+        for c in found:
+            if c.source == "current" and c.signed_by(keys):
+                newest = c.size
+        for c in found:
+            if not c.signed_by(keys):
+                (notice if c.source == "history" else fault)("%s is not signed by the log, for its size" % c.path)
+                continue
+            good += c.source != "kept"
+            if c.size > newest:
+                fault("%s has size %d, more than the checkpoint: that was put back to an older state" % (c.path, c.size))
+            elif c.size > len(self.hashes) or root(self.hashes[:c.size]) != c.root:
+                fault("%s: the tree is not the one that was signed" % c.path)
+        if not good:
+            fault("no checkpoint here is signed by the key of log " + self.log)
+        return good
+
+    def attrs(self, key):
+        """The digest of the attributes that a directory store shows for a key; None if it shows none."""
+        tops = [self.top]
+        if self.prefix and os.path.abspath(self.top).endswith("/" + self.prefix.rstrip("/")):
+            tops.append(os.path.abspath(self.top)[:-len(self.prefix.rstrip("/"))])
+        for top in tops:
+            try:
+                with open(os.path.join(top, "_indelible", ".meta", key), encoding="utf-8") as f:
+                    shown = json.load(f)
+            except (OSError, ValueError):
+                continue
+            pairs = [(n.lower(), v) for n, v in (shown.get("header") or {}).items()]
+            pairs = [(n, v) for n, v in pairs if n != "content-type" or v not in ("binary/octet-stream", "application/octet-stream")]
+            pairs += [("x-amz-meta-" + n.lower(), v) for n, v in (shown.get("meta") or {}).items()]
+            form = b"".join(b"%d:%s" % (len(s), s) for n, v in sorted((n.encode(), v.encode()) for n, v in pairs if v) for s in (n, v))
+            return hashlib.sha256(form).hexdigest()
+        return None
+
+    def objects(self):
+        for leaf, prefix in self.found:
+            key = text(leaf, "key")
             path = os.path.join(self.top, key.removeprefix(prefix))
             who = "record %d, %s: " % (leaf.get("seq", leaf.get("first")), key)
             try:
                 with open(path, "rb") as f:
                     if hashlib.file_digest(f, "sha256").hexdigest() != leaf["sha256"] or f.tell() != leaf["size"]:
                         fault(who + "changed")
-            except FileNotFoundError:
-                if not any(low <= leaf.get("seq", 0) <= high for low, high in self.removed):
+            except OSError as e:
+                if not isinstance(e, FileNotFoundError) or not any(low <= leaf.get("seq", 0) <= high for low, high in self.removed):
                     fault(who + "missing")
+                continue
+            if "attrs_sha256" not in leaf or self.options.no_attrs:
+                continue
+            shown = self.attrs(key)
+            self.shown += shown is not None
+            if shown is None and leaf["attrs_sha256"] != hashlib.sha256(b"").hexdigest():
+                self.bare.append(who + "its headers and metadata are gone")
+            elif shown is not None and shown != leaf["attrs_sha256"]:
+                fault(who + "its headers or metadata were changed")
+        if self.bare and self.shown:
+            for what in self.bare:
+                fault(what)
+        elif self.bare:
+            incomplete.append("headers and metadata of %d objects could not be compared: there are none here" % len(self.bare))
 
-    def keys(self):
-        """Each key with the sizes that it may sign, from the one trusted forward and backward."""
-        chain = [[self.vkey, 0, 1 << 63]]
-        for old, new, index, _, _ in self.changes:
-            if old == chain[-1][0]:
-                chain[-1][2] = index
-                chain.append([new, index + 1, 1 << 63])
-        for old, new, index, _, _ in reversed(self.changes):
-            if new == chain[0][0]:
-                chain[0][1] = index + 1
-                chain.insert(0, [old, 0, index])
-        return [(parse_vkey(k), low, high) for k, low, high in chain]
+    def complete(self):
+        if self.open:
+            incomplete.append("%d records are not in the bucket, as the log says (deferred or quarantined)" % len(self.open))
+        age = datetime.datetime.now(datetime.timezone.utc) - (self.latest or datetime.datetime.fromtimestamp(0, datetime.timezone.utc))
+        limit = self.options.max_age
+        if limit is not None and age > datetime.timedelta(hours=limit) or limit is None and not self.stopped and age > datetime.timedelta(minutes=25):
+            incomplete.append("the log's last word is from %s" % self.latest)
 
     def run(self):
-        size, _, _, _ = read_head(os.path.join(self.dir, "checkpoint"), self.log)
-        hashes, found = [], []
-        for index, raw in enumerate(self.leaves(size)):
-            hashes.append(sha(b"\x00" + raw))
-            found.append(self.leaf(index, raw))
-        self.tiles(hashes)
-        for _, _, index, before, digest in self.changes:
-            if before != index or root(hashes[:index]).hex() != digest:
-                fault("leaf %d: the change of key was signed for another tree" % index)
-        history = os.path.join(self.dir, "history")
-        names = [os.path.join(history, n) for n in sorted(os.listdir(history))] if os.path.isdir(history) else []
-        for name in names + [os.path.join(self.dir, "checkpoint")]:
-            head, digest, text, signatures = read_head(name, self.log)
-            if head > size:
-                fault("%s has size %d, more than the checkpoint" % (name, head))
-            elif root(hashes[:head]) != digest:
-                fault("%s: the tree is not the one that was signed" % name)
-            if not any(n == self.log and s[:4] == key_id and signed(public, s[4:], text)
-                       for (_, key_id, public), low, high in self.keys() if low <= head <= high for n, s in signatures):
-                fault("%s is not signed by the log" % name)
-        self.objects([f for f in found if f])
-        print("%d leaves, %d heads, %d faults, %d records set aside" % (size, len(names) + 1, len(faults), len(self.open)))
+        found = self.checkpoints()
+        while (c := self.target(found)) and self.walk(c.size):
+            pass
+        good = self.judge(found)
+        self.tiles()
+        self.objects()
+        for seq in sorted(self.gaps):
+            fault("record %d is lost, as the log says" % seq)
+        self.complete()
+        print("%d leaves, %d checkpoints, %d faults, %d notices" % (len(self.hashes), good, len(faults), len(notices)))
+        for why in incomplete:
+            print("INCOMPLETE:", why)
 
-Verifier(sys.argv[1], open(sys.argv[2], encoding="ascii").read()).run()
-sys.exit(1 if faults else 0)
+def main():
+    p = argparse.ArgumentParser(description="verify a log of Indelible in a copy of its bucket")
+    p.add_argument("directory")
+    p.add_argument("vkey")
+    p.add_argument("--checkpoint", action="append", default=[], help="a checkpoint that you kept: the log must have grown from it")
+    p.add_argument("--max-age", type=float, help="how many hours old the log's newest leaf may be")
+    p.add_argument("--no-attrs", action="store_true", help="do not compare headers and metadata: a plain copy has none")
+    p.add_argument("--allow-incomplete", action="store_true", help="exit 0 when nothing is wrong with what is there")
+    options = p.parse_args()
+    with open(options.vkey, encoding="ascii") as f:
+        Verifier(options.directory, f.read(), options).run()
+    sys.exit(1 if faults or incomplete and not options.allow_incomplete else 0)
+
+main()

@@ -25,6 +25,7 @@ const testBase = "audit/"
 type bench struct {
 	t   *testing.T
 	key Key
+	old Key // the one before, where it was changed
 	st  *memStore
 	d   disk.FS
 	opt Options
@@ -71,8 +72,15 @@ func (b *bench) outcome(seq record.Seq, state record.State) record.Outcome {
 	o := b.outcomeOf(seq, state)
 	if state == record.Stored {
 		o.Version = b.st.put(o.Stored, body(seq)).Version
+		header, meta := attrsOf(seq)
+		b.st.describe(o.Stored, header, meta)
 	}
 	return o
+}
+
+// attrsOf is what a record's object shows besides its bytes.
+func attrsOf(seq record.Seq) (header, meta map[string]string) {
+	return map[string]string{"content-type": "application/json"}, map[string]string{"user": "alice", "indelible-seq": fmt.Sprint(seq)}
 }
 
 func (b *bench) outcomeOf(seq record.Seq, state record.State) record.Outcome {
@@ -83,6 +91,7 @@ func (b *bench) outcomeOf(seq record.Seq, state record.State) record.Outcome {
 	}}
 	if state == record.Stored {
 		o.Stored = testBase + o.Key
+		o.AttrsDigest = store.AttrsDigest(attrsOf(seq))
 	} else {
 		o.Reason = "EntityTooLarge"
 	}

@@ -66,14 +66,19 @@ func (m *memStore) Put(ctx context.Context, o store.Object) (store.Info, error) 
 	case c.Match == "" && have != nil, c.Match != "" && (have == nil || have.info.ETag != c.Match):
 		return store.Info{}, &store.Error{Op: "put", Key: o.Key, Class: store.Exists, Status: 412, Err: errors.New("condition")}
 	}
-	info := m.set(o.Key, data)
+	m.set(o.Key, data)
 	m.tags[o.Key] = o.Tags
-	return info, fault
+	have = m.newest(o.Key)
+	have.info.Header, have.info.Meta = o.Header, o.Meta
+	return have.info, fault
 }
 
 func (m *memStore) set(key string, data []byte) store.Info {
 	sum := md5.Sum(data)
 	info := store.Info{Key: key, Size: int64(len(data)), ETag: hex.EncodeToString(sum[:]), ModTime: time.Now()}
+	if have := m.newest(key); have != nil { // whoever changes the bytes keeps the rest
+		info.Header, info.Meta = have.info.Header, have.info.Meta
+	}
 	if m.versioned {
 		info.Version = strconv.Itoa(len(m.objects[key]) + 1)
 	} else {
@@ -129,6 +134,28 @@ func (m *memStore) List(_ context.Context, o store.ListOptions) iter.Seq2[store.
 	}
 }
 
+// Versions yields what lies below the newest version, or behind a delete marker.
+func (m *memStore) Versions(_ context.Context, prefix string) iter.Seq2[store.Info, error] {
+	return func(yield func(store.Info, error) bool) {
+		m.mu.Lock()
+		var list []store.Info
+		for _, key := range slices.Sorted(maps.Keys(m.objects)) {
+			v := m.objects[key]
+			for i := len(v) - 1; i >= 0 && m.versioned && strings.HasPrefix(key, prefix); i-- {
+				if v[i].data != nil && i < len(v)-1 {
+					list = append(list, v[i].info)
+				}
+			}
+		}
+		m.mu.Unlock()
+		for _, info := range list {
+			if !yield(info, nil) {
+				return
+			}
+		}
+	}
+}
+
 func (m *memStore) peek(key string) store.Info {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -169,6 +196,15 @@ func (m *memStore) put(key string, data []byte) store.Info {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.set(key, data)
+}
+
+// describe changes the attributes of an object behind everybody's back.
+func (m *memStore) describe(key string, header, meta map[string]string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	v := slices.Clone(m.objects[key]) // clones share what they do not change
+	v[len(v)-1].info.Header, v[len(v)-1].info.Meta = header, meta
+	m.objects[key] = v
 }
 
 // remove deletes an object; in a versioned store it puts a delete marker on top.

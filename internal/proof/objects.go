@@ -1,17 +1,15 @@
 package proof
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
 	"hash"
-	"hash/maphash"
 	"io"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"indelible/internal/record"
 	"indelible/internal/store"
@@ -19,18 +17,28 @@ import (
 
 // job is one object to be read and compared with its leaf.
 type job struct {
-	seq     record.Seq
-	key     string // as the leaf has it
-	object  string // where it is to be found here
-	version string
-	size    int64
-	digest  record.Digest
+	seq, last record.Seq // the records in it
+	time      time.Time
+	key       string // as the leaf has it
+	object    string // where it is to be found here
+	version   string
+	size      int64
+	digest    record.Digest
+	attrs     record.Digest // zero: not to be compared
+}
+
+// fault is one of this object.
+func (j *job) fault(what string) Fault {
+	return Fault{Seq: j.seq, Key: j.key, Object: j.object, What: what}
 }
 
 // objectKey is where an object lies in this store: a copy of the part below the
 // log's prefix lacks the prefix that the leaves have.
 func (v *verifier) objectKey(key string) string {
-	if rest, ok := strings.CutPrefix(key, v.sense.prefix); v.sense.told && ok {
+	if v.leaves.prefix == v.base && v.leaves.prefixed {
+		return key
+	}
+	if rest, ok := strings.CutPrefix(key, v.leaves.prefix); v.leaves.prefixed && ok {
 		return v.base + rest
 	}
 	return key
@@ -46,19 +54,29 @@ func (v *verifier) startReaders(ctx context.Context, cancel context.CancelCauseF
 	var wg sync.WaitGroup
 	for range v.opt.Parallel {
 		wg.Go(func() {
-			r := objectReader{v: v, hash: sha256.New(), buf: make([]byte, 128<<10)}
+			r := objectReader{v: v, hash: sha256.New()}
+			defer r.report()
 			for j := range v.jobs {
 				if ctx.Err() != nil {
 					continue // drain
 				}
-				if err := r.check(ctx, j); err != nil {
+				if err := r.check(ctx, &j); err != nil {
 					cancel(err)
+				}
+				if r.checked >= reportEvery {
+					r.report()
 				}
 			}
 		})
 	}
-	return wg.Wait
+	return func() {
+		close(v.jobs)
+		wg.Wait()
+	}
 }
+
+// reportEvery is how many objects a goroutine checks before it adds its counts to those of all.
+const reportEvery = 32
 
 func (v *verifier) send(ctx context.Context, j job) error {
 	select {
@@ -69,15 +87,35 @@ func (v *verifier) send(ctx context.Context, j job) error {
 	}
 }
 
-// objectReader is one goroutine's means.
+// objectReader is one goroutine's means, and what it counted since it last reported.
 type objectReader struct {
 	v    *verifier
 	hash hash.Hash
 	buf  []byte
+
+	checked, bytes, attrs, shown int64
+	clock                        Clock
+}
+
+// report adds the counts to those of all.
+func (r *objectReader) report() {
+	f := &r.v.findings
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.report.Checked += r.checked
+	f.report.CheckedBytes += r.bytes
+	f.report.CheckedAttrs += r.attrs
+	f.shown += r.shown
+	c := &f.report.Clock
+	c.Compared += r.clock.Compared
+	c.Early += r.clock.Early
+	c.Late += r.clock.Late
+	c.MaxEarly, c.MaxLate = max(c.MaxEarly, r.clock.MaxEarly), max(c.MaxLate, r.clock.MaxLate)
+	r.checked, r.bytes, r.attrs, r.shown, r.clock = 0, 0, 0, 0, Clock{}
 }
 
 // check reads an object and reports what is wrong with it. Its error means that nobody can look.
-func (r *objectReader) check(ctx context.Context, j job) error {
+func (r *objectReader) check(ctx context.Context, j *job) error {
 	body, info, err := r.v.store.Get(ctx, j.object, store.GetOptions{})
 	newest := err == nil && (j.version == "" || info.Version == "" || info.Version == j.version)
 	if !newest && j.version != "" && (err == nil || store.ClassOf(err) == store.NotFound) {
@@ -88,10 +126,10 @@ func (r *objectReader) check(ctx context.Context, j job) error {
 			what = "the version that was written is there, but hidden behind a delete marker"
 		}
 		top := err
-		if body, _, err = r.v.store.Get(ctx, j.object, store.GetOptions{Version: j.version}); err == nil {
-			r.v.notice(Fault{Seq: j.seq, Key: j.key, Object: j.object, What: what})
+		if body, info, err = r.v.store.Get(ctx, j.object, store.GetOptions{Version: j.version}); err == nil {
+			r.v.notice(j.fault(what))
 		} else if store.ClassOf(err) == store.NotFound && top == nil {
-			r.v.fault(Fault{Seq: j.seq, Key: j.key, Object: j.object, What: "the version that was written is gone; another is in its place"})
+			r.v.fault(j.fault("the version that was written is gone; another is in its place"))
 			return nil
 		}
 	}
@@ -101,75 +139,99 @@ func (r *objectReader) check(ctx context.Context, j job) error {
 	case cannotLook(err) != nil:
 		return err
 	case store.ClassOf(err) == store.NotFound:
-		r.v.miss(Fault{Seq: j.seq, Key: j.key, Object: j.object, What: "the object is missing"})
+		r.v.miss(j.last, j.fault("the object is missing"))
 		return nil
 	case err != nil:
-		r.v.fault(Fault{Seq: j.seq, Key: j.key, Object: j.object, What: "the object cannot be read: " + err.Error()})
+		r.v.fault(j.fault("the object cannot be read: " + err.Error()))
 		return nil
 	}
 	defer body.Close()
+	r.compareAttrs(j, &info)
+	r.compareClock(j, &info)
 	return r.compare(j, body)
 }
 
 // compare fails where the store can no longer be asked.
-func (r *objectReader) compare(j job, body io.Reader) error {
+func (r *objectReader) compare(j *job, body io.Reader) error {
 	r.hash.Reset()
+	if r.buf == nil {
+		r.buf = make([]byte, 64<<10)
+	}
 	// One byte more than there should be, so that a longer object is noticed and not read to its end.
 	size, err := io.CopyBuffer(struct{ io.Writer }{r.hash}, struct{ io.Reader }{io.LimitReader(body, j.size+1)}, r.buf)
 	var sum record.Digest
 	r.hash.Sum(sum[:0])
-	r.v.read(size)
-	x := Fault{Seq: j.seq, Key: j.key, Object: j.object}
+	r.checked++
+	r.bytes += size
 	switch {
 	case cannotLook(err) != nil:
 		return err
 	case err != nil:
-		x.What = "the object cannot be read: " + err.Error()
+		r.v.fault(j.fault("the object cannot be read: " + err.Error()))
 	case size < j.size:
-		x.What = fmt.Sprintf("the object was truncated: it has %d bytes, the log says %d", size, j.size)
+		r.v.fault(j.fault(fmt.Sprintf("the object was truncated: it has %d bytes, the log says %d", size, j.size)))
 	case size > j.size:
-		x.What = fmt.Sprintf("the object was changed: it has more than the %d bytes that the log says", j.size)
+		r.v.fault(j.fault(fmt.Sprintf("the object was changed: it has more than the %d bytes that the log says", j.size)))
 	case sum != j.digest:
-		x.What = fmt.Sprintf("the object was changed: its SHA-256 is %s, the log says %s", sum, j.digest)
+		r.v.fault(j.fault(fmt.Sprintf("the object was changed: its SHA-256 is %s, the log says %s", sum, j.digest)))
+	}
+	return nil
+}
+
+// compareAttrs compares the headers and metadata that the object shows.
+func (r *objectReader) compareAttrs(j *job, info *store.Info) {
+	if j.attrs == (record.Digest{}) || r.v.opt.NoAttrs {
+		return
+	}
+	r.attrs++
+	has := len(info.Header)+len(info.Meta) > 0
+	if has {
+		r.shown++
+	}
+	switch sum := store.AttrsDigest(info.Header, info.Meta); {
+	case sum == j.attrs:
+	case !has:
+		r.v.bareObject(j)
 	default:
-		return nil
+		r.v.fault(j.fault(fmt.Sprintf("the object's headers or metadata were changed: their SHA-256 is %s, the log says %s", sum, j.attrs)))
 	}
-	r.v.fault(x)
-	return nil
 }
 
-// nameSet holds the names of very many objects, as keyed 64-bit hashes.
-type nameSet struct {
-	seed   maphash.Seed
-	hashes []uint64
+// bareObject is one that shows no attributes though it had some. Whether the whole copy
+// has none, or this one lost them, only the end tells.
+func (v *verifier) bareObject(j *job) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.bareN++
+	if len(v.bare) < listed {
+		v.bare = append(v.bare, j.fault("the object's headers and metadata are gone"))
+	}
 }
 
-func newNameSet() *nameSet { return &nameSet{seed: maphash.MakeSeed()} }
-
-func (n *nameSet) add(name string) { n.hashes = append(n.hashes, maphash.String(n.seed, name)) }
-
-func (n *nameSet) has(name string) bool {
-	_, ok := slices.BinarySearchFunc(n.hashes, maphash.String(n.seed, name), func(a, b uint64) int { return cmp.Compare(a, b) })
-	return ok
+// compareClock compares when the record arrived, by the leaf, with when its
+// object was stored, by the store.
+func (r *objectReader) compareClock(j *job, info *store.Info) {
+	if info.ModTime.IsZero() || r.v.opt.ClockBound <= 0 {
+		return
+	}
+	r.clock.Compared++
+	late := info.ModTime.Sub(j.time)
+	switch {
+	case late > r.v.opt.ClockBound:
+		r.clock.Late++
+		r.clock.MaxLate = max(r.clock.MaxLate, late)
+	case -late > r.v.opt.ClockBound:
+		r.clock.Early++
+		r.clock.MaxEarly = max(r.clock.MaxEarly, -late)
+		r.v.firstEarly(j, -late)
+	}
 }
 
-// findExtras lists the objects that no leaf names. They are no fault: others may use the bucket too.
-func (v *verifier) findExtras(ctx context.Context) error {
-	if v.names == nil {
-		return nil
+func (v *verifier) firstEarly(j *job, by time.Duration) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.early == nil {
+		f := j.fault(fmt.Sprintf("the store had its object %s before the record arrived, as its leaf says", by.Round(time.Second)))
+		v.early = &f
 	}
-	slices.Sort(v.names.hashes)
-	for info, err := range v.store.List(ctx, store.ListOptions{Prefix: v.base}) {
-		if err != nil {
-			return err
-		}
-		if strings.HasPrefix(info.Key, v.base+"_indelible/") || v.names.has(info.Key) {
-			continue
-		}
-		v.report.Extras++
-		if len(v.report.ExtraKeys) < listed {
-			v.report.ExtraKeys = append(v.report.ExtraKeys, info.Key)
-		}
-	}
-	return nil
 }

@@ -42,18 +42,23 @@ const maxObject = width * (MaxLeaf + 2)
 
 // get reads one of the log's own objects whole.
 func (r reader) get(ctx context.Context, name string) ([]byte, store.Info, error) {
-	body, info, err := r.store.Get(ctx, r.dir+name, store.GetOptions{})
+	return r.object(ctx, r.dir+name, "")
+}
+
+// object reads one of the log's own objects by its key, in this version ("": the newest).
+func (r reader) object(ctx context.Context, key, version string) ([]byte, store.Info, error) {
+	body, info, err := r.store.Get(ctx, key, store.GetOptions{Version: version})
 	if err != nil {
 		return nil, info, err
 	}
 	defer body.Close()
 	if info.Size > maxObject {
-		return nil, info, fmt.Errorf("read %s: %d bytes are more than such an object has", name, info.Size)
+		return nil, info, fmt.Errorf("read %s: %d bytes are more than such an object has", key, info.Size)
 	}
 	var b bytes.Buffer
 	b.Grow(int(max(info.Size, 0)))
 	if _, err := io.Copy(&b, io.LimitReader(body, maxObject+1)); err != nil {
-		return nil, info, fmt.Errorf("read %s: %w", name, err)
+		return nil, info, fmt.Errorf("read %s: %w", key, err)
 	}
 	return b.Bytes(), info, nil
 }

@@ -8,7 +8,7 @@ import (
 	"indelible/internal/record"
 )
 
-// Fault is one thing that is wrong, or worth a word: what, and where.
+// Fault is one thing that is wrong: what, and where.
 type Fault struct {
 	Seq    record.Seq `json:"seq,omitempty"`    // the record concerned
 	Key    string     `json:"key,omitempty"`    // as stored
@@ -28,26 +28,38 @@ func (f Fault) String() string {
 	return s
 }
 
-// Report is what Verify found. It is well if there are no faults.
+// Report is what Verify found. Two words sum it up: OK and Complete.
 type Report struct {
 	Log  string `json:"log"`
 	Size uint64 `json:"size"` // leaves that the checkpoint covers
 	Root string `json:"root"` // base64, as in the checkpoint
+	From uint64 `json:"from"` // the tree size that was audited before; 0: the whole log was read
 
-	First    record.Seq `json:"first"`     // of the records in the log
+	First    record.Seq `json:"first"`     // of the records in the leaves that were read
 	Last     record.Seq `json:"last"`      //
 	LastTime time.Time  `json:"last_time"` // the latest time that any leaf tells
+	Stopped  bool       `json:"stopped"`   // the log's last word is a clean stop
 	Records  int64      `json:"records"`   // that the log says are stored
 	Bytes    int64      `json:"bytes"`     // of their bodies
 
 	Checked      int64 `json:"checked"` // objects read and compared
 	CheckedBytes int64 `json:"checked_bytes"`
-	Skipped      int64 `json:"skipped"` // not read, because of Since or Sample
+	CheckedAttrs int64 `json:"checked_attrs"` // of these, with their headers and metadata
+	Skipped      int64 `json:"skipped"`       // not read, because of Since or Sample
 
-	Heads       int   `json:"heads"`       // signed heads compared with the tree, the checkpoint included
+	// Confidence is the statement that a sample allows, where one was taken.
+	Confidence *Confidence `json:"confidence,omitempty"`
+
+	Checkpoints int   `json:"checkpoints"` // signed checkpoints that agree with the tree, the newest included
 	Deferred    int64 `json:"deferred"`    // records that the log says are not stored yet
 	Quarantined int64 `json:"quarantined"` // records that the log says the store refused
-	Gaps        int64 `json:"gaps"`        // records that the log says are lost
+	Gaps        int64 `json:"gaps"`        // records that the log says are lost, and that did not come back
+	CameBack    int64 `json:"came_back"`   // records that the log said were lost, and that did
+
+	Missing       int64      `json:"missing_count"` // records whose object is gone
+	MissingRanges []SeqRange `json:"missing"`       // the first of them
+
+	Clock Clock `json:"clock"`
 
 	Faults     []Fault  `json:"faults"`       // the first of them, by seq
 	FaultCount int64    `json:"fault_count"`  // all
@@ -55,12 +67,29 @@ type Report struct {
 	NoticeN    int64    `json:"notice_count"` // all
 	Extras     int64    `json:"extra_count"`  // objects that no leaf names
 	ExtraKeys  []string `json:"extra"`        // the first of them
+	// ExtrasOverlooked is the share of such objects that the count lacks: 0 up to 8 million objects.
+	ExtrasOverlooked float64 `json:"extra_overlooked,omitempty"`
+
+	Incomplete []string `json:"incomplete"` // why the log does not hold everything that it should by now
 
 	Seconds float64 `json:"seconds"`
 }
 
 // OK says that nothing is missing and nothing was changed, as far as Verify looked.
 func (r *Report) OK() bool { return r.FaultCount == 0 }
+
+// Complete says that the log is OK and holds, proven, everything that it
+// tells of, up to a moment that is recent enough.
+func (r *Report) Complete() bool { return r.OK() && len(r.Incomplete) == 0 }
+
+// Clock is how the times in the leaves compare with what the store says of the same objects.
+type Clock struct {
+	Compared int64         `json:"compared"`
+	Early    int64         `json:"early"` // objects that are older than the arrival of their record, by more than the bound
+	Late     int64         `json:"late"`  // stored later than they arrived, by more than the bound
+	MaxEarly time.Duration `json:"max_early_ns"`
+	MaxLate  time.Duration `json:"max_late_ns"`
+}
 
 // Progress is how far Verify has come.
 type Progress struct {
@@ -70,14 +99,20 @@ type Progress struct {
 	Left           time.Duration // an estimate; 0 where there is none
 }
 
-// listed is how many faults, notices and extras a report holds by name.
+// listed is how many faults, notices, ranges and extras a report holds by name.
 const listed = 1000
 
-// findings collects what goroutines find.
+// findings collects what goroutines find. Its memory is bounded.
 type findings struct {
 	mu      sync.Mutex
 	report  *Report
-	missing []Fault // objects that are not there: a later leaf may say that they were removed
+	missing rangeSet // records whose object is gone: a later leaf may say that they were removed
+	details []Fault  // the first of them
+	bare    []Fault  // the first objects that show no attributes where the leaf says they had some
+	bareN   int64
+	shown   int64 // objects that show attributes
+	early   *Fault
+	late    *Fault
 }
 
 func (f *findings) fault(x Fault) {
@@ -102,15 +137,20 @@ func (f *findings) notice(x Fault) {
 	}
 }
 
-func (f *findings) miss(x Fault) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.missing = append(f.missing, x)
+func (f *findings) noticef(object, format string, args ...any) {
+	f.notice(Fault{Object: object, What: fmt.Sprintf(format, args...)})
 }
 
-func (f *findings) read(size int64) {
+// miss takes an object that is gone, with the records that were in it.
+func (f *findings) miss(last record.Seq, x Fault) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.report.Checked++
-	f.report.CheckedBytes += size
+	f.missing.add(x.Seq, max(last, x.Seq))
+	if len(f.details) < listed {
+		f.details = append(f.details, x)
+	}
+}
+
+func (f *findings) incomplete(format string, args ...any) {
+	f.report.Incomplete = append(f.report.Incomplete, fmt.Sprintf(format, args...))
 }

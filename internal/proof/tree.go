@@ -123,6 +123,12 @@ func subtree(hashes []tlog.Hash) tlog.Hash {
 	return tlog.NodeHash(subtree(hashes[:half]), subtree(hashes[half:]))
 }
 
+// leafHash is the RFC 6962 hash of a leaf.
+func leafHash(leaf []byte) tlog.Hash {
+	var room [2048]byte // most leaves are shorter: nothing is allocated
+	return sha256.Sum256(append(append(room[:0], 0), leaf...))
+}
+
 // encodeTile is a tile as it is stored.
 func encodeTile(hashes []tlog.Hash) []byte {
 	b := make([]byte, 0, len(hashes)*tlog.HashSize)

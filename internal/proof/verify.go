@@ -5,13 +5,11 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
 
-	"indelible/internal/record"
 	"indelible/internal/store"
 )
 
@@ -22,40 +20,48 @@ type KeptHead struct {
 	Checkpoint []byte
 }
 
-// VerifyOptions narrow or widen a Verify. The tree itself is always verified whole.
+// VerifyOptions narrow or widen a Verify. The zero value verifies everything.
 type VerifyOptions struct {
-	Since    time.Time      // read only the objects of records that arrived since; zero: all
-	Sample   float64        // read this percentage of the objects, chosen at random; 0: all
-	Kept     []KeptHead     // the log must be consistent with these too
-	Parallel int            // objects read at once; 0 is 32
-	Progress func(Progress) // called now and then, never concurrently; may be nil
-	NoExtras bool           // do not look for objects that no leaf names
+	// From is a checkpoint that was audited before: only what came later is read. The
+	// tree must have grown from it. Name is for the report; no Checkpoint: the whole log.
+	From     KeptHead
+	Since    time.Time  // read only the objects of records that arrived since; zero: all
+	Sample   float64    // read this percentage of the objects, chosen at random; 0: all
+	Kept     []KeptHead // the log must be consistent with these too
+	Parallel int        // requests at once; 0 is 256
+	NoExtras bool       // do not look for objects that no leaf names
+	NoAttrs  bool       // do not compare headers and metadata: a plain copy of a bucket has none
+	// MaxAge is how old the newest leaf may be in a log that is complete. 0: 25 minutes in a log whose writer
+	// has not stopped, any age in one that has.
+	MaxAge time.Duration
+	// ClockBound is by how much the times in the leaves and the store's may differ untold; 0: 24 h.
+	ClockBound time.Duration
+	Progress   func(Progress) // called now and then, never concurrently; may be nil
 }
 
 // Verify decides from nothing but the store and the log's public key whether
 // every record that the log names is there and unchanged: signatures, the
-// consistency of all kept heads, every bundle and tile, the order of seq, each
-// object's bytes, and the sense of the lifecycle leaves. base is what stands before the log's
+// consistency of all kept checkpoints, every bundle and tile, the order of seq, each
+// object's bytes and attributes, and the sense of the lifecycle leaves. base is what stands before the log's
 // _indelible/ in the store: a copy of the bucket, or of the part below the
 // prefix, is as good as the original.
 //
 // What is wrong with the log is in the report. An error means that Verify
-// could not look: the store could not be reached, or the key is none.
+// could not look: the store could not be reached, or the key is invalid.
 func Verify(ctx context.Context, st store.Store, base, vkey string, o VerifyOptions) (Report, error) {
 	start := time.Now()
 	key, err := note.NewVerifier(vkey)
 	if err != nil {
-		return Report{}, fmt.Errorf("verify: the public key is none: %w", err)
+		return Report{}, fmt.Errorf("verify: invalid public key: %w", err)
 	}
-	if o.Parallel <= 0 {
-		o.Parallel = 32
-	}
-	patient := patientStore{st}
+	o.Parallel = cmp.Or(max(o.Parallel, 0), 256)
+	o.ClockBound = cmp.Or(o.ClockBound, 24*time.Hour)
 	v := &verifier{
-		reader: newReader(patient, base, key.Name()), base: slashed(base), key: key, vkey: vkey, opt: o, start: start,
-		report: Report{Log: key.Name(), Faults: []Fault{}, Notices: []Fault{}, ExtraKeys: []string{}},
+		reader: newReader(patientStore{st}, base, key.Name()), direct: st, base: slashed(base), key: key, vkey: vkey, opt: o, start: start,
+		report: Report{Log: key.Name(), Faults: []Fault{}, Notices: []Fault{}, ExtraKeys: []string{}, MissingRanges: []SeqRange{}, Incomplete: []string{}},
 	}
 	v.findings.report = &v.report
+	v.leaves = leafChecker{findings: &v.findings, log: key.Name()}
 	if err := v.run(ctx); err != nil {
 		return Report{}, fmt.Errorf("verify log %s: %w", key.Name(), err)
 	}
@@ -69,85 +75,157 @@ func Verify(ctx context.Context, st store.Store, base, vkey string, o VerifyOpti
 type verifier struct {
 	reader
 	findings
-	base  string
-	key   note.Verifier
-	vkey  string
-	opt   VerifyOptions
-	start time.Time
-	told  time.Time // when Progress was last called
+	direct store.Store // the store itself: what else it can do
+	base   string
+	key    note.Verifier
+	vkey   string
+	opt    VerifyOptions
+	start  time.Time
+	told   time.Time // when Progress was last called
 
-	report Report
-	head   Head          // whose tree is walked: the checkpoint's
-	heads  []*signedHead // by size
-	tree   edge
-	broken bool   // the tree cannot be recomputed from here on
-	parent tileAt // the level-1 tile last read
-	sense  sense
-	names  *nameSet
-	jobs   chan job
+	report   Report
+	heads    []*signedHead // by size
+	nextHead int           // the first in heads that the walk has not come to
+	head     Head          // whose tree is walked
+	tree     edge
+	broken   bool   // the tree cannot be recomputed from here on
+	stopped  bool   // the walk ended early
+	walked   bool   // something was
+	parent   tileAt // the level-1 tile last read
+	leaves   leafChecker
+	names    *nameSet
+	jobs     chan job
 }
 
 func (v *verifier) run(ctx context.Context) error {
-	if err := v.findHeads(ctx); err != nil {
+	if err := v.collect(ctx); err != nil {
 		return err
 	}
-	if len(v.heads) == 0 {
-		return nil // said already
-	}
-	if !v.opt.NoExtras {
+	if !v.opt.NoExtras && v.opt.From.Checkpoint == nil {
 		v.names = newNameSet()
 	}
-	v.sense = sense{findings: &v.findings, asides: map[record.Seq]aside{}}
+	if err := v.resume(ctx); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	wait := v.startReaders(ctx, cancel)
-	werr := v.walk(ctx)
-	close(v.jobs)
+	err := v.walkAll(ctx)
 	wait()
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
-	if werr != nil {
-		return werr
+	if err != nil {
+		return err
 	}
-	v.sense.end(v.start)
-	v.checkHeads()
+	v.leaves.end()
+	v.judgeHeads()
 	return v.findExtras(ctx)
+}
+
+// walkAll walks to the greatest checkpoint that is signed. One that bears only
+// the signature of a later key is known as such once the change of key was walked.
+func (v *verifier) walkAll(ctx context.Context) error {
+	for !v.stopped {
+		to, err := v.target(ctx)
+		if err != nil || to == nil {
+			return err
+		}
+		if err := v.walk(ctx, to); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // settle brings the report into its final form.
 func (v *verifier) settle() {
 	r := &v.report
-	for _, f := range v.missing {
-		if reason, ok := v.sense.wasRemoved(f.Seq); ok {
-			f.What = "removed, as the log says: " + reason
-			v.notice(f)
-			continue
-		}
-		v.fault(f)
-	}
-	for _, seq := range slices.Sorted(maps.Keys(v.sense.asides)) {
-		a := v.sense.asides[seq]
-		if a.kind == Gap {
-			continue
-		}
-		what := "not in the bucket, as the log says: deferred: "
-		if a.kind == Quarantined {
-			what = "not in the bucket, as the log says: quarantined: "
-			r.Quarantined++
-		} else {
-			r.Deferred++
-		}
-		v.notice(Fault{Seq: seq, What: what + a.reason})
+	r.Size, r.Root = v.head.Size, base64.StdEncoding.EncodeToString(v.head.Root[:])
+	c := &v.leaves
+	r.First, r.Last, r.LastTime, r.Stopped = c.first, c.last(), c.latest, c.stopped
+	r.Records, r.Bytes, r.Gaps, r.CameBack = c.records, c.bytes, int64(c.gaps.count()), c.healed
+	r.Deferred, r.Quarantined = c.deferred, c.quarantined
+	v.settleMissing()
+	v.settleAttrs()
+	v.settleClock()
+	v.judgeComplete()
+	if v.opt.Sample > 0 {
+		r.Confidence = confidence(r.Checked, r.Checked+r.Skipped)
 	}
 	bySeq := func(a, b Fault) int {
 		return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Object, b.Object), cmp.Compare(a.What, b.What))
 	}
 	slices.SortStableFunc(r.Faults, bySeq)
 	slices.SortStableFunc(r.Notices, bySeq)
-	r.Size, r.Root = v.head.Size, base64.StdEncoding.EncodeToString(v.head.Root[:])
-	r.First, r.Last, r.LastTime = v.sense.first, v.sense.last(), v.sense.latest
-	r.Records, r.Bytes, r.Gaps = v.sense.records, v.sense.bytes, v.sense.gaps
+}
+
+// settleMissing tells the objects that are gone from those that the log says were removed.
+func (v *verifier) settleMissing() {
+	r, removed := &v.report, &v.leaves.removed
+	lost := v.missing.minus(removed)
+	n := int64(lost.count())
+	r.Missing = n
+	r.MissingRanges = append(r.MissingRanges, lost.list[:min(len(lost.list), listed)]...)
+	told, gone := int64(0), int64(v.missing.count())-n // gone: as the log says
+	slices.SortFunc(v.details, func(a, b Fault) int { return cmp.Compare(a.Seq, b.Seq) })
+	v.details = slices.CompactFunc(v.details, func(a, b Fault) bool { return a.Seq == b.Seq })
+	for _, f := range v.details {
+		if removed.has(f.Seq) {
+			f.What = "removed, as the log says: " + v.leaves.whyRemoved(f.Seq)
+			v.notice(f)
+			gone--
+			continue
+		}
+		v.fault(f)
+		told++
+	}
+	r.FaultCount += n - min(n, told)
+	r.NoticeN += max(gone, 0)
+}
+
+// settleAttrs decides about the objects that show no attributes.
+func (v *verifier) settleAttrs() {
+	switch {
+	case v.opt.NoAttrs:
+		v.incomplete("headers and metadata were not compared, as asked")
+	case v.bareN > 0 && v.shown == 0:
+		v.noticef("", "no object here shows the headers and metadata that it had: this is a plain copy of the bucket, or they were taken away from all of them")
+		v.incomplete("headers and metadata of %d objects could not be compared: there are none here", v.bareN)
+	case v.bareN > 0:
+		for _, f := range v.bare {
+			v.fault(f)
+		}
+		v.report.FaultCount += v.bareN - int64(len(v.bare))
+	}
+}
+
+// settleClock tells where the clocks differ.
+func (v *verifier) settleClock() {
+	c := &v.report.Clock
+	if v.early != nil {
+		v.noticef(v.early.Object, "%d objects are older than the arrival of their records, up to %s; the first one met: record %d: %s", c.Early, c.MaxEarly.Round(time.Second), v.early.Seq, v.early.What)
+	}
+	if c.Late > 0 {
+		v.noticef("", "%d objects were stored, by the store's clock, more than %s after their records arrived, up to %s: after an outage, or this is a copy, or the arrival was dated back", c.Late, v.opt.ClockBound, c.MaxLate.Round(time.Second))
+	}
+}
+
+// judgeComplete says what keeps the log from being complete.
+func (v *verifier) judgeComplete() {
+	r := &v.report
+	if n := r.Deferred + r.Quarantined; n > 0 {
+		v.incomplete("%d records are not in the bucket, as the log says: %d deferred, %d quarantined", n, r.Deferred, r.Quarantined)
+	}
+	age := v.start.Sub(r.LastTime)
+	switch {
+	case r.LastTime.IsZero():
+		v.incomplete("the log has no leaf that was read")
+	case v.opt.MaxAge > 0 && age > v.opt.MaxAge:
+		v.incomplete("the log's last word is from %s, %s ago: more than %s", r.LastTime.Format(time.RFC3339), age.Round(time.Second), v.opt.MaxAge)
+	case v.opt.MaxAge == 0 && !r.Stopped && age > silence:
+		v.incomplete("the log's last word is from %s, and it was no stop: its writer is dead, cut off, or the bucket was put back", r.LastTime.Format(time.RFC3339))
+	}
 }
 
 // progress tells how far it is, twice a second at most.
@@ -161,8 +239,8 @@ func (v *verifier) progress(leaves, size uint64) {
 	v.mu.Lock()
 	p.Records, p.Bytes = v.report.Checked, v.report.CheckedBytes
 	v.mu.Unlock()
-	if leaves > 0 {
-		p.Left = time.Duration(float64(p.Elapsed) / float64(leaves) * float64(size-leaves))
+	if done := leaves - min(leaves, v.report.From); done > 0 {
+		p.Left = time.Duration(float64(p.Elapsed) / float64(done) * float64(size-leaves))
 	}
 	v.opt.Progress(p)
 }

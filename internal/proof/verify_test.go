@@ -67,7 +67,7 @@ func TestVerifyClean(t *testing.T) {
 	b := filled(t)
 	b.st.put(testBase+"someone/else's", []byte("x"))
 	r := b.clean()
-	if r.Records != 599 || r.Checked != 599 || r.First != 1 || r.Last != 600 || r.Quarantined != 1 || r.Deferred != 0 || r.Heads != 3 || r.Extras != 1 || r.Size != 605 {
+	if r.Records != 599 || r.Checked != 599 || r.First != 1 || r.Last != 600 || r.Quarantined != 1 || r.Deferred != 0 || r.Checkpoints != 3 || r.Extras != 1 || r.Size != 605 {
 		t.Errorf("%+v", r)
 	}
 	if len(r.Notices) != 2 { // the quarantined one; leaves that are hours apart, in this test's clock
@@ -104,149 +104,6 @@ func TestVerifyClean(t *testing.T) {
 	})
 }
 
-// forge edits a leaf, or inserts one before it, and makes the whole tree anew; only the
-// signature it cannot make.
-func (b *bench) forge(edit func(leaves []Leaf) []Leaf) {
-	raw := b.st.data(b.path("checkpoint"))
-	leaves := edit(b.leaves())
-	f := &bench{t: b.t, key: b.key, st: newMemStore(), d: tempDisk(b.t)}
-	l := f.open()
-	for i := range leaves {
-		l.state.pending = append(l.state.pending, leaves[i].Encode())
-	}
-	b.do(l.Checkpoint(b.t.Context()))
-	for _, k := range f.st.keys() {
-		if !strings.Contains(k, "/history/") {
-			b.st.put(k, f.st.data(k))
-		}
-	}
-	b.st.put(b.path("checkpoint"), raw)
-}
-
-func TestTampering(t *testing.T) {
-	pristine := filled(t)
-	pristine.clean()
-	history := func(b *bench) []string {
-		return slices.DeleteFunc(b.st.keys(), func(k string) bool { return !strings.Contains(k, "/history/") })
-	}
-	older := func(b *bench) []byte { return b.st.data(history(b)[0]) }
-	for _, c := range []struct {
-		name   string
-		tamper func(b *bench)
-		seq    record.Seq // that a fault must name, if any
-		want   string     // in that fault
-		object string
-		opt    func(b *bench) VerifyOptions
-	}{
-		{name: "object deleted", tamper: func(b *bench) { b.st.remove(b.key5()) }, seq: 5, want: "missing", object: pristine.key5()},
-		{name: "one bit changed", tamper: func(b *bench) { b.flip(b.key5(), 3) }, seq: 5, want: "changed", object: pristine.key5()},
-		{name: "truncated", tamper: func(b *bench) { b.st.put(b.key5(), b.st.data(b.key5())[:4]) }, seq: 5, want: "truncated", object: pristine.key5()},
-		{name: "appended to", tamper: func(b *bench) { b.st.put(b.key5(), append(bytes.Clone(b.st.data(b.key5())), '\n')) }, seq: 5, want: "more than"},
-		{name: "swapped with another", tamper: func(b *bench) {
-			five, six := b.st.data(b.key5()), b.st.data(b.outcomeKey(6))
-			b.st.put(b.key5(), six)
-			b.st.put(b.outcomeKey(6), five)
-		}, seq: 6, want: "changed"},
-		{name: "full bundle deleted", tamper: func(b *bench) { b.st.remove(b.path("tile/entries/000")) }, want: "leaves 0 to 255", object: pristine.path("tile/entries/000")},
-		{name: "partial bundle deleted", tamper: func(b *bench) { b.st.remove(b.path("tile/entries/002.p/93")) }, want: "leaves 512 to 604"},
-		{name: "full tile deleted", tamper: func(b *bench) { b.st.remove(b.path("tile/0/001")) }, want: "missing", object: pristine.path("tile/0/001")},
-		{name: "partial tile deleted", tamper: func(b *bench) { b.st.remove(b.path("tile/0/002.p/93")) }, want: "missing"},
-		{name: "upper tile deleted", tamper: func(b *bench) { b.st.remove(b.path("tile/1/000.p/2")) }, want: "missing", object: pristine.path("tile/1/000.p/2")},
-		{name: "full tile changed", tamper: func(b *bench) { b.flip(b.path("tile/0/001"), 100) }, want: "tile was changed", object: pristine.path("tile/0/001")},
-		{name: "partial tile changed", tamper: func(b *bench) { b.flip(b.path("tile/0/002.p/93"), 100) }, want: "tile was changed"},
-		{name: "upper tile changed", tamper: func(b *bench) { b.flip(b.path("tile/1/000.p/2"), 40) }, want: "tile was changed"},
-		{name: "leaf changed in its bundle", tamper: func(b *bench) {
-			k := b.path("tile/entries/000")
-			b.st.put(k, bytes.Replace(b.st.data(k), []byte(`_id5.json"`), []byte(`_id6.json"`), 1))
-		}, seq: 5, want: "leaf 5 was changed", object: pristine.path("tile/entries/000")},
-		{name: "leaf changed in the last bundle", tamper: func(b *bench) {
-			k := b.path("tile/entries/002.p/93")
-			b.st.put(k, bytes.Replace(b.st.data(k), []byte(`_id590.json"`), []byte(`_id591.json"`), 1))
-		}, seq: 590, want: "was changed"},
-		{name: "leaf and object changed, tiles made anew", tamper: func(b *bench) {
-			b.forge(func(leaves []Leaf) []Leaf {
-				b.st.put(b.key5(), []byte("forged"))
-				leaves[5].Size, leaves[5].Digest = 6, record.Digest(tlogSum("forged"))
-				return leaves
-			})
-		}, want: "among the first 304"},
-		{name: "the same, late in the log", tamper: func(b *bench) {
-			b.forge(func(leaves []Leaf) []Leaf { leaves[500].Source = "somebody"; return leaves })
-		}, want: "agrees with that of size 304: a leaf from 304 to 604"},
-		{name: "record injected", tamper: func(b *bench) {
-			b.forge(func(leaves []Leaf) []Leaf { return slices.Insert(leaves, 10, leaves[9]) })
-		}, seq: 9, want: "out of order"},
-		{name: "record taken out of the log", tamper: func(b *bench) {
-			b.forge(func(leaves []Leaf) []Leaf {
-				tick := Leaf{Kind: Tick, Seq: leaves[9].Seq, Time: leaves[9].Time}
-				return append(slices.Delete(leaves, 10, 11), tick)
-			})
-		}, seq: 10, want: "records 10 to 10 are missing from the log"},
-		{name: "checkpoint missing", tamper: func(b *bench) { b.st.remove(b.path("checkpoint")) }, want: "the checkpoint is missing"},
-		{name: "checkpoint is nonsense", tamper: func(b *bench) { b.st.put(b.path("checkpoint"), []byte("hello")) }, want: "parse checkpoint"},
-		{name: "older checkpoint, seen in history", tamper: func(b *bench) { b.st.put(b.path("checkpoint"), older(b)) }, want: "replaced by an older one"},
-		{name: "consistent rollback, seen by a kept head", tamper: func(b *bench) {
-			b.st.put(b.path("checkpoint"), older(b))
-			b.st.remove(history(b)[1])
-		}, opt: func(b *bench) VerifyOptions {
-			return VerifyOptions{Kept: []KeptHead{{"kept.txt", pristine.st.data(b.path("checkpoint"))}}}
-		}, want: "put back to an older state", object: "kept.txt"},
-		{name: "consistent rollback, seen by the data directory", tamper: func(b *bench) {
-			b.st.put(b.path("checkpoint"), older(b))
-			b.st.remove(history(b)[1])
-		}, opt: func(b *bench) VerifyOptions {
-			head, _, err := LastPublished(pristine.d)
-			b.do(err)
-			return VerifyOptions{Kept: []KeptHead{{"data directory", head}}}
-		}, want: "put back to an older state", object: "data directory"},
-		{name: "signed by a stranger", tamper: func(b *bench) {
-			stranger, _ := GenerateKey("test-log")
-			head, err := ParseHead(b.st.data(b.path("checkpoint")))
-			b.do(err)
-			raw, err := head.sign(stranger.signer())
-			b.do(err)
-			b.st.put(b.path("checkpoint"), raw)
-		}, want: "does not bear the log's signature", object: pristine.path("checkpoint")},
-		{name: "signature cut out", tamper: func(b *bench) {
-			raw := string(b.st.data(b.path("checkpoint")))
-			b.st.put(b.path("checkpoint"), []byte(raw[:strings.Index(raw, "—")]))
-		}, want: "signature"},
-		{name: "log forked: another tree signed with the key", tamper: func(b *bench) {
-			f := &bench{t: b.t, key: b.key, st: b.st, d: tempDisk(b.t)}
-			leaves := b.leaves()
-			leaves[400].Source = "other"
-			f.st = newMemStore()
-			l := f.open()
-			for i := range leaves {
-				l.state.pending = append(l.state.pending, leaves[i].Encode())
-			}
-			b.do(l.Checkpoint(b.t.Context()))
-			for _, k := range f.st.keys() {
-				if !strings.Contains(k, "/history/") {
-					b.st.put(k, f.st.data(k))
-				}
-			}
-		}, want: "is not the one that the signed head", object: pristine.path(historyName(605))},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			b := *pristine
-			b.t, b.st = t, pristine.st.clone()
-			c.tamper(&b)
-			o := VerifyOptions{}
-			if c.opt != nil {
-				o = c.opt(&b)
-			}
-			r := b.verify(o)
-			for _, f := range r.Faults {
-				if f.Seq == c.seq && strings.Contains(f.What, c.want) && strings.Contains(f.Object, c.object) {
-					return
-				}
-			}
-			t.Errorf("want a fault of record %d with %q, got %v", c.seq, c.want, r.Faults)
-		})
-	}
-}
-
 func tlogSum(s string) tlog.Hash {
 	return sha256.Sum256([]byte(s))
 }
@@ -277,7 +134,6 @@ func TestVerifyLifecycleSense(t *testing.T) {
 	for want, leaves := range map[string][]Leaf{
 		"nothing says what became of it": {{Kind: Start, Time: at(1)}, {Kind: Start, Time: at(2)}, {Kind: Stop, Time: at(2)}},
 		"said nothing for 1h0m0s":        {{Kind: Start, Time: at(1)}, {Kind: Tick, Time: at(2)}, {Kind: Stop, Time: at(2)}},
-		"it was no stop":                 {{Kind: Start, Time: at(1)}},
 		"does not begin with a start":    {{Kind: Tick, Time: at(1)}, {Kind: Stop, Time: at(1)}},
 		"speaks of a crash":              {{Kind: Start, Time: at(1)}, {Kind: Stop, Time: at(1)}, {Kind: Recovered, Time: at(1)}, {Kind: Start, Time: at(1)}, {Kind: Stop, Time: at(1)}},
 	} {
@@ -290,6 +146,39 @@ func TestVerifyLifecycleSense(t *testing.T) {
 		r := b.clean()
 		if !slices.ContainsFunc(r.Notices, func(f Fault) bool { return strings.Contains(f.What, want) }) {
 			t.Errorf("want %q, got %v", want, r.Notices)
+		}
+	}
+}
+
+// OK and complete are two words: a log that lacks records, by its own words, or that fell silent is not complete.
+func TestVerifyComplete(t *testing.T) {
+	at := time.Now().Add(-48 * time.Hour)
+	start, stop, tick := Leaf{Kind: Start, Time: at}, Leaf{Kind: Stop, Time: at}, Leaf{Kind: Tick, Time: at}
+	for _, c := range []struct {
+		name   string
+		leaves []Leaf
+		opt    VerifyOptions
+		want   string // in the reason; "": complete
+	}{
+		{"stopped long ago", []Leaf{start, stop}, VerifyOptions{}, ""},
+		{"stopped too long ago", []Leaf{start, stop}, VerifyOptions{MaxAge: time.Hour}, "more than 1h0m0s"},
+		{"silent for two days", []Leaf{start, tick}, VerifyOptions{}, "it was no stop"},
+		{"silent, and allowed to be", []Leaf{start, tick}, VerifyOptions{MaxAge: 72 * time.Hour}, ""},
+		{"alive", []Leaf{start, {Kind: Tick, Time: time.Now()}}, VerifyOptions{MaxAge: time.Hour}, ""},
+		{"deferred", []Leaf{start, {Kind: Deferred, Seq: 1, Time: at, SentKey: "k", Reason: "500"}, {Kind: Stop, Seq: 1, Time: at}}, VerifyOptions{}, "1 deferred"},
+		{"quarantined", []Leaf{start, {Kind: Quarantined, Seq: 1, Time: at, SentKey: "k", Reason: "too large"}, {Kind: Stop, Seq: 1, Time: at}}, VerifyOptions{}, "1 quarantined"},
+		{"attributes not asked for", []Leaf{start, stop}, VerifyOptions{NoAttrs: true}, "as asked"},
+	} {
+		b := newBench(t)
+		l := b.open()
+		for i := range c.leaves {
+			l.append(&c.leaves[i])
+		}
+		b.do(l.Checkpoint(t.Context()))
+		r := b.verify(c.opt)
+		why := strings.Join(r.Incomplete, "; ")
+		if !r.OK() || r.Complete() != (c.want == "") || !strings.Contains(why, c.want) {
+			t.Errorf("%s: ok %v, complete %v: %s; %v", c.name, r.OK(), r.Complete(), why, r.Faults)
 		}
 	}
 }
@@ -311,8 +200,8 @@ func TestVerifyAcrossRotation(t *testing.T) {
 	}
 	for i, k := range keys {
 		b.key = k
-		if r := b.clean(); r.Heads != 6 {
-			t.Errorf("with key %d: %d heads", i, r.Heads)
+		if r := b.clean(); r.Checkpoints != 6 {
+			t.Errorf("with key %d: %d heads", i, r.Checkpoints)
 		}
 	}
 	b.key = keys[0] // a key that was replaced signs no more

@@ -13,15 +13,63 @@ import (
 )
 
 // ahead is how many bundles are fetched before they are needed.
-const ahead = 16
+const ahead = 48
 
-// fetched is a bundle and the tile over it.
-type fetched struct {
+// block is a bundle, parsed, and the tile over it.
+type block struct {
 	n         uint64
-	leaves    [][]byte
+	raw       [][]byte
+	leaves    []Leaf
+	errs      []error // of the leaves; nil if all were read
+	own       []tlog.Hash
 	leavesErr error
 	hashes    []tlog.Hash
 	hashesErr error
+}
+
+// readBundle fetches and parses bundle n of a tree of this size.
+func (r reader) readBundle(ctx context.Context, n, size uint64) block {
+	b := block{n: n}
+	if b.raw, b.leavesErr = r.bundle(ctx, n, size); b.leavesErr != nil {
+		return b
+	}
+	var p leafParser
+	b.leaves, b.own = make([]Leaf, len(b.raw)), make([]tlog.Hash, len(b.raw))
+	for i, raw := range b.raw {
+		b.own[i] = leafHash(raw)
+		if err := p.parse(raw, &b.leaves[i]); err != nil {
+			if b.errs == nil {
+				b.errs = make([]error, len(b.raw))
+			}
+			b.errs[i] = err
+		}
+	}
+	return b
+}
+
+// blocks yields the blocks of a tree of this size from bundle first on, in
+// order; many are fetched ahead, and the tiles over them if tiles is set.
+func (r reader) blocks(ctx context.Context, first, size uint64, tiles bool) <-chan chan block {
+	queue := make(chan chan block, ahead)
+	go func() {
+		defer close(queue)
+		for n := first; n*width < size; n++ {
+			one := make(chan block, 1)
+			select {
+			case queue <- one:
+			case <-ctx.Done():
+				return
+			}
+			go func() {
+				b := r.readBundle(ctx, n, size)
+				if tiles {
+					b.hashes, b.hashesErr = r.tile(ctx, 0, n, size)
+				}
+				one <- b
+			}()
+		}
+	}()
+	return queue
 }
 
 // tileAt is a tile of a level above the lowest.
@@ -31,27 +79,26 @@ type tileAt struct {
 	hashes []tlog.Hash // nil if it is not there
 }
 
-// walk recomputes the tree from its leaves, from left to right, and compares it
-// with every tile; each leaf that stands is judged, and its object sent to the readers.
-func (v *verifier) walk(ctx context.Context) error {
-	v.pass()
-	size := v.head.Size
-	if size == 0 {
-		return nil
-	}
-	if _, err := v.bundle(ctx, (size-1)/width, size); err != nil && size > 1<<20 {
-		// Do not look for a billion bundles that a broken head promises.
-		v.faultf(v.dir+"checkpoint", "it promises %d leaves, but the last bundle is not there: %v", size, err)
-	}
-	for next := range v.fetch(ctx, size) {
-		f := <-next
+// walk recomputes the tree of a checkpoint from its leaves, from where the tree
+// ends so far, and compares it with every tile; each leaf that stands is judged, and its object
+// sent to the readers. Where neither a bundle nor its tile is there it ends: nothing behind can be checked.
+func (v *verifier) walk(ctx context.Context, to *signedHead) error {
+	v.head, v.parent, v.walked = to.Head, tileAt{}, true
+	v.reachHeads()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for next := range v.blocks(ctx, v.tree.size/width, to.Size, true) {
+		b := <-next
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if err := v.block(ctx, f); err != nil {
+		if err := v.block(ctx, &b); err != nil {
 			return err
 		}
-		v.progress(min(size, (f.n+1)*width), size)
+		if v.stopped {
+			return nil
+		}
+		v.progress(min(to.Size, (b.n+1)*width), to.Size)
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -59,71 +106,45 @@ func (v *verifier) walk(ctx context.Context) error {
 	return v.checkPartials(ctx)
 }
 
-// fetch reads the bundles and their tiles ahead, and yields them in order.
-func (v *verifier) fetch(ctx context.Context, size uint64) <-chan chan fetched {
-	queue := make(chan chan fetched, ahead)
-	go func() {
-		defer close(queue)
-		for n := uint64(0); n*width < size; n++ {
-			one := make(chan fetched, 1)
-			select {
-			case queue <- one:
-			case <-ctx.Done():
-				return
-			}
-			go func() {
-				f := fetched{n: n}
-				f.leaves, f.leavesErr = v.bundle(ctx, n, size)
-				f.hashes, f.hashesErr = v.tile(ctx, 0, n, size)
-				one <- f
-			}()
-		}
-	}()
-	return queue
-}
-
 // block takes one bundle and the tile over it into the tree.
-func (v *verifier) block(ctx context.Context, f fetched) error {
-	w := int(min(width, v.head.Size-f.n*width))
-	bundle, tile := v.dir+tilePath(entries, f.n, w), v.dir+tilePath(0, f.n, w)
-	if err := cmp.Or(cannotLook(f.leavesErr), cannotLook(f.hashesErr)); err != nil {
+func (v *verifier) block(ctx context.Context, b *block) error {
+	start := b.n * width
+	w := int(min(width, v.head.Size-start))
+	skip := int(v.tree.size - start) // leaves that an earlier walk took
+	bundle, tile := v.dir+tilePath(entries, b.n, w), v.dir+tilePath(0, b.n, w)
+	if err := cmp.Or(cannotLook(b.leavesErr), cannotLook(b.hashesErr)); err != nil {
 		return err
 	}
-	if f.leavesErr != nil {
-		v.faultf(bundle, "bundle with leaves %d to %d is missing or damaged: %v", f.n*width, f.n*width+uint64(w)-1, f.leavesErr)
-		v.sense.hole()
+	if b.leavesErr != nil {
+		v.faultf(bundle, "bundle with leaves %d to %d is missing or damaged: %v", start, start+uint64(w)-1, b.leavesErr)
+		v.leaves.skip()
 	}
-	if f.hashesErr != nil {
-		v.faultf(tile, "tile is missing or damaged: %v", f.hashesErr)
+	if b.hashesErr != nil {
+		v.faultf(tile, "tile is missing or damaged: %v", b.hashesErr)
 	}
-	var own []tlog.Hash
-	if f.leavesErr == nil {
-		own = make([]tlog.Hash, w)
-		for i, raw := range f.leaves {
-			own[i] = tlog.RecordHash(raw)
+	if b.leavesErr != nil && b.hashesErr != nil {
+		v.faultf(bundle, "nothing from leaf %d on was checked: neither the leaves nor their hashes are there", start+uint64(skip))
+		v.broken, v.stopped = true, true
+		return nil
+	}
+	good := v.judge(ctx, b, w, bundle, tile)
+	for i := range skip {
+		if b.own != nil && b.own[i] != v.tree.levels[0][i] {
+			v.changed(start+uint64(i), b.raw[i], bundle, fmt.Sprintf("leaf %d is another one than in the smaller tree", start+uint64(i)))
 		}
 	}
-	good, whole := v.judge(ctx, f, own, w, bundle, tile)
-	for i := range w {
-		if own != nil {
-			if err := v.leaf(ctx, f.n*width+uint64(i), f.leaves[i], good == nil || good[i] == own[i]); err != nil {
+	for i := skip; i < w; i++ {
+		if b.own != nil {
+			if err := v.leaf(ctx, start+uint64(i), b, i, good[i] == b.own[i]); err != nil {
 				return err
 			}
 		}
-		if good != nil {
-			v.grow(ctx, func(full func(int, uint64, []tlog.Hash)) { v.tree.add(good[i], full) })
-		}
-	}
-	switch {
-	case good != nil:
-	case whole != nil:
-		v.grow(ctx, func(full func(int, uint64, []tlog.Hash)) {
-			v.tree.size += width - 1
-			v.tree.push(1, *whole, full)
-			v.tree.size++
+		v.tree.add(good[i], func(level int, n uint64, hashes []tlog.Hash) {
+			if level > 0 {
+				v.compareTile(ctx, level, n, hashes)
+			}
 		})
-	default:
-		v.broken = true
+		v.reachHeads()
 	}
 	return nil
 }
@@ -138,66 +159,67 @@ func cannotLook(err error) error {
 }
 
 // judge decides which hashes of a block are the tree's: those of the leaves,
-// or those of the tile, as the level above has it; or, where both are gone, the hash of the whole block.
-func (v *verifier) judge(ctx context.Context, f fetched, own []tlog.Hash, w int, bundle, tile string) (good []tlog.Hash, whole *tlog.Hash) {
-	if own != nil && f.hashesErr == nil && equal(own, f.hashes) {
-		return own, nil
-	}
-	above := v.above(ctx, f.n, w)
-	holds := func(hashes []tlog.Hash) bool { return above != nil && hashes != nil && subtree(hashes) == *above }
+// or those of the tile, as the level above has it.
+func (v *verifier) judge(ctx context.Context, b *block, w int, bundle, tile string) []tlog.Hash {
+	own := b.own
 	switch {
-	case own == nil && f.hashesErr != nil:
-		return nil, above
 	case own == nil:
-		return f.hashes, nil
-	case f.hashesErr != nil:
-		return own, nil
-	case holds(own) && !holds(f.hashes):
+		return b.hashes
+	case b.hashesErr != nil, equal(own, b.hashes):
+		return own
+	}
+	above := v.above(ctx, b.n, w)
+	holds := func(hashes []tlog.Hash) bool { return above != nil && subtree(hashes) == *above }
+	switch {
+	case holds(own) && !holds(b.hashes):
 		v.faultf(tile, "tile was changed: it is not the one over its leaves")
-		return own, nil
-	case holds(f.hashes) || above == nil && v.edgeHolds(f.hashes, w):
+		return own
+	case holds(b.hashes) || above == nil && v.edgeHolds(b.hashes, w):
 		for i := range own {
-			if own[i] != f.hashes[i] {
-				v.changed(f.n*width+uint64(i), f.leaves[i], bundle, "leaf %d was changed: it is not the one in the tree")
+			if own[i] != b.hashes[i] {
+				v.changed(b.n*width+uint64(i), b.raw[i], bundle, fmt.Sprintf("leaf %d was changed: it is not the one in the tree", b.n*width+uint64(i)))
 			}
 		}
-		return f.hashes, nil
+		return b.hashes
 	case above == nil && v.edgeHolds(own, w):
 		v.faultf(tile, "tile was changed: it is not the one over its leaves")
-		return own, nil
+		return own
 	}
 	for i := range own {
-		if own[i] != f.hashes[i] {
-			v.changed(f.n*width+uint64(i), f.leaves[i], bundle, "leaf %d and the tile over it do not agree, and neither is the one in the tree")
+		if own[i] != b.hashes[i] {
+			v.changed(b.n*width+uint64(i), b.raw[i], bundle, fmt.Sprintf("leaf %d and the tile over it do not agree, and neither is the one in the tree", b.n*width+uint64(i)))
 		}
 	}
-	return own, nil
+	return own
 }
 
 // edgeHolds says whether the hashes of the last, partial block make the root that is signed.
 func (v *verifier) edgeHolds(hashes []tlog.Hash, w int) bool {
-	if w == width || v.broken {
+	if w == width {
 		return false
 	}
 	t := v.tree.clone()
-	for _, h := range hashes {
+	for _, h := range hashes[int(t.size%width):] {
 		t.add(h, nil)
 	}
 	return t.root() == v.head.Root
 }
 
 func equal(a, b []tlog.Hash) bool {
+	if len(a) != len(b) {
+		return false
+	}
 	for i := range a {
 		if a[i] != b[i] {
 			return false
 		}
 	}
-	return len(a) == len(b)
+	return true
 }
 
 // changed reports a leaf, by the seq that it claims.
-func (v *verifier) changed(index uint64, raw []byte, bundle, format string) {
-	x := Fault{Object: bundle, What: sprintIndex(format, index)}
+func (v *verifier) changed(index uint64, raw []byte, bundle, what string) {
+	x := Fault{Object: bundle, What: what}
 	if leaf, err := ParseLeaf(raw); err == nil {
 		x.Seq, x.Key = leaf.Seq, leaf.Key
 	}
@@ -222,19 +244,6 @@ func (v *verifier) above(ctx context.Context, n uint64, w int) *tlog.Hash {
 	return nil
 }
 
-// grow lets the tree grow and compares each tile above the lowest that this completes.
-func (v *verifier) grow(ctx context.Context, step func(full func(int, uint64, []tlog.Hash))) {
-	if v.broken {
-		return
-	}
-	step(func(level int, n uint64, hashes []tlog.Hash) {
-		if level > 0 {
-			v.compareTile(ctx, level, n, hashes)
-		}
-	})
-	v.pass()
-}
-
 func (v *verifier) compareTile(ctx context.Context, level int, n uint64, hashes []tlog.Hash) {
 	stored, err := v.tile(ctx, level, n, v.head.Size)
 	name := v.dir + tilePath(level, n, len(hashes))
@@ -248,7 +257,7 @@ func (v *verifier) compareTile(ctx context.Context, level int, n uint64, hashes 
 
 // checkPartials compares the partial tiles of the right edge above the lowest level.
 func (v *verifier) checkPartials(ctx context.Context) error {
-	for level := 1; level < len(v.tree.levels) && !v.broken; level++ {
+	for level := 1; level < len(v.tree.levels); level++ {
 		if hashes := v.tree.levels[level]; len(hashes) > 0 {
 			v.compareTile(ctx, level, atLevel(v.head.Size, level)/width, hashes)
 		}
@@ -257,19 +266,24 @@ func (v *verifier) checkPartials(ctx context.Context) error {
 }
 
 // leaf judges one leaf. One that is not the tree's own is not followed to its object.
-func (v *verifier) leaf(ctx context.Context, index uint64, raw []byte, stands bool) error {
-	leaf, err := ParseLeaf(raw)
-	if err != nil {
-		v.faultf("", "leaf %d: %v", index, err)
-		v.sense.hole()
+func (v *verifier) leaf(ctx context.Context, index uint64, b *block, i int, stands bool) error {
+	if b.errs != nil && b.errs[i] != nil {
+		v.faultf("", "leaf %d: %v", index, b.errs[i])
+		v.leaves.skip()
 		return nil
 	}
-	v.sense.leaf(index, &leaf, v.key.Name())
-	if root := v.tree.root(); leaf.Kind == NewKey && !v.broken && (uint64(leaf.Size) != v.tree.size || leaf.Root != hex.EncodeToString(root[:])) {
-		v.faultf("", "leaf %d: the change of key was signed for another tree: one of size %d", index, leaf.Size)
+	leaf := &b.leaves[i]
+	bound := true
+	if leaf.Kind == NewKey {
+		root := v.tree.root()
+		bound = uint64(leaf.Size) == v.tree.size && leaf.Root == hex.EncodeToString(root[:])
 	}
+	v.leaves.leaf(index, leaf, bound)
 	if leaf.Kind != Record && leaf.Kind != Stored && leaf.Kind != Pack {
 		return nil
+	}
+	if leaf.Kind == Pack {
+		v.fault(Fault{Seq: leaf.First, Key: leaf.Key, What: fmt.Sprintf("records %d to %d are rows of a pack, and its rows were not checked: they prove nothing yet", leaf.First, leaf.Last)})
 	}
 	key := v.objectKey(leaf.Key)
 	if v.names != nil {
@@ -282,11 +296,9 @@ func (v *verifier) leaf(ctx context.Context, index uint64, raw []byte, stands bo
 		v.report.Skipped++
 		return nil
 	}
-	seq := leaf.Seq
+	j := job{seq: leaf.Seq, last: leaf.Seq, time: leaf.Time, key: leaf.Key, object: key, version: leaf.VersionID, size: leaf.Size, digest: leaf.Digest, attrs: leaf.Attrs}
 	if leaf.Kind == Pack {
-		seq = leaf.First
+		j.seq, j.last, j.attrs = leaf.First, leaf.Last, record.Digest{}
 	}
-	return v.send(ctx, job{seq: record.Seq(seq), key: leaf.Key, object: key, version: leaf.VersionID, size: leaf.Size, digest: leaf.Digest})
+	return v.send(ctx, j)
 }
-
-func sprintIndex(format string, index uint64) string { return fmt.Sprintf(format, index) }

@@ -1,0 +1,333 @@
+package proof
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"iter"
+	"math"
+	"slices"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"indelible/internal/store"
+)
+
+// source is where a checkpoint was found.
+type source int
+
+const (
+	current  source = iota // the log's checkpoint
+	history                // kept in history/
+	older                  // an older version of one of these, in a bucket that keeps versions
+	external               // from elsewhere than the bucket: it must be one of the log's
+)
+
+// signedHead is one checkpoint that was found. Nothing that it says is
+// believed before its signature was checked.
+type signedHead struct {
+	Head
+	name     string // where it was found
+	raw      []byte
+	source   source
+	modified time.Time // by the store's clock; zero: not known
+
+	tried   bool      // its tree was walked
+	broken  bool      // its right edge in the bucket does not make its root
+	reached bool      // the walk came to its size
+	tree    tlog.Hash // the root that the tree had there
+	latest  time.Time // the latest time in the leaves below it
+}
+
+// versionLister is a store that keeps older versions of its objects.
+type versionLister interface {
+	// Versions yields the versions of the objects below prefix that are not the newest or lie behind
+	// a delete marker, for each key the newest first. It yields none where the bucket keeps none.
+	Versions(ctx context.Context, prefix string) iter.Seq2[store.Info, error]
+}
+
+// Older versions of the checkpoint that are read: the newest, and as many of the rest, evenly.
+const (
+	newestVersions = 1000
+	sparseVersions = 1000
+)
+
+// keptObject is where a checkpoint may lie.
+type keptObject struct {
+	key, version string
+	source       source
+}
+
+// collect reads every checkpoint that there is, the newest last: a log that
+// grows meanwhile is then never behind its history.
+func (v *verifier) collect(ctx context.Context) error {
+	var list []keptObject
+	for info, err := range v.store.List(ctx, store.ListOptions{Prefix: v.dir + "history/"}) {
+		if err != nil {
+			return err
+		}
+		list = append(list, keptObject{info.Key, "", history})
+	}
+	list = append(list, v.olderVersions(ctx)...)
+	if err := v.readHeads(ctx, list); err != nil {
+		return err
+	}
+	if err := v.readHeads(ctx, []keptObject{{v.dir + "checkpoint", "", current}}); err != nil {
+		return err
+	}
+	for _, k := range v.opt.Kept {
+		v.addHead(k.Name, k.Checkpoint, external, time.Time{})
+	}
+	v.sortHeads()
+	return nil
+}
+
+func (v *verifier) sortHeads() {
+	slices.SortStableFunc(v.heads, func(a, b *signedHead) int { return cmp.Compare(a.Size, b.Size) })
+}
+
+// olderVersions are those of the checkpoint and of history/: in a bucket that
+// keeps versions the evidence of a rollback is still there.
+func (v *verifier) olderVersions(ctx context.Context) []keptObject {
+	lister, ok := v.direct.(versionLister)
+	if !ok {
+		return nil
+	}
+	var list []keptObject
+	for _, name := range []string{"checkpoint", "history/"} {
+		var of []keptObject
+		for info, err := range lister.Versions(ctx, v.dir+name) {
+			if err != nil {
+				v.noticef(v.dir+name, "the versions of this object cannot be listed, so a rollback may go unseen: %v", err)
+				break
+			}
+			of = append(of, keptObject{info.Key, info.Version, older})
+		}
+		list = append(list, thin(of)...)
+	}
+	return list
+}
+
+// thin keeps the first, and of the rest evenly some.
+func thin(list []keptObject) []keptObject {
+	if len(list) <= newestVersions+sparseVersions {
+		return list
+	}
+	rest := list[newestVersions:]
+	kept := list[:newestVersions:newestVersions]
+	for i := range sparseVersions {
+		kept = append(kept, rest[i*len(rest)/sparseVersions])
+	}
+	return kept
+}
+
+// readHeads reads checkpoints side by side.
+func (v *verifier) readHeads(ctx context.Context, list []keptObject) error {
+	return inParallel(ctx, v.opt.Parallel, slices.Values(list), func(ctx context.Context, o keptObject) error {
+		raw, info, err := v.object(ctx, o.key, o.version)
+		name := o.key
+		if o.version != "" {
+			name += " version " + o.version
+		}
+		switch {
+		case store.ClassOf(err) == store.NotFound && o.source == current:
+			v.faultf(name, "the checkpoint is missing")
+			return nil
+		case store.ClassOf(err) == store.NotFound:
+			return nil // it went away since it was listed
+		case cannotLook(err) != nil:
+			return err
+		case err != nil:
+			v.tell(o.source)(Fault{Object: name, What: fmt.Sprintf("the checkpoint cannot be read: %v", err)})
+			return nil
+		}
+		if h := v.addHead(name, raw, o.source, info.ModTime); h != nil && o.source == history && v.dir+historyName(h.Size) != o.key {
+			v.noticef(name, "the checkpoint kept here has size %d, which its name does not tell", h.Size)
+		}
+		return nil
+	})
+}
+
+// tell is how something wrong with a checkpoint is reported: anybody who
+// can write to the bucket can put something into history/.
+func (v *verifier) tell(s source) func(Fault) {
+	if s == current || s == external {
+		return v.fault
+	}
+	return v.notice
+}
+
+func (v *verifier) addHead(name string, raw []byte, s source, modified time.Time) *signedHead {
+	h, err := ParseHead(raw)
+	if err == nil && h.Log != v.key.Name() {
+		err = fmt.Errorf("the checkpoint is that of log %q, not of %s", h.Log, v.key.Name())
+	}
+	if err != nil {
+		v.tell(s)(Fault{Object: name, What: err.Error()})
+		return nil
+	}
+	head := &signedHead{Head: h, name: name, raw: raw, source: s, modified: modified}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.heads = append(v.heads, head)
+	return head
+}
+
+// target is the checkpoint whose tree is to be walked next: the greatest in the
+// bucket that bears a signature valid for its size as far as the changes of key are known, and
+// whose right edge in the bucket makes its root. Where no edge does, the newest checkpoint is
+// walked all the same, so that the report says what is wrong with its tree. nil: none is left.
+func (v *verifier) target(ctx context.Context) (*signedHead, error) {
+	keys := v.keys()
+	var broken *signedHead
+	for _, h := range slices.Backward(v.heads) {
+		if h.source == external || h.tried || h.Size < v.tree.size || h.Size == v.tree.size && v.walked || checkSignature(h, keys) != nil {
+			continue
+		}
+		if !h.broken {
+			_, err := v.edge(ctx, h.Head)
+			if look := cannotLook(err); look != nil {
+				return nil, look
+			}
+			h.broken = err != nil
+		}
+		if !h.broken {
+			h.tried = true
+			return h, nil
+		}
+		if broken == nil || h.source == current {
+			broken = h
+		}
+	}
+	if broken != nil {
+		broken.tried = true
+	}
+	return broken, nil
+}
+
+// reachHeads notes the root and the latest time at the size that the walk has come to.
+func (v *verifier) reachHeads() {
+	for v.nextHead < len(v.heads) && v.heads[v.nextHead].Size <= v.tree.size {
+		if h := v.heads[v.nextHead]; h.Size == v.tree.size && !v.broken {
+			h.reached, h.tree, h.latest = true, v.tree.root(), v.leaves.latest
+		}
+		v.nextHead++
+	}
+}
+
+// judgeHeads judges every checkpoint once the tree was walked as far as it could be.
+func (v *verifier) judgeHeads() {
+	keys := v.keys()
+	newest := uint64(0) // size of the checkpoint
+	signed := 0
+	var valid []*signedHead
+	for _, h := range v.heads {
+		if err := checkSignature(h, keys); err != nil {
+			what := fmt.Sprintf("the checkpoint of size %d: %v", h.Size, err)
+			if h.source == history || h.source == older {
+				what = fmt.Sprintf("no checkpoint of this log, and nothing was concluded from it: size %d: %v", h.Size, err)
+			}
+			v.tell(h.source)(Fault{Object: h.name, What: what})
+			continue
+		}
+		valid = append(valid, h)
+		if h.source != external {
+			signed++
+		}
+		if h.source == current {
+			newest = h.Size
+		}
+	}
+	if signed == 0 {
+		v.faultf(v.dir, "there is no checkpoint here that is signed by the key of log %s: nothing can be verified; is it the right place and key?", v.key.Name())
+	}
+	var last *signedHead // the greatest that agrees
+	for _, h := range valid {
+		if h.Size < v.report.From {
+			continue // what lies before the checkpoint that was given was audited then
+		}
+		last = v.judgeHead(h, newest, last)
+	}
+}
+
+func (v *verifier) judgeHead(h *signedHead, newest uint64, last *signedHead) *signedHead {
+	switch {
+	case h.Size > newest && h.source == external:
+		v.faultf(h.name, "this checkpoint has size %d, but the bucket's only %d: the bucket was put back to an older state", h.Size, newest)
+	case h.Size > newest:
+		v.faultf(h.name, "the checkpoint kept here has size %d, but the newest only %d: the checkpoint was replaced by an older one", h.Size, newest)
+	}
+	switch {
+	case !h.reached && h.Size > v.tree.size && h.Size > newest: // said above
+	case !h.reached:
+		v.faultf(h.name, "the checkpoint of size %d cannot be compared: too much of the tree is gone", h.Size)
+	case h.tree == h.Root:
+		v.report.Checkpoints++
+		v.compareClock(h)
+		return h
+	case last != nil && last.Size == h.Size:
+		v.faultf(h.name, "two trees of size %d were signed: the log was forked (the other is in %s)", h.Size, last.name)
+	case last == nil:
+		v.faultf(h.name, "the tree in the bucket is not the one that the checkpoint of size %d states: a leaf among the first %d was changed, added or removed", h.Size, h.Size)
+	default:
+		v.faultf(h.name, "the tree in the bucket is not the one that the checkpoint of size %d states, but agrees with that of size %d: a leaf from %d to %d was changed, added or removed", h.Size, last.Size, last.Size, h.Size-1)
+	}
+	return last
+}
+
+// checkSignature says whether a key that is valid for the checkpoint's size has signed it.
+func checkSignature(h *signedHead, keys []trusted) error {
+	var valid []note.Verifier
+	for _, k := range keys {
+		if h.Size >= k.from && h.Size <= k.to {
+			valid = append(valid, k.Verifier)
+		}
+	}
+	if _, err := openHead(h.raw, h.Log, valid...); err != nil {
+		return fmt.Errorf("it does not bear the log's signature: %w", err)
+	}
+	return nil
+}
+
+// trusted is a key and the sizes of the checkpoints that it may sign.
+type trusted struct {
+	note.Verifier
+	from, to uint64
+}
+
+// keys follows the changes of key in the log from the one that the caller
+// trusts, forward and backward. Each is signed by both keys for the one tree that it
+// stands in. A checkpoint that covers the change needs the new key; a smaller one the old key.
+func (v *verifier) keys() []trusted {
+	chain := []trusted{{v.key, 0, math.MaxInt64}}
+	vkey := v.vkey
+	for _, c := range v.leaves.changes { // forward
+		if next, err := note.NewVerifier(c.new); err == nil && c.old == vkey {
+			chain[len(chain)-1].to = c.index
+			chain = append(chain, trusted{next, c.index + 1, math.MaxInt64})
+			vkey = c.new
+		}
+	}
+	vkey = v.vkey
+	for _, c := range slices.Backward(v.leaves.changes) {
+		if old, err := note.NewVerifier(c.old); err == nil && c.new == vkey {
+			chain[0].from = c.index + 1
+			chain = append([]trusted{{old, 0, c.index}}, chain...)
+			vkey = c.old
+		}
+	}
+	return chain
+}
+
+// compareClock compares the times in the leaves with the store's clock: a
+// checkpoint cannot cover a leaf from its future.
+func (v *verifier) compareClock(h *signedHead) {
+	if h.modified.IsZero() || h.latest.IsZero() || v.opt.ClockBound <= 0 {
+		return
+	}
+	if ahead := h.latest.Sub(h.modified); ahead > v.opt.ClockBound {
+		v.noticef(h.name, "the leaves below this checkpoint tell of times up to %s, %s after the store received it: the writer's clock was ahead", h.latest.Format(time.RFC3339), ahead.Round(time.Second))
+	}
+}
