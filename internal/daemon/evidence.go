@@ -60,15 +60,18 @@ func OpenEvidence(ctx context.Context, l *config.Loaded, location, vkeyFile stri
 	return e, nil
 }
 
-// samePlace says whether two locations are one directory.
+// samePlace says whether the logs of two locations lie in one place, however it is written.
 func samePlace(a, b string) bool {
 	la, err := config.ParseLocation(a)
-	if err != nil || la.Dir == "" {
+	if err != nil {
 		return false
 	}
 	lb, err := config.ParseLocation(b)
-	if err != nil || lb.Dir == "" || la.Prefix != lb.Prefix {
+	if err != nil || la.Bucket != lb.Bucket || logPrefix(la) != logPrefix(lb) {
 		return false
+	}
+	if la.Bucket != "" {
+		return true
 	}
 	sa, err := os.Stat(la.Dir)
 	if err != nil {
@@ -76,6 +79,12 @@ func samePlace(a, b string) bool {
 	}
 	sb, err := os.Stat(lb.Dir)
 	return err == nil && os.SameFile(sa, sb)
+}
+
+// logPrefix is what stands before _indelible/: the prefix before its first placeholder.
+func logPrefix(l config.Location) string {
+	base, _, _ := strings.Cut(l.Prefix, "{")
+	return strings.Trim(base, "/")
 }
 
 // remember takes the head that the data directory knows, if it is of this log.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"runtime"
 	"slices"
 	"time"
 
@@ -28,7 +29,7 @@ type VerifyOptions struct {
 	Since    time.Time  // read only the objects of records that arrived since; zero: all
 	Sample   float64    // read this percentage of the objects, chosen at random; 0: all
 	Kept     []KeptHead // the log must be consistent with these too
-	Parallel int        // requests at once; 0 is 256
+	Parallel int        // requests at once; 0 is 256, in a directory four for each processor
 	NoExtras bool       // do not look for objects that no leaf names
 	NoAttrs  bool       // do not compare headers and metadata: a plain copy of a bucket has none
 	// MaxAge is how old the newest leaf may be in a log that is complete. 0: 25 minutes in a log whose writer
@@ -54,7 +55,9 @@ func Verify(ctx context.Context, st store.Store, base, vkey string, o VerifyOpti
 	if err != nil {
 		return Report{}, fmt.Errorf("verify: invalid public key: %w", err)
 	}
-	o.Parallel = cmp.Or(max(o.Parallel, 0), 256)
+	if o.Parallel <= 0 {
+		o.Parallel = defaultParallel(st)
+	}
 	o.ClockBound = cmp.Or(o.ClockBound, 24*time.Hour)
 	v := &verifier{
 		reader: newReader(patientStore{st}, base, key.Name()), direct: st, base: slashed(base), key: key, vkey: vkey, opt: o, start: start,
@@ -68,6 +71,15 @@ func Verify(ctx context.Context, st store.Store, base, vkey string, o VerifyOpti
 	v.settle()
 	v.report.Seconds = time.Since(start).Seconds()
 	return v.report, nil
+}
+
+// defaultParallel is how many requests a store takes at once: one that is far
+// away many, a directory as many as keep the processors busy.
+func defaultParallel(st store.Store) int {
+	if _, ok := st.(nameLister); ok {
+		return 4 * runtime.GOMAXPROCS(0)
+	}
+	return 256
 }
 
 // verifier is one Verify under way. Everything but the findings is owned by
