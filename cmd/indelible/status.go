@@ -5,12 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,6 +27,8 @@ func (c *cli) statusCmd() *cobra.Command {
   indelible status --json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			var last sample
+			style := term.StyleOf(c.stdout)
 			show := func(ctx context.Context, w io.Writer) error {
 				return c.withService(ctx, func(r control.Service) error {
 					s, err := r.Status(ctx)
@@ -39,7 +38,9 @@ func (c *cli) statusCmd() *cobra.Command {
 					if asJSON {
 						return writeJSON(w, s)
 					}
-					return printStatus(w, s, time.Now())
+					now := sample{at: time.Now(), status: s}
+					defer func() { last = now }()
+					return printStatus(w, style, now, last)
 				})
 			}
 			if !watch {
@@ -91,65 +92,4 @@ func (c *cli) watch(ctx context.Context, asJSON bool, show func(context.Context,
 			return nil
 		}
 	}
-}
-
-// remedies are what to do about each state of the destination.
-var remedies = map[string]string{
-	"throttled":     "nothing: it asks for less, and delivery goes at the pace it takes",
-	"credentials":   "give serve credentials that may write there; \"indelible doctor\" tells which are used",
-	"configuration": "check bucket, region and endpoint; \"indelible doctor\" tells what is wrong",
-	"unreachable":   "check network and endpoint; records are kept here and delivered when it is back",
-}
-
-// slowSync is what no healthy disk needs for a sync, docs/operations.md says.
-const slowSync = 100 * time.Millisecond
-
-// ago is how long something is over. A clock that was set back may say that it is to come.
-func ago(now, at time.Time) time.Duration { return max(0, now.Sub(at)).Round(time.Second) }
-
-func printStatus(out io.Writer, s control.Status, now time.Time) error {
-	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
-	run := "not running: read from the data directory"
-	if s.Running {
-		run = fmt.Sprintf("running, process %d, version %s", s.PID, s.Version)
-	}
-	fmt.Fprintf(w, "daemon\t%s\n", run)
-	fmt.Fprintf(w, "log\t%s\n", s.Log.Name)
-	fmt.Fprintf(w, "records\t%d acked, %d stored, %d proven\n", s.Acked, s.Stored, s.Proven)
-	pending := "nothing"
-	if s.Pending > 0 {
-		pending = fmt.Sprintf("%d records, %s, the oldest for %s", s.Pending, term.Bytes(s.PendingBytes), time.Duration(s.OldestPendingSeconds)*time.Second)
-	}
-	fmt.Fprintf(w, "pending\t%s\n", pending)
-	if s.Quarantined+s.Deferred > 0 {
-		fmt.Fprintf(w, "set aside\t%d quarantined, %d deferred: \"indelible ls\" shows them with the state, \"indelible get --attrs\" why, \"indelible redrive\" tries them again\n", s.Quarantined, s.Deferred)
-	}
-	fmt.Fprintf(w, "also\t%d re-sent, %d key collisions, %d gaps\n", s.Resent, s.Collisions, s.Gaps)
-	d := s.Destination
-	fmt.Fprintf(w, "destination\t%s\n", d.URL)
-	state := d.State
-	if !d.Since.IsZero() {
-		state += fmt.Sprintf(" for %s", ago(now, d.Since))
-	}
-	fmt.Fprintf(w, "\t%s, %d in flight, %d retries\n", state, d.InFlight, d.Retries)
-	if remedy := remedies[d.State]; remedy != "" {
-		if d.LastError != "" {
-			fmt.Fprintf(w, "\tlast error: %s\n", d.LastError)
-		}
-		fmt.Fprintf(w, "\twhat to do: %s\n", remedy)
-	}
-	fmt.Fprintf(w, "disk\tthe spool takes %s, %s free\n", term.Bytes(s.Disk.SpoolBytes), term.Bytes(s.Disk.FreeBytes))
-	if s.Disk.SyncSeconds >= slowSync.Seconds() {
-		fmt.Fprintf(w, "\tslow: the newest sync took %.1f s, and acks wait for syncs\n", s.Disk.SyncSeconds)
-		fmt.Fprintf(w, "\twhat to do: see what else writes to this disk, and whether it is failing (\"indelible doctor\", dmesg), or put the data directory on a faster one\n")
-	}
-	for _, name := range slices.Sorted(maps.Keys(s.Doors)) {
-		door := s.Doors[name]
-		last := "no record yet"
-		if door.LastRecord != nil {
-			last = fmt.Sprintf("last record %s ago", ago(now, *door.LastRecord))
-		}
-		fmt.Fprintf(w, "door %s\t%s: %d acked, %d refused, %s\n", name, door.Listen, door.Acked, door.Refused, last)
-	}
-	return w.Flush()
 }

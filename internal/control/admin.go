@@ -20,7 +20,8 @@ type Admin struct {
 	ReadToken  string // may read the API; "": nobody may
 	OpToken    string // may read and operate; "": operating takes the socket
 	Metrics    http.Handler
-	Ready      func() error // why the daemon is not ready; nil: it is
+	// Ready says whether the daemon takes records, and why not, or what else is wrong.
+	Ready func() (ok bool, why string)
 }
 
 // Handler serves s.
@@ -40,11 +41,15 @@ func (a *Admin) Handler(s Service) http.Handler {
 }
 
 func (a *Admin) readyz(w http.ResponseWriter, _ *http.Request) {
-	if err := a.Ready(); err != nil {
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+	ok, why := a.Ready()
+	if !ok {
+		http.Error(w, why, http.StatusServiceUnavailable)
 		return
 	}
-	_, _ = io.WriteString(w, "ready\n")
+	if why != "" {
+		why = "but: " + why + "\n"
+	}
+	_, _ = io.WriteString(w, "ready\n"+why)
 }
 
 // front says where things are.

@@ -172,7 +172,7 @@ func TestAdminPermissions(t *testing.T) {
 			s := &answers{}
 			a := &Admin{
 				Configured: tt.configured, ReadToken: tt.readToken, OpToken: tt.opToken,
-				Metrics: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), Ready: func() error { return nil },
+				Metrics: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), Ready: func() (bool, string) { return true, "" },
 			}
 			method, path, _ := strings.Cut(tt.what, " ")
 			r := httptest.NewRequest(method, path, nil)

@@ -45,11 +45,36 @@ type DestinationStatus struct {
 
 // DiskStatus is about the data directory's disk.
 type DiskStatus struct {
-	FreeBytes  int64 `json:"free_bytes"`
-	SpoolBytes int64 `json:"spool_bytes"`
+	State      DiskState `json:"state"`
+	Reason     string    `json:"reason,omitempty"` // what is wrong, where State is not DiskOK
+	FreeBytes  int64     `json:"free_bytes"`
+	SpoolBytes int64     `json:"spool_bytes"`
 	// SyncSeconds is how long the last sync of the spool took, or the one under
 	// way has taken so far: no ack is faster.
 	SyncSeconds float64 `json:"sync_seconds"`
+	// ReadErrors are failed reads of the spool since the start, each tried again; Unread the records that could
+	// not be read at the last try, which are acknowledged and not lost.
+	ReadErrors    uint64 `json:"read_errors"`
+	Unread        uint64 `json:"unread"`
+	LastReadError string `json:"last_read_error,omitempty"`
+}
+
+// DiskState says whether the disk can take records.
+type DiskState string
+
+// The states of a disk, the worst first.
+const (
+	DiskReadOnly DiskState = "read-only" // the file system takes no writes
+	DiskFailing  DiskState = "failing"   // syncs or reads fail
+	DiskFull     DiskState = "full"      // less is free than the reserve
+	DiskInodes   DiskState = "inodes"    // bytes are free, but no inodes
+	DiskSlow     DiskState = "slow"      // syncs take so long that senders notice
+	DiskOK       DiskState = "ok"
+)
+
+// DiskStates are all there are.
+func DiskStates() []DiskState {
+	return []DiskState{DiskReadOnly, DiskFailing, DiskFull, DiskInodes, DiskSlow, DiskOK}
 }
 
 // DoorStatus is about one open door; counts are since the daemon started.

@@ -1,10 +1,8 @@
 package daemon
 
 import (
-	"errors"
+	"fmt"
 	"net/http"
-
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"indelible/internal/control"
 )
@@ -15,7 +13,7 @@ func (d *daemon) adminHandler(s control.Service) (http.Handler, error) {
 	c := d.config.Admin
 	a := &control.Admin{
 		Configured: c.Token != "" || c.OperatorToken != "", ReadToken: c.Token, OpToken: c.OperatorToken,
-		Metrics: promhttp.HandlerFor(d.metrics.registry, promhttp.HandlerOpts{}),
+		Metrics: d.metrics.Handler(),
 		Ready:   d.readiness,
 	}
 	if c.Token == "" {
@@ -28,12 +26,20 @@ func (d *daemon) adminHandler(s control.Service) (http.Handler, error) {
 	return a.Handler(s), nil
 }
 
-var errNotReady = errors.New("the doors take no records now")
-
-// readiness is why the daemon is not ready, or nil.
-func (d *daemon) readiness() error {
+// readiness says whether the doors take records, and what is wrong.
+func (d *daemon) readiness() (ok bool, why string) {
 	if !d.ready.Load() {
-		return errNotReady
+		return false, "the doors take no records now"
 	}
-	return nil
+	disk, err := d.disk.status(&d.engine.Components)
+	if err != nil {
+		return true, err.Error()
+	}
+	switch disk.State {
+	case control.DiskReadOnly, control.DiskFull, control.DiskInodes:
+		return false, fmt.Sprintf("the disk is %s: %s", disk.State, disk.Reason)
+	case control.DiskFailing:
+		return d.disk.syncError() == "", fmt.Sprintf("the disk is failing: %s", disk.Reason)
+	}
+	return true, ""
 }

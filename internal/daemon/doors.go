@@ -40,7 +40,7 @@ func (d *daemon) doorServer(name string) (s *ingest.Server, ok bool, err error) 
 	if !ok {
 		return nil, false, nil
 	}
-	meter := &ingest.Meter{Acked: func(_ record.Receipt, took time.Duration) { d.metrics.ackSeconds.Observe(took.Seconds()) }}
+	meter := &ingest.Meter{Acked: func(_ record.Receipt, took time.Duration) { d.metrics.Acked(took) }}
 	d.doors[name] = openDoor{meter, time.Now().UTC()}
 	made, anybody, err := kind.open(d, meter)
 	if err != nil {

@@ -12,20 +12,25 @@ import (
 	"indelible/internal/config"
 	"indelible/internal/control"
 	"indelible/internal/engine"
+	"indelible/internal/metrics"
 	"indelible/internal/proof"
 	"indelible/internal/spool"
-	"indelible/internal/store"
 	"indelible/internal/upload"
 )
 
-// openEngine opens the log that a configuration describes. m may be nil.
-func openEngine(ctx context.Context, l *config.Loaded, log *slog.Logger, m *metrics) (*engine.Engine, error) {
+// openEngine opens the log that a configuration describes. m and w may be nil together.
+func openEngine(ctx context.Context, l *config.Loaded, log *slog.Logger, m *metrics.Metrics, w *diskWatch) (*engine.Engine, error) {
 	o, err := engineOptions(l, log)
 	if err != nil {
 		return nil, err
 	}
 	if m != nil {
-		o.Spool.Events, o.Upload.Events = m.spoolEvents(), m.uploadEvents()
+		o.Upload.Events = m.UploadEvents()
+		o.Spool.Events = spool.Events{Synced: func(_ int, _ int64, took time.Duration, err error) {
+			if w.synced(err); err == nil {
+				m.Synced(took)
+			}
+		}}
 	}
 	e, err := engine.Open(ctx, o)
 	return e, nameMistake(err)
@@ -90,14 +95,6 @@ func rescueCommand(l *config.Loaded) string {
 		words[i] = engine.ShellQuote(w)
 	}
 	return strings.Join(words, " ")
-}
-
-// uploadEvents are what the uploader tells as it happens.
-func (m *metrics) uploadEvents() upload.Events {
-	return upload.Events{
-		Attempt: func(result string, _ time.Duration) { m.attempts.WithLabelValues(result).Inc() },
-		Retry:   func(cause store.Class) { m.retries.WithLabelValues(cause.String()).Inc() },
-	}
 }
 
 // lookEngine opens what is there to be read, beside a process that may write it.

@@ -19,6 +19,7 @@ import (
 	"indelible/internal/control"
 	"indelible/internal/engine"
 	"indelible/internal/ingest"
+	"indelible/internal/metrics"
 	"indelible/internal/proof"
 	"indelible/internal/record"
 )
@@ -36,13 +37,13 @@ import (
 func Serve(ctx context.Context, l *config.Loaded, stderr io.Writer) error {
 	c := &l.Config
 	log := newLogger(c.Log, stderr)
-	m := newMetrics()
-	e, err := openEngine(ctx, l, log, m)
+	m, disk := metrics.New(), &diskWatch{dir: c.Data, reserve: c.Spool.ReserveBytes}
+	e, err := openEngine(ctx, l, log, m, disk)
 	if err != nil {
 		return err
 	}
 	warnUnfinished(l, log)
-	d := &daemon{config: c, log: log, metrics: m, engine: e, doors: map[string]openDoor{}}
+	d := &daemon{config: c, log: log, metrics: m, disk: disk, engine: e, doors: map[string]openDoor{}}
 	if err = d.match(ctx); err == nil && ctx.Err() == nil {
 		err = d.run(ctx, stderr)
 	}
@@ -54,7 +55,8 @@ func Serve(ctx context.Context, l *config.Loaded, stderr io.Writer) error {
 type daemon struct {
 	config  *config.Config
 	log     *slog.Logger
-	metrics *metrics
+	metrics *metrics.Metrics
+	disk    *diskWatch
 	engine  *engine.Engine
 	doors   map[string]openDoor // by the name of the listener
 	ready   atomic.Bool         // the doors take records
@@ -135,7 +137,7 @@ func (d *daemon) listen() error {
 		rotate:  d.engine.Rotate,
 		close:   func() error { return nil },
 	}
-	d.metrics.registry.MustRegister(newSnapshot(d.status, d.states()))
+	d.metrics.Watch(d.status, d.states())
 	for _, at := range d.config.Open() {
 		ln, err := listen(at)
 		if err != nil {

@@ -1,8 +1,6 @@
 package daemon
 
 import (
-	"fmt"
-	"math"
 	"os"
 	"time"
 
@@ -12,15 +10,13 @@ import (
 )
 
 // statusOf is what the disk tells: everything but the destination and the doors.
-func statusOf(c *engine.Components) (control.Status, error) {
+func statusOf(c *engine.Components, w *diskWatch) (control.Status, error) {
 	s := control.Status{Version: control.Version().Version, Log: control.LogStatus{Name: c.Name()}, Doors: map[string]control.DoorStatus{}}
-	if data := c.Data(); data != nil {
-		free, err := data.Free()
-		if err != nil {
-			return s, fmt.Errorf("ask for free space: %w", err)
-		}
-		s.Disk.FreeBytes = int64(min(free, math.MaxInt64))
+	disk, err := w.status(c)
+	if err != nil {
+		return s, err
 	}
+	s.Disk = disk
 	size, _, err := c.Published()
 	if err != nil {
 		return s, err
@@ -33,8 +29,7 @@ func statusOf(c *engine.Components) (control.Status, error) {
 	s.Acked, s.Stored, s.Resent = st.Acked, st.Stored, st.Resent
 	s.Proven = st.Stored // the spool is told of a record only when it is proven
 	s.Collisions, s.Gaps, s.Quarantined, s.Deferred = st.Collisions, st.Gaps, st.Quarantined, st.Deferred
-	s.Pending, s.PendingBytes, s.Disk.SpoolBytes = st.Pending, st.PendingBytes, st.SpoolBytes
-	s.Disk.SyncSeconds = st.SyncTook.Seconds()
+	s.Pending, s.PendingBytes = st.Pending, st.PendingBytes
 	if !st.OldestPending.IsZero() {
 		s.OldestPendingSeconds = int64(max(0, time.Since(st.OldestPending)) / time.Second)
 	}
@@ -54,7 +49,7 @@ func countUnproven(s *control.Status, n uint64) {
 
 // status is the whole of it, in the daemon.
 func (d *daemon) status() (control.Status, error) {
-	s, err := statusOf(&d.engine.Components)
+	s, err := statusOf(&d.engine.Components, d.disk)
 	if err != nil {
 		return s, err
 	}

@@ -41,6 +41,16 @@ func fileSystem(dir string) (kind string, v verdict) {
 	return fmt.Sprintf("file system %#x", uint32(s.Type)), lasting
 }
 
+// limitsOf says what the file system of dir is short of.
+func limitsOf(dir string) limits {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		return limits{}
+	}
+	// A file system without a table of inodes has 0 of them altogether.
+	return limits{readOnly: s.Flags&unix.ST_RDONLY != 0, noInodes: s.Files > 0 && s.Ffree == 0}
+}
+
 // staUnsync is STA_UNSYNC of adjtimex(2).
 const staUnsync = 0x40
 

@@ -1,51 +1,12 @@
-package daemon
+package metrics
 
 import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"indelible/internal/control"
-	"indelible/internal/spool"
 )
-
-// metrics are what moves one by one; snapshot has the rest. All names are
-// promises, and no label ever holds a key, an id, a prompt or a secret.
-type metrics struct {
-	registry     *prometheus.Registry
-	ackSeconds   prometheus.Histogram
-	fsyncSeconds prometheus.Histogram
-	attempts     *prometheus.CounterVec
-	retries      *prometheus.CounterVec
-}
-
-// latencies are bucket bounds from a fast disk's sync to a hold at the door.
-var latencies = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20, 30}
-
-func newMetrics() *metrics {
-	m := &metrics{
-		registry: prometheus.NewRegistry(),
-		ackSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "indelible_ack_seconds", Help: "From the beginning of a record's body at the door to its acknowledgement.", Buckets: latencies,
-		}),
-		fsyncSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "indelible_fsync_seconds", Help: "Syncs of the spool.", Buckets: latencies,
-		}),
-		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "indelible_upload_attempts_total", Help: "Attempts to store a record since the start, by how they ended.",
-		}, []string{"result"}),
-		retries: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "indelible_upload_retries_total", Help: "Attempts that will be repeated since the start, by what went wrong.",
-		}, []string{"cause"}),
-	}
-	m.registry.MustRegister(
-		m.ackSeconds, m.fsyncSeconds, m.attempts, m.retries,
-		collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-	)
-	return m
-}
 
 // reading is one number of a Status as a metric.
 type reading struct {
@@ -63,6 +24,7 @@ type snapshot struct {
 	age      *prometheus.Desc
 	last     *prometheus.Desc
 	acked    *prometheus.Desc
+	disk     *prometheus.Desc
 	refused  *prometheus.Desc
 }
 
@@ -80,12 +42,15 @@ func newSnapshot(status func() (control.Status, error), states []string) *snapsh
 			total("records_proven_total", "Records covered by a signed checkpoint in the store, over the life of the spool.", func(s *control.Status) uint64 { return s.Proven }),
 			total("key_collisions_total", "Records whose key was taken by other bytes, over the life of the spool; each was kept under a name of its own.", func(s *control.Status) uint64 { return s.Collisions }),
 			total("gaps_total", "Ranges of records made unreadable by damage to the disk, over the life of the spool.", func(s *control.Status) uint64 { return s.Gaps }),
+			total("spool_read_errors_total", "Failed reads of the spool, since the start; each is tried again.", func(s *control.Status) uint64 { return s.Disk.ReadErrors }),
+			gauge("unread_records", "Records that could not be read at the last try. They are acknowledged and not lost.", func(s *control.Status) int64 { return int64(s.Disk.Unread) }),
 			gauge("pending_records", "Records acknowledged and not yet stored.", func(s *control.Status) int64 { return int64(s.Pending) }),
 			gauge("pending_bytes", "Bytes of the records acknowledged and not yet stored.", func(s *control.Status) int64 { return s.PendingBytes }),
 			gauge("oldest_pending_seconds", "Age of the oldest record that is not yet stored.", func(s *control.Status) int64 { return s.OldestPendingSeconds }),
 			gauge("upload_in_flight", "Attempts to store a record under way.", func(s *control.Status) int64 { return int64(s.Destination.InFlight) }),
 			gauge("quarantined_records", "Records that the store refuses for their own content; on disk until they are redriven.", func(s *control.Status) int64 { return int64(s.Quarantined) }),
 		},
+		disk:    desc("disk_state", "1 for the state that the disk of the data directory is in, 0 for the others.", "state"),
 		acked:   desc("records_acked_total", "Records acknowledged since the start, re-sent copies not counted.", "door"),
 		refused: desc("records_refused_total", "Records not acknowledged since the start; their senders still have them.", "door", "reason"),
 		state:   desc("destination_state", "1 for the state that the destination is in, 0 for the others.", "state"),
@@ -107,6 +72,7 @@ func (s *snapshot) Describe(ch chan<- *prometheus.Desc) {
 	ch <- s.age
 	ch <- s.last
 	ch <- s.acked
+	ch <- s.disk
 	ch <- s.refused
 }
 
@@ -130,6 +96,13 @@ func (s *snapshot) Collect(ch chan<- prometheus.Metric) {
 		}
 		gauge(s.state, is, state)
 	}
+	for _, state := range control.DiskStates() {
+		is := 0.0
+		if state == st.Disk.State {
+			is = 1
+		}
+		gauge(s.disk, is, string(state))
+	}
 	if age := st.Log.CheckpointAgeSeconds; age != nil {
 		gauge(s.age, float64(*age))
 	}
@@ -144,13 +117,4 @@ func (s *snapshot) Collect(ch chan<- prometheus.Metric) {
 		}
 		gauge(s.last, max(0, time.Since(last)).Seconds(), door) // the clock may have been set back
 	}
-}
-
-// spoolEvents are what the spool tells as it happens.
-func (m *metrics) spoolEvents() spool.Events {
-	return spool.Events{Synced: func(_ int, _ int64, took time.Duration, err error) {
-		if err == nil {
-			m.fsyncSeconds.Observe(took.Seconds())
-		}
-	}}
 }

@@ -1,0 +1,78 @@
+package daemon
+
+import (
+	"fmt"
+	"math"
+	"sync/atomic"
+	"time"
+
+	"indelible/internal/control"
+	"indelible/internal/engine"
+	"indelible/internal/spool"
+	"indelible/internal/term"
+)
+
+// slowSync is what no healthy disk needs for a sync.
+const slowSync = 100 * time.Millisecond
+
+// diskWatch says how the disk of the data directory is. It is safe for concurrent use.
+type diskWatch struct {
+	dir     string
+	reserve int64
+	failed  atomic.Pointer[string] // what the last sync failed with; nil: it did not
+}
+
+// synced takes how a sync of the spool ended.
+func (w *diskWatch) synced(err error) {
+	if err == nil {
+		w.failed.Store(nil)
+		return
+	}
+	w.failed.Store(new(err.Error()))
+}
+
+// syncError is what the last sync failed with, or "".
+func (w *diskWatch) syncError() string {
+	if failed := w.failed.Load(); failed != nil {
+		return *failed
+	}
+	return ""
+}
+
+// status is how the disk is now.
+func (w *diskWatch) status(c *engine.Components) (control.DiskStatus, error) {
+	s := control.DiskStatus{State: control.DiskOK}
+	if data := c.Data(); data != nil {
+		free, err := data.Free()
+		if err != nil {
+			return s, fmt.Errorf("ask for free space: %w", err)
+		}
+		s.FreeBytes = int64(min(free, math.MaxInt64))
+	}
+	if c.Spool() != nil {
+		takeSpool(&s, c.Spool().Stats())
+	}
+	limits := limitsOf(w.dir)
+	switch failed := w.syncError(); {
+	case limits.readOnly:
+		s.State, s.Reason = control.DiskReadOnly, "its file system takes no writes: see dmesg, then mount it again"
+	case failed != "":
+		s.State, s.Reason = control.DiskFailing, "the last sync failed: "+failed
+	case s.Unread > 0:
+		s.State, s.Reason = control.DiskFailing, fmt.Sprintf("%d acknowledged records cannot be read now, and are tried again: %s", s.Unread, s.LastReadError)
+	case c.Data() != nil && s.FreeBytes < w.reserve:
+		s.State, s.Reason = control.DiskFull, fmt.Sprintf("%s free, and %s are kept in reserve", term.Bytes(s.FreeBytes), term.Bytes(w.reserve))
+	case limits.noInodes:
+		s.State, s.Reason = control.DiskInodes, "there is room, but no inode for another file"
+	case s.SyncSeconds >= slowSync.Seconds():
+		s.State, s.Reason = control.DiskSlow, fmt.Sprintf("the newest sync took %.1f s, and acks wait for syncs", s.SyncSeconds)
+	}
+	return s, nil
+}
+
+func takeSpool(s *control.DiskStatus, st spool.Stats) {
+	s.SpoolBytes, s.SyncSeconds = st.SpoolBytes, st.SyncTook.Seconds()
+}
+
+// limits are what a file system is short of besides bytes.
+type limits struct{ readOnly, noInodes bool }
