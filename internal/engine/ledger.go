@@ -67,7 +67,10 @@ func (l *ledger) open(ctx context.Context) (*proof.Log, error) {
 	if log := l.log.Load(); log != nil {
 		return log, nil
 	}
-	log, err := openLog(ctx, l.parts, &l.keys, l.opts.origin, proof.Events{Failed: func(err error) { l.slog.Warn(err.Error()) }})
+	log, err := openLog(ctx, l.parts, &l.keys, l.opts.origin, proof.Events{
+		Failed:   func(err error) { l.slog.Warn(err.Error()) },
+		Repaired: func(what string) { l.slog.Warn("the log was repaired", "what", what) },
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -63,7 +63,7 @@ func (l *Log) addOne(ctx context.Context, o *record.Outcome) error {
 	size := l.state.edge.size
 	l.mu.Unlock()
 	if !ok {
-		if k, err = l.publishedAt(ctx, o.Seq, size); err != nil {
+		if k, err = l.publishedAt(ctx, o.Seq, o.Digest, size); err != nil {
 			return err
 		}
 	}
@@ -151,7 +151,7 @@ func (l *Log) pendingAt(seq record.Seq) (known, bool) {
 }
 
 // publishedAt finds a seq in the published tree of this size. The caller holds adding.
-func (l *Log) publishedAt(ctx context.Context, seq record.Seq, size uint64) (known, error) {
+func (l *Log) publishedAt(ctx context.Context, seq record.Seq, digest record.Digest, size uint64) (known, error) {
 	if l.lookup == nil || l.lookup.size != size {
 		l.lookup = &finder{reader: l.reader, size: size}
 	}
@@ -160,7 +160,9 @@ func (l *Log) publishedAt(ctx context.Context, seq record.Seq, size uint64) (kno
 		return known{}, fmt.Errorf("find record %d in the tree: %w", seq, err)
 	}
 	if !ok {
-		return known{}, fmt.Errorf("record %d comes again, but the tree begins behind it: %w", seq, ErrOrder)
+		// The log was begun behind it, while it was set aside. Like any record that was, it
+		// gets a leaf once it is stored.
+		return known{seq, seq, Deferred, digest}, nil
 	}
 	last, _ := p.leaf.last()
 	return known{p.leaf.first(), last, p.leaf.Kind, p.leaf.Digest}, nil
@@ -207,8 +209,10 @@ func (l *Log) life(leaf Leaf) error {
 }
 
 // Start says that a process began to write the log: which program, and the
-// digest of its configuration. Where the one before did not end with Stop, a leaf
-// before says so, with what the spool had to cut or fence off ("" if nothing).
+// digest of its configuration. Where the process before did not end with Stop, or where recovered
+// says what the spool knows of its end ("" if nothing), a leaf before says so. Both are
+// durable here when Start returns, so that a process which dies before its first
+// checkpoint is known to have lived.
 func (l *Log) Start(program, config, recovered string) error {
 	if err := l.begin(); err != nil {
 		return err
@@ -221,7 +225,20 @@ func (l *Log) Start(program, config, recovered string) error {
 			return err
 		}
 	}
-	return l.life(Leaf{Kind: Start, Program: cut(program, maxName), Config: cut(config, maxName), Prefix: slashed(l.opt.Base)})
+	err := l.life(Leaf{Kind: Start, Program: cut(program, maxName), Config: cut(config, maxName), Prefix: slashed(l.opt.Base)})
+	if err == nil {
+		err = l.addRepairs()
+	}
+	if err != nil {
+		return err
+	}
+	l.publishing.Lock() // no checkpoint is decided in between
+	defer l.publishing.Unlock()
+	l.mu.Lock()
+	decided := *l.state
+	decided.pending = decided.pending[:len(decided.pending):len(decided.pending)]
+	l.mu.Unlock()
+	return decided.save(l.disk)
 }
 
 // Config says that the configuration changed while the process ran.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"testing/synctest"
 
 	"indelible/internal/disk/crashdisk"
 	"indelible/internal/record"
@@ -119,7 +120,9 @@ func (w *world) reborn() {
 // The process dies at each put of its second life in turn, the put done or
 // not; or the put fails, done or not, and the process goes on. Whatever
 // happens, the log verifies afterwards, and no two trees of one size were ever signed.
-func TestDeathAtEveryPut(t *testing.T) {
+func TestDeathAtEveryPut(t *testing.T) { synctest.Test(t, deathAtEveryPut) } // so that no retry takes time
+
+func deathAtEveryPut(t *testing.T) {
 	for _, f := range []fate{{false, true}, {true, true}, {false, false}} {
 		for at := 1; ; at++ {
 			w := newWorld(t, uint64(at))
@@ -152,7 +155,9 @@ func TestDeathAtEveryPut(t *testing.T) {
 }
 
 // A put that failed and was done all the same: the next attempt finds its own work.
-func TestFailedButStoredAtEveryPut(t *testing.T) {
+func TestFailedButStoredAtEveryPut(t *testing.T) { synctest.Test(t, failedButStoredAtEveryPut) } // so that no retry takes time
+
+func failedButStoredAtEveryPut(t *testing.T) {
 	for at := 1; ; at++ {
 		w := newWorld(t, uint64(at))
 		released, err := w.live(0, 250)
@@ -183,7 +188,9 @@ func TestFailedButStoredAtEveryPut(t *testing.T) {
 }
 
 // A hundred lives that end at random, on a disk that forgets.
-func TestHundredDeaths(t *testing.T) {
+func TestHundredDeaths(t *testing.T) { synctest.Test(t, hundredDeaths) } // so that no retry takes time
+
+func hundredDeaths(t *testing.T) {
 	w := newWorld(t, 7)
 	released := record.Seq(0)
 	for range 100 {

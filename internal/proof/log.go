@@ -24,10 +24,11 @@ type Log struct {
 	disk disk.FS
 	opt  Options
 
-	adding     sync.Mutex // held by Add and Gap: keeps their order
-	lookup     *finder    // owned by adding: where records added again are found
-	publishing sync.Mutex // held while a head is published; taken before mu
-	history    time.Time  // owned by publishing: when a head was last kept for good
+	adding     sync.Mutex      // held by Add and Gap: keeps their order
+	lookup     *finder         // owned by adding: where records added again are found
+	publishing sync.Mutex      // held while a head is published; taken before mu
+	history    time.Time       // owned by publishing: when a checkpoint was last kept for good
+	confirmed  map[string]bool // owned by publishing: objects that are there for the next checkpoint
 
 	mu       sync.Mutex
 	state    *state     // under mu; replaced, never changed in place, but for appends to pending
@@ -36,9 +37,9 @@ type Log struct {
 	next     Key        // under mu: signs from the pending NewKey leaf on
 	from     record.Seq // under mu: the seq that the tree expects next; 0: any
 	index    []known    // under mu: the pending leaves that count, in order
-	lastKind Kind       // under mu: of the last leaf
+	lastKind Kind       // under mu: of the last leaf that says whether a process writes the log
 	lastTime time.Time  // under mu: when the last leaf was added by this process
-	rebuilt  bool       // under mu: opened without a memory of our own, nothing published yet
+	repairs  []string   // under mu: what was repaired and has no leaf yet
 	proven   record.Seq // under mu: the last seq that the published head covers
 	when     time.Time  // under mu: when it was published, zero if that is not known
 	failed   error      // under mu: why nothing goes any more
@@ -53,7 +54,8 @@ type known struct {
 
 // Open finds the log in the store, or begins one, and takes up what this data
 // directory had decided before. It reads a few objects at any size of the
-// tree and writes nothing; Start is the first thing to call.
+// tree, unless the checkpoint is gone or an older one was put back: then it looks for all tiles of
+// the tree, and the next Checkpoint puts it there again. Start is the first thing to call.
 func Open(ctx context.Context, st store.Store, key Key, o Options) (*Log, error) {
 	if o.Disk == nil {
 		return nil, errors.New("open log: no data directory")
@@ -67,7 +69,7 @@ func Open(ctx context.Context, st store.Store, key Key, o Options) (*Log, error)
 	if o.Parallel <= 0 {
 		o.Parallel = 8
 	}
-	l := &Log{reader: newReader(st, o.Base, key.Name()), name: key.Name(), disk: o.Disk, opt: o, key: key, next: o.Next}
+	l := &Log{reader: newReader(st, o.Base, key.Name()), name: key.Name(), disk: o.Disk, opt: o, key: key, next: o.Next, confirmed: map[string]bool{}}
 	if err := l.load(ctx); err != nil {
 		return nil, fmt.Errorf("open log %s: %w", l.name, err)
 	}
@@ -93,25 +95,32 @@ func (l *Log) load(ctx context.Context) error {
 		return err
 	}
 	if err != nil {
-		if mine != nil && len(mine.checkpoint) > 0 {
-			return fmt.Errorf("the bucket has no checkpoint, but this data directory put one of size %d there: is it the right bucket and prefix? %w", mine.head.Size, ErrForked)
-		}
 		if mine == nil {
 			mine = &state{head: Head{Log: l.name}, edge: &edge{}}
 		}
-		return l.adopt(mine)
+		if err := l.adopt(mine); err != nil {
+			return err
+		}
+		_, err := l.restorable(ctx, mine, nil)
+		return err
+	}
+	l.etag, l.when = info.ETag, info.ModTime
+	if head, perr := ParseHead(published); mine != nil && len(mine.checkpoint) > 0 && (perr != nil || head.Log == l.name && head.Size < mine.head.Size) {
+		if err := l.adopt(mine); err != nil {
+			return err
+		}
+		_, err := l.restorable(ctx, mine, published)
+		return err
 	}
 	head, err := l.openPublished(published)
 	if err != nil {
 		return err
 	}
-	l.etag, l.when = info.ETag, info.ModTime
 	if mine == nil {
 		if mine, err = l.rebuild(ctx, head); err != nil {
 			return err
 		}
-		l.rebuilt = true
-		mine.checkpoint = published
+		mine.rebuilt, mine.checkpoint = true, published
 		return l.adopt(mine)
 	}
 	if mine, err = mine.advance(head, published); err != nil {
@@ -131,7 +140,7 @@ func (l *Log) openPublished(checkpoint []byte) (Head, error) {
 		}
 	}
 	if _, ok := errors.AsType[*note.UnverifiedNoteError](err); ok {
-		return Head{}, fmt.Errorf("the bucket holds a log of this name that our key (%s) has not signed: choose another name, or give it its key: %w", l.key, ErrForked)
+		return Head{}, fmt.Errorf("the bucket holds a log of this name that our key (%s) has not signed: choose another name, or give it its key; %s: %w", l.key, rescueAdvice, ErrForked)
 	}
 	return head, err
 }
@@ -141,13 +150,13 @@ func (l *Log) openPublished(checkpoint []byte) (Head, error) {
 func (s *state) advance(head Head, checkpoint []byte) (*state, error) {
 	switch {
 	case head.Size < s.edge.size:
-		return nil, fmt.Errorf("the bucket's checkpoint has size %d, but this data directory put one of size %d there: the bucket was put back to an older state: %w", head.Size, s.edge.size, ErrForked)
+		return nil, fmt.Errorf("the bucket's checkpoint has size %d, but this data directory put one of size %d there: the bucket was put back to an older state; %s: %w", head.Size, s.edge.size, rescueAdvice, ErrForked)
 	case head.Size > s.edge.size+uint64(len(s.pending)):
-		return nil, fmt.Errorf("the bucket's checkpoint has size %d, more than this data directory knows of (%d): another process writes this log, or the data directory is an old copy: %w", head.Size, s.edge.size+uint64(len(s.pending)), ErrForked)
+		return nil, fmt.Errorf("the bucket's checkpoint has size %d, more than this data directory knows of (%d): another process writes this log, or the data directory is an old copy; %s: %w", head.Size, s.edge.size+uint64(len(s.pending)), rescueAdvice, ErrForked)
 	}
 	n := s.grow(int(head.Size-s.edge.size), nil)
 	if n.head.Root != head.Root {
-		return nil, fmt.Errorf("the bucket's checkpoint of size %d is of another tree than ours: another process writes this log: %w", head.Size, ErrForked)
+		return nil, fmt.Errorf("the bucket's checkpoint of size %d is of another tree than ours: another process writes this log; %s: %w", head.Size, rescueAdvice, ErrForked)
 	}
 	n.checkpoint = checkpoint
 	return n, nil
@@ -156,19 +165,22 @@ func (s *state) advance(head Head, checkpoint []byte) (*state, error) {
 // grow is the state in which the first n pending leaves are in the published
 // tree, and reports the tiles that they complete. The checkpoint is still to be set.
 func (s *state) grow(n int, full func(level int, n uint64, hashes []tlog.Hash)) *state {
-	g := &state{edge: s.edge.clone(), next: s.next, last: s.last, pending: s.pending[n:len(s.pending):len(s.pending)]}
+	g := &state{edge: s.edge.clone(), next: s.next, last: s.last, rebuilt: s.rebuilt && n == 0, pending: s.pending[n:len(s.pending):len(s.pending)]}
 	for _, raw := range s.pending[:n] {
 		g.edge.add(tlog.RecordHash(raw), full)
 	}
-	for i := range n {
-		leaf, err := ParseLeaf(s.pending[n-1-i])
-		if i == 0 {
-			g.last = leaf.Kind
+	seq, life := false, false // found, looking back
+	for i := n - 1; i >= 0 && !(seq && life); i-- {
+		leaf, err := ParseLeaf(s.pending[i])
+		if err != nil {
+			continue
 		}
-		if err == nil && leaf.Kind.counts() {
+		if !life && leaf.Kind.tellsLife() {
+			g.last, life = leaf.Kind, true
+		}
+		if !seq && leaf.Kind.counts() {
 			last, _ := leaf.last()
-			g.next = last + 1
-			break
+			g.next, seq = last+1, true
 		}
 	}
 	if have := g.edge.size % width; have <= uint64(n) {
@@ -188,21 +200,25 @@ func (l *Log) rebuild(ctx context.Context, head Head) (*state, error) {
 	}
 	s := &state{head: head, edge: e}
 	f := finder{reader: l.reader, size: head.Size}
-	told := false
-	for n := (head.Size + width - 1) / width; n > 0 && !told; n-- { // mostly one turn
+	told, bundles := false, (head.Size+width-1)/width
+	for n := bundles; n > 0 && !(told && s.last != ""); n-- { // mostly one turn
 		if err := f.load(ctx, n-1); err != nil {
 			return nil, err
 		}
-		if s.last == "" {
-			s.last = f.leaves[len(f.leaves)-1].leaf.Kind
+		if n == bundles {
 			if s.tail, err = tailOf(f.leaves, e); err != nil {
 				return nil, err
 			}
 		}
-		for i := len(f.leaves) - 1; i >= 0 && !told; i-- {
-			var last record.Seq
-			if last, told = f.leaves[i].leaf.last(); told && last > 0 {
-				s.next = last + 1
+		for i := len(f.leaves) - 1; i >= 0; i-- {
+			if leaf := &f.leaves[i].leaf; s.last == "" && leaf.Kind.tellsLife() {
+				s.last = leaf.Kind
+			}
+			if last, ok := f.leaves[i].leaf.last(); ok && !told {
+				told = true
+				if last > 0 {
+					s.next = last + 1
+				}
 			}
 		}
 	}
@@ -246,7 +262,9 @@ func (l *Log) adopt(s *state) error {
 
 // note keeps what is asked of a pending leaf later. The caller holds mu or owns l.
 func (l *Log) note(leaf *Leaf) {
-	l.lastKind = leaf.Kind
+	if leaf.Kind.tellsLife() {
+		l.lastKind = leaf.Kind
+	}
 	if leaf.Kind.counts() {
 		last, _ := leaf.last()
 		l.index = append(l.index, known{leaf.first(), last, leaf.Kind, leaf.Digest})

@@ -272,6 +272,22 @@ func TestAddAgain(t *testing.T) {
 	}
 }
 
+// A new log on a spool that has come far: a record that was set aside before
+// the log began gets its leaf when it is stored, and stops nothing.
+func TestLateRecordFromBeforeTheLog(t *testing.T) {
+	b := newBench(t)
+	l := b.open()
+	b.do(l.Start("p", "c", ""))
+	b.add(l, 100, 103)
+	b.do(l.Add(t.Context(), b.outcome(6, record.Deferred)))
+	b.do(l.Checkpoint(t.Context()))
+	b.do(l.Add(t.Context(), b.outcome(6, record.Quarantined), b.outcome(5, record.Stored)))
+	b.do(l.Stop(t.Context()))
+	if got, want := kinds(b.leaves()), "start, record 100, record 101, record 102, record 103, stored 5, stop"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 func TestMaxPendingWritesCheckpoint(t *testing.T) {
 	b := newBench(t)
 	b.opt.MaxPending = 100
@@ -374,24 +390,26 @@ func (s *hidingStore) Get(ctx context.Context, key string, o store.GetOptions) (
 	return s.Store.Get(ctx, key, o)
 }
 
-// A checkpoint that is away for a moment is no fork; one that stays away is.
+// A checkpoint that is away for a moment is asked for again; one that stays
+// away is found missing, and published again.
 func TestOpenAsksAgainForTheCheckpoint(t *testing.T) {
 	for _, c := range []struct {
-		hide int
-		fork bool
-	}{{1, false}, {patience - 1, false}, {patience, true}} {
+		hide, repairs int
+	}{{1, 0}, {patience - 1, 0}, {patience, 1}} {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBench(t)
 			l := b.open()
 			b.add(l, 1, 3)
 			b.do(l.Checkpoint(t.Context()))
-			l, err := Open(t.Context(), &hidingStore{b.st, c.hide}, b.key, Options{Disk: b.d, Base: testBase})
-			if errors.Is(err, ErrForked) != c.fork || !c.fork && err != nil {
-				t.Fatalf("hidden %d times: %v", c.hide, err)
+			repairs := 0
+			l, err := Open(t.Context(), &hidingStore{b.st, c.hide}, b.key, Options{Disk: b.d, Base: testBase, Events: Events{Repaired: func(string) { repairs++ }}})
+			b.do(err)
+			if l.Stats().Size != 3 || repairs != c.repairs {
+				t.Errorf("hidden %d times: size %d, %d repairs", c.hide, l.Stats().Size, repairs)
 			}
-			if err == nil && l.Stats().Size != 3 {
-				t.Errorf("hidden %d times: size %d", c.hide, l.Stats().Size)
-			}
+			b.add(l, 4, 4)
+			b.do(l.Checkpoint(t.Context()))
+			b.leaves()
 		})
 	}
 	// A log that has put none there does not wait for one.
@@ -509,7 +527,9 @@ func (b *bench) failing(match string, class store.Class) {
 	}
 }
 
-func TestErrorsKeepTheirClass(t *testing.T) {
+func TestErrorsKeepTheirClass(t *testing.T) { synctest.Test(t, errorsKeepTheirClass) }
+
+func errorsKeepTheirClass(t *testing.T) {
 	b := newBench(t)
 	l := b.open()
 	b.add(l, 1, 3)

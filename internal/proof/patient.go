@@ -20,6 +20,9 @@ const patience = 6 // attempts, over about ten seconds
 
 // passing says whether what failed may work when it is tried again.
 func passing(err error) bool {
+	if _, foreign := errors.AsType[*ForeignObjectError](err); foreign || errors.Is(err, ErrForked) {
+		return false
+	}
 	switch store.ClassOf(err) {
 	case store.Throttled, store.Ambiguous, store.Unreachable, store.Unknown:
 		return err != nil
@@ -27,19 +30,26 @@ func passing(err error) bool {
 	return false
 }
 
-// pause waits before attempt+1: longer each time, as long as the store asks at least.
+// pause waits before attempt+1: longer each time, up to ten seconds, and as long
+// as the store asks for, up to half a minute.
 func pause(ctx context.Context, attempt int, err error) error {
-	wait := 150 * time.Millisecond << attempt
+	wait := 150 * time.Millisecond << min(attempt, patience)
 	if e, ok := errors.AsType[*store.Error](err); ok {
-		wait = max(wait, e.RetryAfter)
+		wait = max(wait, min(e.RetryAfter, 30*time.Second))
 	}
 	return sleep(ctx, wait/2+rand.N(wait/2))
 }
 
 func (p patientStore) again(ctx context.Context, read func() error) error {
+	return retryPassing(ctx, patience, read)
+}
+
+// retryPassing does something at most so many times, until it works or fails
+// for a reason that does not pass.
+func retryPassing(ctx context.Context, attempts int, do func() error) error {
 	for attempt := 1; ; attempt++ {
-		err := read()
-		if !passing(err) || attempt == patience || ctx.Err() != nil {
+		err := do()
+		if !passing(err) || attempt == attempts || ctx.Err() != nil {
 			return err
 		}
 		if serr := pause(ctx, attempt, err); serr != nil {

@@ -58,6 +58,8 @@ type Options struct {
 type Events struct {
 	// Checkpoint: a head was published; records is the last seq it proves.
 	Checkpoint func(size uint64, records record.Seq)
+	// Repaired: something in the bucket was not as this log had left it, and was put right.
+	Repaired func(what string)
 	// Failed: the background work of Run met an error and goes on.
 	Failed func(err error)
 }

@@ -108,7 +108,8 @@ func verifyS3(t *testing.T, s store.Store, key Key, records int64) Report {
 func TestObjectLock(t *testing.T) {
 	s, client, bucket := openS3(t, true)
 	key, _ := GenerateKey("test-log")
-	l, err := Open(t.Context(), s, key, Options{Disk: tempDisk(t)})
+	data := tempDisk(t)
+	l, err := Open(t.Context(), s, key, Options{Disk: data})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +130,7 @@ func TestObjectLock(t *testing.T) {
 	}
 	dir := Dir("", "test-log")
 	for name, locked := range map[string]bool{
-		"2026-11-24/r001.json": true, dir + "checkpoint": true, dir + "tile/0/000": true, dir + "tile/entries/000": true, dir + "tile/1/000.p/1": true,
+		"2026-11-24/r001.json": true, dir + "tile/0/000": true, dir + "tile/entries/000": true, dir + "tile/1/000.p/1": true,
 		dir + historyName(302): true, dir + "tile/0/001.p/46": true, dir + "tile/0/001.p/45": false, dir + "tile/entries/001.p/45": false,
 	} {
 		info, err := s.Head(t.Context(), name, store.GetOptions{})
@@ -139,6 +140,22 @@ func TestObjectLock(t *testing.T) {
 		if err := remove(name, info.Version); (err != nil) != locked {
 			t.Errorf("%s: delete: %v, want locked %v", name, err, locked)
 		}
+	}
+	verifyS3(t, s, key, 300)
+
+	// The checkpoint is not locked, and the log puts it there again.
+	published, err := s.Head(t.Context(), dir+"checkpoint", store.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remove(dir+"checkpoint", published.Version); err != nil {
+		t.Errorf("the checkpoint is locked: %v", err)
+	}
+	if l, err = Open(t.Context(), s, key, Options{Disk: data}); err == nil {
+		err = l.Stop(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 	verifyS3(t, s, key, 300)
 

@@ -33,9 +33,15 @@ type state struct {
 	edge       *edge      // of the published tree
 	tail       [][]byte   // leaves of its last, partial bundle
 	next       record.Seq // behind the published tree; 0: any
-	last       Kind       // of the published tree's last leaf; "" if it has none
+	last       Kind       // of the published tree's last leaf that tellsLife; "" if it has none
+	rebuilt    bool       // made from the bucket, and nothing published since
 	pending    [][]byte   // leaves behind the published tree
 }
+
+// tellsLife says that a leaf of this kind shows whether a process writes the
+// log: Stop that none does, the others that one does. A change of key may come from a
+// command beside no process, and Recovered speaks of the past.
+func (k Kind) tellsLife() bool { return k != NewKey && k != Recovered }
 
 type stateHeader struct {
 	Log        string        `json:"log"`
@@ -43,6 +49,7 @@ type stateHeader struct {
 	Size       uint64        `json:"size"`
 	Next       record.Seq    `json:"next"`
 	Last       Kind          `json:"last"`
+	Rebuilt    bool          `json:"rebuilt,omitempty"`
 	Edge       [][]tlog.Hash `json:"edge"`
 	Tail       int           `json:"tail"`
 	Pending    int           `json:"pending"`
@@ -53,7 +60,7 @@ type stateHeader struct {
 func (s *state) save(d disk.FS) error {
 	tail, pending := encodeBundle(s.tail), encodeBundle(s.pending)
 	header, err := json.Marshal(stateHeader{
-		Log: s.head.Log, Checkpoint: string(s.checkpoint), Size: s.edge.size, Next: s.next, Last: s.last,
+		Log: s.head.Log, Checkpoint: string(s.checkpoint), Size: s.edge.size, Next: s.next, Last: s.last, Rebuilt: s.rebuilt,
 		Edge: s.edge.levels, Tail: len(s.tail), Pending: len(s.pending), Bytes: [2]int{len(tail), len(pending)},
 	})
 	if err != nil {
@@ -111,7 +118,7 @@ func decodeState(b []byte) (*state, error) {
 	if h.Bytes[0] < 0 || h.Bytes[1] < 0 || h.Bytes[0]+h.Bytes[1] != len(rest) {
 		return nil, errors.New("wrong length")
 	}
-	s := &state{checkpoint: []byte(h.Checkpoint), next: h.Next, last: h.Last, edge: &edge{size: h.Size, levels: h.Edge}}
+	s := &state{checkpoint: []byte(h.Checkpoint), next: h.Next, last: h.Last, rebuilt: h.Rebuilt, edge: &edge{size: h.Size, levels: h.Edge}}
 	var err error
 	if s.tail, err = decodeBundle(rest[:h.Bytes[0]], h.Tail); err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"indelible/internal/record"
 	"indelible/internal/testserver"
@@ -113,16 +114,18 @@ func TestStrangersAccept(t *testing.T) {
 	}
 	t.Run("after a hundred deaths", func(t *testing.T) {
 		w := newWorld(t, 11)
-		released := record.Seq(0)
-		for range 100 {
-			die, applied := 1+w.rng.IntN(40), w.rng.IntN(2) == 0
-			w.fate = func(n int) fate { return fate{apply: n != die || applied, dies: n == die} }
-			var err error
-			if released, err = w.live(released, w.rng.IntN(200)); err != nil && !w.dead {
-				t.Fatal(err)
+		synctest.Test(t, func(t *testing.T) { // so that no retry takes time
+			released := record.Seq(0)
+			for range 100 {
+				die, applied := 1+w.rng.IntN(40), w.rng.IntN(2) == 0
+				w.fate = func(n int) fate { return fate{apply: n != die || applied, dies: n == die} }
+				var err error
+				if released, err = w.live(released, w.rng.IntN(200)); err != nil && !w.dead {
+					t.Fatal(err)
+				}
+				w.reborn()
 			}
-			w.reborn()
-		}
+		})
 		s.accept(t, w.bench)
 	})
 }
