@@ -18,8 +18,6 @@ import (
 	"strconv"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"indelible/internal/ingest"
 	"indelible/internal/record"
 )
@@ -44,7 +42,7 @@ type Options struct {
 
 	MaxRequest int64 // bytes of a request, decoded; 0 is 64 MiB
 	MaxRecords int   // records of a request; 0 is 100,000
-	MaxMemory  int64 // for the bodies of all requests together, at least 2×MaxRequest; 0 is twice that
+	MaxMemory  int64 // for the long bodies of all requests together, at least 2×MaxRequest; 0 is twice that
 
 	MaxHold time.Duration // how long a request waits for memory and for the spool before 503; 0 is 20 s
 
@@ -78,7 +76,7 @@ type Door struct {
 
 	maxRequest int64
 	maxRecords int
-	memory     *semaphore.Weighted
+	memory     *ingest.Memory
 	maxHold    time.Duration
 	pace       ingest.Pace
 
@@ -123,7 +121,10 @@ func New(o Options) (*Door, error) {
 				"take the marks out of the environment or the file", "setting", "doors.http.tokens")
 		}
 	}
-	d.memory = semaphore.NewWeighted(memory + decoderMemory)
+	// What the longest request may need is left to the one that goes on when
+	// all others wait; of the rest one sender gets half.
+	shared := memory - 2*d.maxRequest
+	d.memory = ingest.NewMemory(shared, shared/2)
 	if d.keys.Location == nil {
 		d.keys.Location = time.Local
 	}
@@ -138,7 +139,7 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.meter.Request()
 	q := d.begin(w, r)
 	err := d.answer(q)
-	d.give(q, q.taken)
+	q.memory.Release()
 	if err != nil {
 		d.refuse(q, refusalOf(err))
 	}
@@ -176,6 +177,7 @@ func (d *Door) answer(q *request) error {
 	if q.sender, refusal = d.senders.Authenticate(q.Request); refusal != nil {
 		return refusal
 	}
+	q.memory = d.memory.Grant(q.sender.Source())
 	return d.post(q)
 }
 

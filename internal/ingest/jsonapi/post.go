@@ -28,7 +28,7 @@ type request struct {
 	sender ingest.Sender
 	body   ingest.Body
 	data   []byte        // the body, decoded
-	taken  int64         // bytes of the memory for bodies
+	memory ingest.Grant  // for the body
 	hold   time.Duration // how long it may still be held
 }
 
