@@ -1,6 +1,7 @@
 package s3api
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"indelible/internal/ingest"
 	"indelible/internal/ingest/sigv4"
 	"indelible/internal/record"
+	"indelible/internal/store"
 )
 
 // The constructors below are the list of what this door says no with, in S3's words.
@@ -96,7 +98,7 @@ func internal(cause error) *ingest.Refusal {
 }
 
 // refusalOf says with which answer an error reaches the sender. It is the one
-// place where errors of other rooms become S3's.
+// place where errors of other packages become S3's.
 func refusalOf(err error) *ingest.Refusal {
 	if e, ok := errors.AsType[*ingest.Refusal](err); ok {
 		return e
@@ -111,8 +113,32 @@ func refusalOf(err error) *ingest.Refusal {
 		return slowDown(err)
 	case errors.Is(err, record.ErrSize):
 		return incompleteBody(err)
+	case away(err):
+		return destinationAway(err)
 	}
 	return internal(err)
+}
+
+// away reports whether err says that a record cannot be read now, and nothing about the record.
+func away(err error) bool {
+	if _, ok := errors.AsType[*record.ReadError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[*store.Error](err); !ok {
+		return errors.Is(err, context.DeadlineExceeded)
+	}
+	switch store.ClassOf(err) {
+	case store.Poison, store.Exists, store.NotFound:
+		return false
+	}
+	return true
+}
+
+// destinationAway tells a reader to come back: what was asked for may be in the destination.
+func destinationAway(cause error) *ingest.Refusal {
+	return &ingest.Refusal{Status: http.StatusServiceUnavailable, Code: "SlowDown",
+		Message: "The destination of this log cannot be read now, and what was asked for may be there: try again later. Records are taken all the same.",
+		Header:  http.Header{"Retry-After": {"5"}}, Cause: cause}
 }
 
 func incompleteBody(cause error) *ingest.Refusal {

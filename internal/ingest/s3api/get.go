@@ -1,6 +1,7 @@
 package s3api
 
 import (
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -31,7 +32,9 @@ func (d *Door) getObject(q *request) error {
 	if err != nil {
 		return err
 	}
-	entry, found, err := d.records.Find(q.Context(), q.bucket, q.key)
+	ctx, cancel := d.reading(q)
+	defer cancel()
+	entry, found, err := d.records.Find(ctx, q.bucket, q.key)
 	if err != nil {
 		return err
 	}
@@ -50,6 +53,11 @@ func (d *Door) getObject(q *request) error {
 		return nil
 	}
 	return d.writeObject(q, entry, part, replaced)
+}
+
+// reading bounds how long a read may wait for the destination, as a PUT may wait for the spool.
+func (d *Door) reading(q *request) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(q.Context(), d.maxHold)
 }
 
 // replacedHeaders are the headers that the query asks for, by name.

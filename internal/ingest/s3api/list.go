@@ -50,7 +50,9 @@ func (d *Door) page(q *request, l *listing) (rows []query.Item, truncated bool, 
 		return nil, false, nil
 	}
 	o := query.ListOptions{Prefix: l.prefix, After: l.after, Delimiter: l.delimiter, Limit: l.maxKeys + 1}
-	for item, err := range d.records.List(q.Context(), q.bucket, o) {
+	ctx, cancel := d.reading(q)
+	defer cancel()
+	for item, err := range d.records.List(ctx, q.bucket, o) {
 		if err != nil {
 			return nil, false, err
 		}

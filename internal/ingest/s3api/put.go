@@ -185,7 +185,9 @@ func (d *Door) checkEarly(q *request, c putCondition) error {
 	if !c.any() {
 		return nil
 	}
-	return d.checkPut(q.Context(), q, c)
+	ctx, cancel := d.reading(q)
+	defer cancel()
+	return d.checkPut(ctx, q, c)
 }
 
 // checkPut compares a condition with the newest record of the key. For the
