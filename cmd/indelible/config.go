@@ -25,7 +25,7 @@ func (c *cli) configCheckCmd() *cobra.Command {
 		Example: "  indelible config check --config /etc/indelible.yaml",
 		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			l, err := c.load()
+			l, err := c.loadServe()
 			if err != nil {
 				return err
 			}
@@ -50,7 +50,7 @@ func (c *cli) configPrintCmd() *cobra.Command {
   indelible config print --json --to s3://audit`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			l, err := c.load()
+			l, err := c.loadServe()
 			if err != nil {
 				return err
 			}

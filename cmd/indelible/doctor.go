@@ -20,7 +20,7 @@ writes, Object Lock). It exits with status 1 if a check failed; warnings are no 
   indelible doctor --json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			l, err := c.load()
+			l, err := c.loadServe()
 			if err != nil {
 				return err
 			}

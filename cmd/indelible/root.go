@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"indelible/internal/config"
+	"indelible/internal/term"
 )
 
 // Exit statuses, as docs and tests know them.
@@ -53,9 +54,7 @@ func (c *cli) report(cmd *cobra.Command, err error) int {
 	if _, quiet := errors.AsType[quietError](err); quiet {
 		return exitWrong
 	}
-	for line := range strings.Lines(err.Error()) {
-		fmt.Fprintf(c.stderr, "indelible: %s\n", strings.TrimSuffix(line, "\n"))
-	}
+	c.complain(err)
 	if u, ok := errors.AsType[*usageError](err); ok {
 		if u.hint != "" {
 			fmt.Fprintf(c.stderr, "%s\n", u.hint)
@@ -67,6 +66,24 @@ func (c *cli) report(cmd *cobra.Command, err error) int {
 		return exitCall
 	}
 	return exitWrong
+}
+
+// complain writes an error: each line of its text, and below a mistake in the file its place.
+func (c *cli) complain(err error) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok && errors.Join(joined.Unwrap()...).Error() == err.Error() {
+		for _, err := range joined.Unwrap() {
+			c.complain(err)
+		}
+		return
+	}
+	for line := range strings.Lines(term.QuoteLines(err.Error())) {
+		fmt.Fprintf(c.stderr, "indelible: %s\n", strings.TrimSuffix(line, "\n"))
+	}
+	if mistake, ok := err.(*config.Error); ok && mistake.Excerpt != "" {
+		for line := range strings.Lines(mistake.Excerpt) {
+			fmt.Fprintf(c.stderr, "    %s\n", strings.TrimSuffix(term.Quote(strings.TrimSuffix(line, "\n")), "\n"))
+		}
+	}
 }
 
 // root is the whole command line.
@@ -216,7 +233,13 @@ func (c *cli) bind(flags *pflag.FlagSet, want func(config.Field) bool) {
 	}
 }
 
-// load reads the effective configuration of this call.
+// load reads the effective configuration of this call. Where it names no destination, it is
+// the one of the last serve on the data directory.
 func (c *cli) load() (*config.Loaded, error) {
+	return config.Load(config.Input{File: c.configFile, Flags: c.settings, Remember: true})
+}
+
+// loadServe is load for what serve would do.
+func (c *cli) loadServe() (*config.Loaded, error) {
 	return config.Load(config.Input{File: c.configFile, Flags: c.settings})
 }

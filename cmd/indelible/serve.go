@@ -26,7 +26,7 @@ together serve refuses, and names the command that leads out (docs/recovery.md).
   INDELIBLE_S3_KEYS=id:secret indelible serve --s3 0.0.0.0:9000`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			l, err := c.load()
+			l, err := c.loadServe()
 			if err != nil {
 				return err
 			}

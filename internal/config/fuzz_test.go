@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"strings"
 	"testing"
 )
 
@@ -16,7 +17,7 @@ func FuzzYAML(f *testing.F) {
 	f.Add("doors:\n  s3:\n    keys:\n      - {id: a}\n      - [b]\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		l := &Loaded{Config: Default(), Sources: map[string]Source{}}
-		y := &yamlFile{name: "F", lookup: environment(nil), fields: l.Config.fields(), set: func(f Field, s Source) { l.Sources[f.Path] = s }}
+		y := &yamlFile{name: "F", lines: strings.Split(text, "\n"), lookup: environment(nil), fields: l.Config.fields(), set: func(f Field, s Source) { l.Sources[f.Path] = s }}
 		y.read([]byte(text))
 		for _, err := range y.errs {
 			if _, ok := errors.AsType[*Error](err); !ok {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // Error is a mistake in a flag, a variable or the file: the call was
@@ -13,6 +14,9 @@ import (
 type Error struct {
 	Where   string // "--to", "INDELIBLE_TO" or "indelible.yaml:12"; "" speaks of several
 	Problem string
+	// Excerpt is the place in the file: the line, and below it a caret. "" where there is no
+	// place, or what stands there may be a secret.
+	Excerpt string
 }
 
 func (e *Error) Error() string {
@@ -42,6 +46,8 @@ func (s Source) String() string {
 type Input struct {
 	File  string            // --config; "" looks at INDELIBLE_CONFIG and then for indelible.yaml
 	Flags map[string]string // the flags that were given, by name without dashes
+	// Remember takes the destination of the last serve on the data directory where none is configured.
+	Remember bool
 	// Env looks up the environment; nil is the process's own.
 	Env func(name string) (string, bool)
 }
@@ -77,7 +83,7 @@ func Load(in Input) (*Loaded, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	if err := l.complete(); err != nil {
+	if err := l.complete(in.Remember); err != nil {
 		return nil, err
 	}
 	return l, l.validate()
@@ -98,7 +104,7 @@ func (l *Loaded) readFile(in Input, env func(string) (string, bool), fields []Fi
 		return []error{&Error{Where: "--config", Problem: err.Error()}}
 	}
 	l.File = name
-	y := &yamlFile{name: name, lookup: env, fields: fields, set: func(f Field, s Source) { l.Sources[f.Path] = s }}
+	y := &yamlFile{name: name, lines: strings.Split(string(text), "\n"), lookup: env, fields: fields, set: func(f Field, s Source) { l.Sources[f.Path] = s }}
 	y.read(text)
 	return y.errs
 }
@@ -112,13 +118,18 @@ func (l *Loaded) setText(f Field, text string, s Source) error {
 }
 
 // complete makes paths absolute and fills in what follows from others.
-func (l *Loaded) complete() error {
+func (l *Loaded) complete(remember bool) error {
 	c := &l.Config
 	abs, err := filepath.Abs(c.Data)
 	if err != nil {
 		return fmt.Errorf("find the data directory: %w", err)
 	}
 	c.Data = abs
+	if c.Destination.URL == "" && remember {
+		if err := l.recall(); err != nil {
+			return err
+		}
+	}
 	if c.Destination.URL == "" {
 		c.Destination.URL = fileURL(filepath.Join(abs, "store"))
 		return nil

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -236,10 +237,39 @@ func TestMistakes(t *testing.T) {
 					t.Errorf("got  %s\nwant %s", got[i], want)
 				}
 			}
-			if strings.Contains(err.Error(), "hush") {
-				t.Errorf("the error tells a secret: %v", err)
+			for _, err := range append(unjoin(err), err) {
+				mistake, _ := errors.AsType[*Error](err)
+				if strings.Contains(err.Error()+mistake.Excerpt, "hush") {
+					t.Errorf("the error tells a secret: %v\n%s", err, mistake.Excerpt)
+				}
 			}
 		})
+	}
+}
+
+// unjoin are the errors that were joined.
+func unjoin(err error) (errs []error) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, err := range joined.Unwrap() {
+			errs = append(errs, unjoin(err)...)
+		}
+		return errs
+	}
+	return []error{err}
+}
+
+// A mistake in the file is shown with a caret, as far as that shows no secret.
+func TestExcerpts(t *testing.T) {
+	file := writeConfig(t, "doors:\n  s3:\n    max_hold:  soon # s\n    keys: [hush]\n    lisen: hush\n  http: {tokens: [hush, ''], max_hold: soon}\nadmin:\n  tokn: hush\n")
+	_, err := Load(Input{File: file, Env: environment(nil)})
+	var got []string
+	for _, err := range unjoin(err) {
+		mistake, _ := errors.AsType[*Error](err)
+		got = append(got, mistake.Excerpt)
+	}
+	want := []string{"    max_hold:  soon\n               ^", "", "    lisen\n    ^", "", "", "  tokn\n  ^"}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %q\nwant %q\n%v", got, want, err)
 	}
 }
 

@@ -16,6 +16,8 @@ type yamlFile struct {
 	lookup func(string) (string, bool) // the environment, for ${NAME}
 	fields []Field
 	set    func(f Field, s Source)
+	lines  []string // of the text, for excerpts
+	hide   bool     // what is being read is a secret
 	errs   []error
 }
 
@@ -48,7 +50,28 @@ func yamlProblem(err error) string {
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
 
 func (y *yamlFile) fail(n *yaml.Node, format string, args ...any) {
-	y.errs = append(y.errs, &Error{Where: fmt.Sprintf("%s:%d", y.name, n.Line), Problem: fmt.Sprintf(format, args...)})
+	y.errs = append(y.errs, &Error{Where: fmt.Sprintf("%s:%d", y.name, n.Line), Problem: fmt.Sprintf(format, args...), Excerpt: y.excerpt(n)})
+}
+
+// block is what may stand in front of a key or a value in an excerpt: other
+// keys. Whatever else stands there may be a secret.
+var block = regexp.MustCompile(`^[ -]*([A-Za-z0-9_]+: +)*$`)
+
+// excerpt is the line of a node up to its end, and a caret below its beginning.
+func (y *yamlFile) excerpt(n *yaml.Node) string {
+	if y.hide || n.Kind != yaml.ScalarNode || n.Line < 1 || n.Line > len(y.lines) || len(n.Value) > 80 || strings.ContainsAny(n.Value, "\n") {
+		return ""
+	}
+	line := strings.TrimRight(y.lines[n.Line-1], "\r")
+	at := n.Column - 1
+	if at < 0 || at > len(line) || !block.MatchString(line[:at]) {
+		return ""
+	}
+	end := at + strings.Index(line[at:], n.Value) + len(n.Value)
+	if end < at || !strings.Contains(line[at:], n.Value) {
+		return ""
+	}
+	return line[:end] + "\n" + strings.Repeat(" ", at) + "^"
 }
 
 // section reads the mapping at path, "" being the whole file.
@@ -151,6 +174,8 @@ func (y *yamlFile) unknown(key *yaml.Node, path string) {
 
 // apply sets one field from its node.
 func (y *yamlFile) apply(f Field, n *yaml.Node) {
+	y.hide = f.secret
+	defer func() { y.hide = false }()
 	at := n
 	n = resolve(n)
 	if isNull(n) {

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"syscall"
 
@@ -11,14 +12,13 @@ import (
 )
 
 // listen opens a listener's address. The error names it and says what to do.
-func listen(l config.Listener) (net.Listener, error) {
-	var certs []tls.Certificate
+func listen(l config.Listener, log *slog.Logger) (net.Listener, error) {
+	var cert *certificate
 	if l.TLS.Cert != "" {
-		cert, err := tls.LoadX509KeyPair(l.TLS.Cert, l.TLS.Key)
-		if err != nil {
-			return nil, fmt.Errorf("read the certificate of %s.tls: %w", l.Path, err)
+		var err error
+		if cert, err = readCertificate(l.TLS, l.Path, log); err != nil {
+			return nil, err
 		}
-		certs = append(certs, cert)
 	}
 	ln, err := net.Listen("tcp", l.Addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -27,8 +27,8 @@ func listen(l config.Listener) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s.listen: %w (choose another address with --%s)", l.Path, err, l.Name)
 	}
-	if certs != nil {
-		return tls.NewListener(ln, &tls.Config{Certificates: certs, NextProtos: []string{"http/1.1"}}), nil
+	if cert != nil {
+		return tls.NewListener(ln, &tls.Config{GetCertificate: cert.get, NextProtos: []string{"http/1.1"}}), nil
 	}
 	return ln, nil
 }

@@ -43,7 +43,7 @@ func Serve(ctx context.Context, l *config.Loaded, stderr io.Writer) error {
 		return err
 	}
 	warnUnfinished(l, log)
-	d := &daemon{config: c, log: log, metrics: m, disk: disk, engine: e, doors: map[string]openDoor{}}
+	d := &daemon{loaded: l, config: c, log: log, metrics: m, disk: disk, engine: e, doors: map[string]openDoor{}}
 	if err = d.match(ctx); err == nil && ctx.Err() == nil {
 		err = d.run(ctx, stderr)
 	}
@@ -53,6 +53,7 @@ func Serve(ctx context.Context, l *config.Loaded, stderr io.Writer) error {
 // daemon is what runs between opening and closing the engine. Its fields are
 // set before anything starts, and then only read.
 type daemon struct {
+	loaded  *config.Loaded
 	config  *config.Config
 	log     *slog.Logger
 	metrics *metrics.Metrics
@@ -92,6 +93,9 @@ type server struct {
 func (d *daemon) run(ctx context.Context, stderr io.Writer) (err error) {
 	if err := d.listen(); err != nil {
 		return err
+	}
+	if err := d.loaded.Remember(); err != nil {
+		return errors.Join(err, d.closeListeners())
 	}
 	if err := d.running().Write(d.config.Data); err != nil {
 		return errors.Join(err, d.closeListeners())
@@ -139,7 +143,7 @@ func (d *daemon) listen() error {
 	}
 	d.metrics.Watch(d.status, d.states())
 	for _, at := range d.config.Open() {
-		ln, err := listen(at)
+		ln, err := listen(at, d.log)
 		if err != nil {
 			return errors.Join(err, d.closeListeners())
 		}

@@ -1,0 +1,63 @@
+package config
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// destinationFile says where the last serve on a data directory delivered to.
+const destinationFile = "destination.json"
+
+// remembered is what it holds. Credentials are no part of it.
+type remembered struct {
+	URL      string `json:"url"`
+	Endpoint string `json:"endpoint,omitempty"`
+	Region   string `json:"region,omitempty"`
+}
+
+// Remember keeps the destination in the data directory, for commands that are called
+// without one. It need not survive a power loss: the next start writes it again.
+func (l *Loaded) Remember() error {
+	d := l.Config.Destination
+	b, err := json.Marshal(remembered{d.URL, d.Endpoint, d.Region})
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(l.Config.Data, destinationFile)
+	if err := os.WriteFile(file+".new", append(b, '\n'), 0o600); err != nil {
+		return fmt.Errorf("remember the destination: %w", err)
+	}
+	return os.Rename(file+".new", file)
+}
+
+// recall takes the destination that Remember kept, and its endpoint and region where
+// those are not configured. A file that cannot be read as one is as good as none.
+func (l *Loaded) recall() error {
+	file := filepath.Join(l.Config.Data, destinationFile)
+	b, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read where the last serve delivered to: %w", err)
+	}
+	var r remembered
+	if json.Unmarshal(b, &r) != nil || wrongLocation(r.URL) != "" {
+		return nil
+	}
+	d := &l.Config.Destination
+	for path, set := range map[string]struct {
+		to   *string
+		text string
+	}{"destination.url": {&d.URL, r.URL}, "destination.endpoint": {&d.Endpoint, r.Endpoint}, "destination.region": {&d.Region, r.Region}} {
+		if *set.to == "" && set.text != "" {
+			*set.to = set.text
+			l.Sources[path] = Source{Kind: "remembered", Name: file}
+		}
+	}
+	return nil
+}
