@@ -39,12 +39,12 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	only := flag.String("only", "", "mutants whose name contains this")
+	only := flag.String("only", "", "mutants whose name or file contains this")
 	passed := flag.Bool("passed", false, "the suites pass with nothing broken: do not show that first")
 	flag.Parse()
-	chosen := slices.DeleteFunc(slices.Clone(mutants), func(m mutant) bool { return !strings.Contains(m.name, *only) })
+	chosen := slices.DeleteFunc(slices.Clone(mutants), func(m mutant) bool { return !strings.Contains(m.name, *only) && !strings.Contains(m.file, *only) })
 	if len(chosen) == 0 {
-		return fmt.Errorf("no mutant's name contains %q", *only)
+		return fmt.Errorf("no mutant's name or file contains %q", *only)
 	}
 	dir, err := os.MkdirTemp("", "mutants-")
 	if err != nil {

@@ -58,6 +58,7 @@ var parts = []part{
 	{name: "killed", pkg: "./test/torture/process", run: "^TestTortureKilled", long: true},
 	{name: "reads", pkg: "./test/torture/process", run: "^TestTortureReads", long: true},
 	{name: "full", pkg: "./test/torture/process", run: "^TestTortureFullDisk", long: true},
+	{name: "accidents", pkg: "./test/torture/process", run: "^TestTortureAccidents", long: true},
 	{name: "hostile", pkg: "./test/torture/process", run: "^TestTortureHostile", alone: true, long: true},
 	{name: "slow", pkg: "./test/torture/process", run: "^TestTortureSlow", alone: true, long: true},
 	{name: "siege", pkg: "./test/torture/process", run: "^TestTortureSiege", alone: true, long: true},
@@ -205,7 +206,7 @@ func runAll(ctx context.Context, chosen []part, env []string, verbose bool) []st
 var skips = regexp.MustCompile(`(?m)^\s+\w+\.go:\d+: (.*)\n--- SKIP`)
 
 func (p part) test(ctx context.Context, env []string) (string, error) {
-	cmd := exec.CommandContext(ctx, "go", "test", "-count=1", "-v", "-timeout", "3h", "-run", p.run, p.pkg)
+	cmd := exec.CommandContext(ctx, "go", "test", "-count=1", "-v", "-timeout", "3h", "-parallel", "4", "-run", p.run, p.pkg)
 	cmd.Env = env
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	out, err := cmd.CombinedOutput()

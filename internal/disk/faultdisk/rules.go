@@ -25,11 +25,11 @@ func ReadOutage(match func(name string) bool, lasts func() error) func(Call) *Fa
 	}
 }
 
-// SlowReads has every open, read and listing of the files that match take as long as
-// takes says at that call; 0 is as fast as ever.
+// SlowReads has every read of the files that match take as long as takes says at that call; 0
+// is as fast as ever.
 func SlowReads(match func(name string) bool, takes func() time.Duration) func(Call) *Fault {
 	return func(c Call) *Fault {
-		if !c.Op.Reads() || match != nil && !match(c.Name) {
+		if c.Op != Read || match != nil && !match(c.Name) {
 			return nil
 		}
 		if d := takes(); d > 0 {
@@ -89,6 +89,11 @@ func (d *Disk) give(name string, n int64) {
 
 // given notes what a call that worked has done to the room of files.
 func (d *Disk) given(c Call) {
+	switch c.Op {
+	case Create, Remove, Allocate, Write, Link, Rename:
+	default:
+		return
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	name := path.Clean(c.Name)

@@ -193,6 +193,9 @@ func (s *Serve) Wait(most time.Duration) bool {
 	}
 }
 
+// Exit is how the process ended, once Wait has said that it did.
+func (s *Serve) Exit() error { return s.exit }
+
 // PID is the process id, of the tracer where there is one.
 func (s *Serve) PID() int { return s.cmd.Process.Pid }
 
