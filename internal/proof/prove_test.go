@@ -5,7 +5,6 @@ import (
 	"errors"
 	"iter"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -102,43 +101,6 @@ func producer(ids ...string) iter.Seq2[KnownID, error] {
 				return
 			}
 		}
-	}
-}
-
-func TestReconcile(t *testing.T) {
-	b := newBench(t)
-	l := b.open()
-	b.add(l, 1, 3)
-	b.do(l.Add(t.Context(), b.outcome(4, record.Deferred)))
-	b.do(l.Add(t.Context(), b.outcome(4, record.Stored)))
-	b.do(l.Checkpoint(t.Context()))
-	r, err := Reconcile(t.Context(), b.st, testBase, b.key.Public(), producer("id1", "id2", "id4", "id/9", "id/9", "2026-11-24/time-08-00-00-000000_id1.json"), ReconcileOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if r.IDs != 5 || r.Records != 4 || r.Matched != 4 || len(r.Missing) != 1 || r.Missing[0].ID != "id/9" || r.Others != 1 || !strings.HasSuffix(r.Unknown[0].Key, "id3.json") {
-		t.Errorf("%+v", r)
-	}
-	if len(r.Hours) != 2 || r.Hours[0].Records != 4 || r.Hours[0].Unknown != 1 || r.Hours[1].Missing != 1 {
-		t.Errorf("hours %+v", r.Hours)
-	}
-	r, err = Reconcile(t.Context(), b.st, testBase, b.key.Public(), producer("id1"), ReconcileOptions{Until: time.Date(2026, 11, 24, 8, 0, 0, 2, time.UTC)})
-	if err != nil || r.Records != 1 || r.Others != 0 || r.Matched != 1 {
-		t.Errorf("%v, %+v", err, r)
-	}
-}
-
-// LiteLLM replaces the slashes and colons of an id in the key.
-func TestReconcileSanitizedIDs(t *testing.T) {
-	b := newBench(t)
-	l := b.open()
-	o := b.outcome(1, record.Stored)
-	o.Key = "2026-11-24/time-08-00-00-000000_arn_aws_x_y.json"
-	b.do(l.Add(t.Context(), o))
-	b.do(l.Checkpoint(t.Context()))
-	r, err := Reconcile(t.Context(), b.st, testBase, b.key.Public(), producer("arn:aws:x/y"), ReconcileOptions{})
-	if err != nil || r.Matched != 1 || r.Others != 0 {
-		t.Errorf("%v, %+v", err, r)
 	}
 }
 

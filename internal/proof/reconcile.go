@@ -1,15 +1,18 @@
 package proof
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
-	"path"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
 
 	"indelible/internal/record"
 	"indelible/internal/store"
@@ -21,10 +24,19 @@ type KnownID struct {
 	Time time.Time // when, where the producer tells; zero otherwise
 }
 
-// Missing is an id that the producer knows and the log does not.
+// Missing is an id of which the producer knows more records than the log has.
 type Missing struct {
-	ID   string    `json:"id"`
-	Time time.Time `json:"time,omitzero"`
+	ID    string    `json:"id"`
+	Time  time.Time `json:"time,omitzero"`
+	Known int64     `json:"known,omitempty"` // records that the producer knows, where it is not one
+	Found int64     `json:"found,omitempty"` // records that the log has
+}
+
+// Surplus is an id that more records of the log carry than the producer knows.
+type Surplus struct {
+	ID    string `json:"id"`
+	Known int64  `json:"known"`
+	Found int64  `json:"found"`
 }
 
 // Unknown is a record in the log that the producer does not know.
@@ -36,14 +48,23 @@ type Unknown struct {
 
 // Reconciliation is what Reconcile found.
 type Reconciliation struct {
-	IDs     int64            `json:"ids"`     // that the producer knows, each once
-	Records int64            `json:"records"` // in the log, in the span asked for
-	Matched int64            `json:"matched"` // ids that the log has
-	Missing []Missing        `json:"missing"` // never sent, or never acked
-	Unknown []Unknown        `json:"unknown"` // the first of those that the producer does not know
-	Others  int64            `json:"unknown_count"`
-	Hours   []ReconciledHour `json:"hours"`
+	IDs      int64            `json:"ids"`     // that the producer knows; equal ones count as often as it knows them
+	Records  int64            `json:"records"` // in the log, in the span asked for
+	Matched  int64            `json:"matched"` // ids that the log has
+	Lost     int64            `json:"missing_count"`
+	Missing  []Missing        `json:"missing"` // never sent, or never acked
+	Surplus  []Surplus        `json:"surplus"` // the first of the ids that more records carry than the producer knows
+	Unknown  []Unknown        `json:"unknown"` // the first of the records that the producer does not know
+	Others   int64            `json:"unknown_count"`
+	Read     int64            `json:"read"`      // records that were read for their ids
+	Unread   int64            `json:"unread"`    // records that could not be, or are rows of a pack
+	Size     uint64           `json:"size"`      // of the tree that was compared
+	LastTime time.Time        `json:"last_time"` // of its leaves: what came later was not looked for
+	Hours    []ReconciledHour `json:"hours"`
 }
+
+// OK says that the log has every record that the producer knows.
+func (r *Reconciliation) OK() bool { return r.Lost == 0 }
 
 // ReconciledHour counts one hour.
 type ReconciledHour struct {
@@ -58,57 +79,116 @@ type ReconcileOptions struct {
 	// Since and Until bound the arrival of the records that the producer ought to know; zero: no bound.
 	// Its ids are looked for in the whole log.
 	Since, Until time.Time
-	// Match, if set, names the ids that a leaf may go by; the default is those in its key.
-	Match func(l *Leaf) []string
+	// KeysOnly looks for ids in keys and never reads a record.
+	KeysOnly bool
+	Parallel int // requests at once; 0 is 256, in a directory four for each processor
 }
 
+// ErrNoIDs says that the producer's list was empty: that everything on it is in the log says nothing.
+var ErrNoIDs = errors.New("there is no id in it")
+
 // Reconcile compares the ids that a producer knows with the records in the
-// log: what was never sent, and what the producer does not know. It reads the
-// log's leaves, not the records, up to the signed checkpoint.
+// log: what was never sent, and what the producer does not know. It reads all
+// leaves up to the newest checkpoint, and answers only if they make the root that was signed.
+// Ids that no key tells of are looked for in the records that remain.
 func Reconcile(ctx context.Context, st store.Store, base, vkey string, ids iter.Seq2[KnownID, error], o ReconcileOptions) (Reconciliation, error) {
 	key, err := note.NewVerifier(vkey)
 	if err != nil {
-		return Reconciliation{}, fmt.Errorf("reconcile: the public key is none: %w", err)
+		return Reconciliation{}, fmt.Errorf("reconcile: invalid public key: %w", err)
 	}
-	if o.Match == nil {
-		o.Match = KeyIDs
+	if o.Parallel <= 0 {
+		o.Parallel = defaultParallel(st)
 	}
-	known, spelled := map[string]*knownID{}, map[string]*knownID{}
-	for id, err := range ids {
-		if err != nil {
-			return Reconciliation{}, fmt.Errorf("reconcile: %w", err)
-		}
-		if known[id.ID] == nil {
-			known[id.ID] = &knownID{time: id.Time}
-			spelled[inKey.Replace(id.ID)] = known[id.ID]
-		}
+	c := reconciling{reader: newReader(patientStore{st}, base, key.Name()), opt: o, hours: map[time.Time]*ReconciledHour{}, base: slashed(base)}
+	c.result = Reconciliation{Missing: []Missing{}, Surplus: []Surplus{}, Unknown: []Unknown{}, Hours: []ReconciledHour{}}
+	if err := c.ids.read(ids); err != nil {
+		return Reconciliation{}, fmt.Errorf("reconcile: %w", err)
 	}
-	c := reconciling{opt: o, known: known, spelled: spelled, hours: map[time.Time]*ReconciledHour{}}
-	c.result = Reconciliation{IDs: int64(len(known)), Missing: []Missing{}, Unknown: []Unknown{}, Hours: []ReconciledHour{}}
-	for leaf, err := range Leaves(ctx, st, base, key) {
-		if err != nil {
-			return Reconciliation{}, fmt.Errorf("reconcile: %w", err)
-		}
-		c.take(&leaf)
+	if err := c.run(ctx, key); err != nil {
+		return Reconciliation{}, fmt.Errorf("reconcile: %w", err)
 	}
 	c.finish()
 	return c.result, nil
 }
 
-// inKey is how LiteLLM spells an id in a key.
-var inKey = strings.NewReplacer("/", "_", ":", "_")
+// reconciling is one Reconcile under way.
+type reconciling struct {
+	reader
+	base   string
+	opt    ReconcileOptions
+	ids    idSet
+	hours  map[time.Time]*ReconciledHour
+	result Reconciliation
 
-type knownID struct {
-	time  time.Time
-	found bool
+	prefix    string // what the log's keys begin with
+	prefixed  bool
+	unmatched []uint64 // bundles with records that no key matched
 }
 
-type reconciling struct {
-	opt     ReconcileOptions
-	known   map[string]*knownID
-	spelled map[string]*knownID // by the id as LiteLLM spells it in a key
-	hours   map[time.Time]*ReconciledHour
-	result  Reconciliation
+// run walks the leaves, and then reads what it must of the records.
+func (c *reconciling) run(ctx context.Context, key note.Verifier) error {
+	checkpoint, _, err := c.get(ctx, "checkpoint")
+	if err != nil {
+		return err
+	}
+	head, err := openHead(checkpoint, key.Name(), key)
+	if err != nil {
+		return err
+	}
+	c.result.Size = head.Size
+	if _, err := c.edge(ctx, head); err != nil { // before a size that cannot be is walked
+		return err
+	}
+	blocks, err := c.walk(ctx, head)
+	if err != nil {
+		return err
+	}
+	return c.lookInside(ctx, head, blocks)
+}
+
+// walk takes all leaves and checks that they make the root that was signed. It
+// returns the hash of each bundle's block, so that what is read again can be checked against it.
+func (c *reconciling) walk(ctx context.Context, head Head) ([]tlog.Hash, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var tree edge
+	blocks := make([]tlog.Hash, 0, head.Size/width+1)
+	for next := range c.blocks(ctx, 0, head.Size, c.opt.Parallel, false) {
+		b := <-next
+		if b.leavesErr != nil {
+			return nil, fmt.Errorf("the leaves from %d on cannot be read (%w): run verify", b.n*width, b.leavesErr)
+		}
+		open := false
+		for i := range b.leaves {
+			if b.errs != nil && b.errs[i] != nil {
+				return nil, fmt.Errorf("leaf %d: %w", b.n*width+uint64(i), b.errs[i])
+			}
+			tree.add(b.own[i], nil)
+			if c.take(&b.leaves[i]) {
+				open = true
+			}
+		}
+		if open {
+			c.unmatched = append(c.unmatched, b.n)
+		}
+		blocks = append(blocks, rootOf(b.own))
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if tree.size != head.Size || tree.root() != head.Root {
+		return nil, fmt.Errorf("the leaves in the bucket are not those of the checkpoint of size %d: run verify", head.Size)
+	}
+	return blocks, nil
+}
+
+// rootOf is the root over the leaf hashes of one block.
+func rootOf(hashes []tlog.Hash) tlog.Hash {
+	e := edge{}
+	for _, h := range hashes {
+		e.add(h, nil)
+	}
+	return e.root()
 }
 
 func (c *reconciling) hour(t time.Time) *ReconciledHour {
@@ -119,112 +199,135 @@ func (c *reconciling) hour(t time.Time) *ReconciledHour {
 	return c.hours[t]
 }
 
-func (c *reconciling) take(l *Leaf) {
-	if l.Kind != Record && l.Kind != Deferred && l.Kind != Quarantined { // a later Stored says nothing new
-		return
+// inSpan says whether the producer ought to know a record.
+func (c *reconciling) inSpan(l *Leaf) bool {
+	return !l.Time.Before(c.opt.Since) && (c.opt.Until.IsZero() || l.Time.Before(c.opt.Until))
+}
+
+// isRecord says whether a leaf is the one that gives a record its place.
+func isRecord(l *Leaf) bool {
+	return l.Kind == Record || l.Kind == Deferred || l.Kind == Quarantined // a later Stored says nothing new
+}
+
+// take looks for the ids in a leaf's key, and says whether it found none.
+func (c *reconciling) take(l *Leaf) (open bool) {
+	if l.Time.After(c.result.LastTime) {
+		c.result.LastTime = l.Time
 	}
-	matched := false
-	for _, id := range c.opt.Match(l) {
-		for _, k := range [...]*knownID{c.known[id], c.spelled[id]} {
-			if k != nil {
-				matched, k.found = true, true
+	switch {
+	case l.Kind == Start || l.Kind == Config:
+		c.prefix, c.prefixed = l.Prefix, true
+	case l.Kind == Pack:
+		c.result.Unread += l.Count
+	}
+	if !isRecord(l) {
+		return false
+	}
+	matched := c.ids.match(l)
+	if c.inSpan(l) {
+		c.result.Records++
+		c.hour(l.Time).Records++
+		if !matched {
+			c.hour(l.Time).Unknown++
+			c.result.Others++
+			if len(c.result.Unknown) < listed {
+				c.result.Unknown = append(c.result.Unknown, Unknown{l.Seq, sentKey(l), l.Time})
 			}
 		}
 	}
-	if l.Time.Before(c.opt.Since) || !c.opt.Until.IsZero() && !l.Time.Before(c.opt.Until) {
-		return
-	}
-	c.result.Records++
-	h := c.hour(l.Time)
-	h.Records++
-	if matched {
-		return
-	}
-	h.Unknown++
-	c.result.Others++
-	if len(c.result.Unknown) < listed {
-		c.result.Unknown = append(c.result.Unknown, Unknown{l.Seq, keyOf(l), l.Time})
-	}
+	return !matched
 }
 
-func (c *reconciling) finish() {
-	for id, k := range c.known {
-		if k.found {
-			c.result.Matched++
-			continue
-		}
-		c.result.Missing = append(c.result.Missing, Missing{id, k.time})
-		if k.time.IsZero() {
-			c.hour(time.Time{}).Missing++
-		} else {
-			c.hour(k.time).Missing++
-		}
+// lookInside reads the records that no key matched, as long as ids are missing.
+func (c *reconciling) lookInside(ctx context.Context, head Head, blocks []tlog.Hash) error {
+	from, to, any := c.ids.span()
+	if c.opt.KeysOnly || !any {
+		return nil
 	}
-	slices.SortFunc(c.result.Missing, func(a, b Missing) int {
-		if n := a.Time.Compare(b.Time); n != 0 {
-			return n
-		}
-		return strings.Compare(a.ID, b.ID)
-	})
-	for _, h := range c.hours {
-		c.result.Hours = append(c.result.Hours, *h)
-	}
-	slices.SortFunc(c.result.Hours, func(a, b ReconciledHour) int { return a.Hour.Compare(b.Hour) })
-}
-
-// keyOf is the key that the sender used.
-func keyOf(l *Leaf) string {
-	if l.SentKey != "" {
-		return l.SentKey
-	}
-	return l.Key
-}
-
-// KeyIDs are the ids that a record's key holds: the sent key itself, its file
-// name, and what stands behind LiteLLM's time-HH-MM-SS-ffffff_ in it, without the extension.
-func KeyIDs(l *Leaf) []string {
-	key := keyOf(l)
-	name := path.Base(key)
-	ids := []string{key, name}
-	bare := strings.TrimSuffix(name, path.Ext(name))
-	if bare != name {
-		ids = append(ids, bare)
-	}
-	if rest, ok := strings.CutPrefix(bare, "time-"); ok {
-		if _, id, ok := strings.Cut(rest, "_"); ok {
-			ids = append(ids, id)
-		}
-	}
-	return ids
-}
-
-// Leaves yields the leaves of a log up to the signed checkpoint, in order.
-// Their place in the tree is not checked; that is Verify's.
-func Leaves(ctx context.Context, st store.Store, base string, key note.Verifier) iter.Seq2[Leaf, error] {
-	return func(yield func(Leaf, error) bool) {
-		r := newReader(patientStore{st}, base, key.Name())
-		checkpoint, _, err := r.get(ctx, "checkpoint")
-		if err != nil {
-			yield(Leaf{}, err)
-			return
-		}
-		head, err := openHead(checkpoint, key.Name(), key)
-		if err != nil {
-			yield(Leaf{}, err)
-			return
-		}
-		for n := uint64(0); n*width < head.Size; n++ {
-			bundle, err := r.bundle(ctx, n, head.Size)
-			if err != nil {
-				yield(Leaf{}, err)
-				return
+	var mu sync.Mutex
+	for part := range slices.Chunk(c.unmatched, 16) {
+		var list []Leaf
+		for _, n := range part {
+			b := c.readBundle(ctx, n, head.Size)
+			if b.leavesErr != nil {
+				return b.leavesErr
 			}
-			for _, raw := range bundle {
-				leaf, err := ParseLeaf(raw)
-				if !yield(leaf, err) || err != nil {
-					return
+			if rootOf(b.own) != blocks[n] {
+				return fmt.Errorf("the leaves from %d on changed while they were read: run verify", n*width)
+			}
+			for i := range b.leaves {
+				l := &b.leaves[i]
+				if isRecord(l) && (from.IsZero() || !l.Time.Before(from)) && (to.IsZero() || l.Time.Before(to)) && !c.ids.knows(l) {
+					list = append(list, *l)
 				}
 			}
 		}
+		err := inParallel(ctx, c.opt.Parallel, slices.Values(list), func(ctx context.Context, l Leaf) error {
+			groups, err := c.idsInside(ctx, &l)
+			mu.Lock()
+			defer mu.Unlock()
+			c.result.Read++
+			if err != nil {
+				c.result.Unread++
+				return cannotLook(err)
+			}
+			c.inside(&l, groups)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if c.ids.open == 0 {
+			return nil
+		}
 	}
+	return nil
+}
+
+// inside takes the ids that a record holds: a batch has a group of them for each of its lines.
+func (c *reconciling) inside(l *Leaf, groups [][]string) {
+	matched := false
+	for _, ids := range groups {
+		if c.ids.found(ids) {
+			matched = true
+		}
+	}
+	if !matched || !c.inSpan(l) {
+		return
+	}
+	c.hour(l.Time).Unknown--
+	c.result.Others--
+	c.result.Unknown = slices.DeleteFunc(c.result.Unknown, func(u Unknown) bool { return u.Seq == l.Seq })
+}
+
+func (c *reconciling) finish() {
+	r := &c.result
+	for id, k := range c.ids.known {
+		r.IDs += k.want
+		r.Matched += min(k.want, k.got)
+		switch lost := k.want - k.got; {
+		case lost > 0:
+			m := Missing{ID: id, Time: k.time}
+			if k.want > 1 {
+				m.Known, m.Found = k.want, k.got
+			}
+			r.Missing = append(r.Missing, m)
+			r.Lost += lost
+			at := k.time
+			if at.IsZero() {
+				c.hour(time.Time{}).Missing += lost
+			} else {
+				c.hour(at).Missing += lost
+			}
+		case lost < 0:
+			r.Surplus = append(r.Surplus, Surplus{id, k.want, k.got})
+		}
+	}
+	slices.SortFunc(r.Missing, func(a, b Missing) int { return cmp.Or(a.Time.Compare(b.Time), strings.Compare(a.ID, b.ID)) })
+	slices.SortFunc(r.Surplus, func(a, b Surplus) int { return strings.Compare(a.ID, b.ID) })
+	r.Surplus = r.Surplus[:min(len(r.Surplus), listed)]
+	for _, h := range c.hours {
+		r.Hours = append(r.Hours, *h)
+	}
+	slices.SortFunc(r.Hours, func(a, b ReconciledHour) int { return a.Hour.Compare(b.Hour) })
 }

@@ -12,7 +12,7 @@ import (
 	"indelible/internal/store"
 )
 
-// ahead is how many bundles are fetched before they are needed.
+// ahead is how many bundles are fetched before they are needed, where their objects take the most time.
 const ahead = 48
 
 // block is a bundle, parsed, and the tile over it.
@@ -48,8 +48,8 @@ func (r reader) readBundle(ctx context.Context, n, size uint64) block {
 }
 
 // blocks yields the blocks of a tree of this size from bundle first on, in
-// order; many are fetched ahead, and the tiles over them if tiles is set.
-func (r reader) blocks(ctx context.Context, first, size uint64, tiles bool) <-chan chan block {
+// order; so many are fetched ahead, and the tiles over them if tiles is set.
+func (r reader) blocks(ctx context.Context, first, size uint64, ahead int, tiles bool) <-chan chan block {
 	queue := make(chan chan block, ahead)
 	go func() {
 		defer close(queue)
@@ -87,7 +87,7 @@ func (v *verifier) walk(ctx context.Context, to *signedHead) error {
 	v.reachHeads()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	for next := range v.blocks(ctx, v.tree.size/width, to.Size, true) {
+	for next := range v.blocks(ctx, v.tree.size/width, to.Size, ahead, true) {
 		b := <-next
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
