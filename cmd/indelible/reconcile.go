@@ -19,9 +19,10 @@ import (
 
 // reconcileFlags are reconcile's own.
 type reconcileFlags struct {
-	format             proof.IDFormat
-	vkey, since, until string
-	json               bool
+	format                     proof.IDFormat
+	vkey, since, until         string
+	parallel                   int
+	keysOnly, allowEmpty, json bool
 }
 
 func (c *cli) reconcileCmd() *cobra.Command {
@@ -31,8 +32,11 @@ func (c *cli) reconcileCmd() *cobra.Command {
 		Short: "Compare the ids that a producer knows with the log",
 		Long: `reconcile reads ids that a producer of records knows (LiteLLM's SpendLogs as CSV, NDJSON, or
 a file with one id a line; - is stdin), and looks for them in the log: what was never
-sent, and what the log has that the producer does not know. It exits with 1 if an id is
-missing. Records acknowledged since the last checkpoint are not in the log yet.`,
+sent, and what the log has that the producer does not know. Ids are looked for in the
+keys, and what no key tells, such as call ids and the lines of a batch, in the records.
+An id that the producer knows three times wants three records. It exits with 1 if one is
+missing. The answer is only about leaves that make the signed root; records acknowledged
+since the last checkpoint are not among them.`,
 		Example: `  indelible reconcile spendlogs.csv
   indelible reconcile ids.txt --format ids --since 24h --json
   psql -c "copy (select request_id, \"startTime\" from \"LiteLLM_SpendLogs\") to stdout csv header" | indelible reconcile -  --format csv`,
@@ -48,12 +52,15 @@ missing. Records acknowledged since the last checkpoint are not in the log yet.`
 	flags.StringVar(&f.since, "since", "", "the producer ought to know the records that arrived since `WHEN`")
 	flags.StringVar(&f.until, "until", "", "and before `WHEN`")
 	flags.StringVar(&f.vkey, "vkey", "", "the log's public key, in a `FILE` (default: log.vkey of the data directory)")
+	flags.IntVar(&f.parallel, "parallel", 0, "`N` requests at once (default: 256, in a directory four for each processor)")
+	flags.BoolVar(&f.keysOnly, "keys-only", false, "look for ids in keys, and read no record")
+	flags.BoolVar(&f.allowEmpty, "allow-empty", false, "a FILE without an id is no error")
 	flags.BoolVar(&f.json, "json", false, "one JSON value")
 	return cmd
 }
 
 func (c *cli) reconcile(ctx context.Context, name string, f *reconcileFlags) error {
-	var o proof.ReconcileOptions
+	o := proof.ReconcileOptions{KeysOnly: f.keysOnly, Parallel: f.parallel}
 	var err error
 	if o.Since, err = when(f.since); err != nil {
 		return &usageError{problem: "--since: " + err.Error()}
@@ -86,6 +93,12 @@ func (c *cli) reconcile(ctx context.Context, name string, f *reconcileFlags) err
 		return err
 	}
 	r, err := proof.Reconcile(ctx, e.Store, e.Base, e.VKey, proof.ReadIDs(in, f.format), o)
+	if errors.Is(err, proof.ErrNoIDs) {
+		if f.allowEmpty {
+			return e.Close()
+		}
+		err = fmt.Errorf("%s: %w: nothing was compared (--allow-empty if that is right)", name, proof.ErrNoIDs)
+	}
 	if err = errors.Join(err, e.Close()); err != nil {
 		return err
 	}
@@ -93,11 +106,11 @@ func (c *cli) reconcile(ctx context.Context, name string, f *reconcileFlags) err
 		err = writeJSON(c.stdout, struct {
 			OK bool `json:"ok"`
 			proof.Reconciliation
-		}{len(r.Missing) == 0, r})
+		}{r.OK(), r})
 	} else {
 		err = printReconciliation(c.stdout, &r)
 	}
-	if err == nil && len(r.Missing) > 0 {
+	if err == nil && !r.OK() {
 		err = quietError{}
 	}
 	return err
@@ -116,7 +129,14 @@ func formatOf(name string) string {
 func printReconciliation(w io.Writer, r *proof.Reconciliation) error {
 	var b strings.Builder
 	for _, m := range r.Missing {
-		fmt.Fprintf(&b, "missing  %s%s\n", m.ID, stamp(m.Time))
+		fmt.Fprintf(&b, "missing  %s%s", m.ID, stamp(m.Time))
+		if m.Known > 1 {
+			fmt.Fprintf(&b, "  (%d of %d are in the log)", m.Found, m.Known)
+		}
+		b.WriteByte('\n')
+	}
+	for _, s := range r.Surplus {
+		fmt.Fprintf(&b, "more     %s: %d records carry this id, the producer knows %d\n", s.ID, s.Found, s.Known)
 	}
 	for _, u := range r.Unknown {
 		fmt.Fprintf(&b, "unknown  %s%s\n", u.Key, stamp(u.Time))
@@ -136,8 +156,11 @@ func printReconciliation(w io.Writer, r *proof.Reconciliation) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
+	if r.Unread > 0 {
+		fmt.Fprintf(&b, "%d records could not be looked into\n", r.Unread)
+	}
 	fmt.Fprintf(&b, "%d ids: %d are in the log, %d were never sent (or not acknowledged before the last checkpoint); %d of %d records are unknown to the producer\n",
-		r.IDs, r.Matched, len(r.Missing), r.Others, r.Records)
+		r.IDs, r.Matched, r.Lost, r.Others, r.Records)
 	_, err := io.WriteString(w, b.String())
 	return err
 }

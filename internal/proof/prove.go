@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -40,7 +41,7 @@ type OfflineProof struct {
 func Prove(ctx context.Context, st store.Store, base, vkey string, seq record.Seq) (*OfflineProof, error) {
 	key, err := note.NewVerifier(vkey)
 	if err != nil {
-		return nil, fmt.Errorf("prove record %d: the public key is none: %w", seq, err)
+		return nil, fmt.Errorf("prove record %d: invalid public key: %w", seq, err)
 	}
 	p, err := prove(ctx, newReader(patientStore{st}, base, key.Name()), key, seq)
 	if err != nil {
@@ -151,16 +152,39 @@ func parseProof(s string) (*OfflineProof, error) {
 	p.Raw = raw
 	index, ok := strings.CutPrefix(lines[1], "index ")
 	if p.Index, err = strconv.ParseUint(index, 10, 63); !ok || err != nil || strconv.FormatUint(p.Index, 10) != index {
-		return nil, errors.New("the line with index holds none")
+		return nil, errors.New("the line with index holds no number")
 	}
 	for _, line := range lines[2:] {
 		h, err := base64.StdEncoding.Strict().DecodeString(line)
 		if err != nil || len(h) != tlog.HashSize {
-			return nil, fmt.Errorf("%q is no hash", line)
+			return nil, fmt.Errorf("invalid hash %q", line)
 		}
 		p.Path = append(p.Path, tlog.Hash(h))
 	}
 	return p, nil
+}
+
+// ErrOther is wrapped when the leaf under a seq is about another record than the one that was meant.
+var ErrOther = errors.New("the log has another record under this number")
+
+// Of says whether the proof is about the record with this key, as its sender
+// used it, and this SHA-256 in hex; "" is not compared. It fails with ErrOther where
+// the number was given twice, as after a data directory was put back to an older state.
+func (p *OfflineProof) Of(key, digest string) error {
+	l, err := ParseLeaf(p.Raw)
+	if err != nil {
+		return err
+	}
+	if digest != "" && l.Digest != (record.Digest{}) && l.Digest.String() != digest {
+		return fmt.Errorf("record %d has the key %q and SHA-256 %s in the log, not %s: %w", l.Seq, sentKey(&l), l.Digest, digest, ErrOther)
+	}
+	sum := sha256.Sum256([]byte(key))
+	switch {
+	case key == "" || l.Kind == Gap || l.Kind == Pack || l.Unread:
+	case l.SentKeySum != "" && l.SentKeySum != hex.EncodeToString(sum[:]), l.SentKeySum == "" && !strings.HasSuffix(sentKey(&l), key):
+		return fmt.Errorf("record %d has the key %q in the log, not %q: %w", l.Seq, sentKey(&l), key, ErrOther)
+	}
+	return nil
 }
 
 // Check verifies the proof with nothing but the log's public key, and returns
@@ -177,7 +201,7 @@ func (p *OfflineProof) Check(vkey string, body io.Reader) (Leaf, Head, error) {
 func (p *OfflineProof) check(vkey string, body io.Reader) (Leaf, Head, error) {
 	key, err := note.NewVerifier(vkey)
 	if err != nil {
-		return Leaf{}, Head{}, fmt.Errorf("the public key is none: %w", err)
+		return Leaf{}, Head{}, fmt.Errorf("invalid public key: %w", err)
 	}
 	head, err := openHead(p.Checkpoint, key.Name(), key)
 	if err != nil {

@@ -71,6 +71,26 @@ func TestCheckProofRefuses(t *testing.T) {
 	}
 }
 
+// A number that was given twice proves the record in the log and no other.
+func TestProofOf(t *testing.T) {
+	b := filled(t)
+	p, err := Prove(t.Context(), b.st, testBase, b.key.Public(), 5)
+	b.do(err)
+	o, other := b.outcomeOf(5, record.Stored), b.outcomeOf(6, record.Stored)
+	if err := p.Of(o.Key, o.Digest.String()); err != nil {
+		t.Error(err)
+	}
+	if err := p.Of("", ""); err != nil {
+		t.Error(err)
+	}
+	if err := p.Of(other.Key, o.Digest.String()); !errors.Is(err, ErrOther) {
+		t.Errorf("another key: %v", err)
+	}
+	if err := p.Of(o.Key, other.Digest.String()); !errors.Is(err, ErrOther) {
+		t.Errorf("other bytes: %v", err)
+	}
+}
+
 func FuzzParseProof(f *testing.F) {
 	f.Add([]byte(proofMagic + "extra e30=\nindex 0\n\nlog\n1\nAAAA\n\n— log x\n"))
 	f.Add([]byte(proofMagic + "extra e30=\nindex 7\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n\nx"))
