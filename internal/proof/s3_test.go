@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -116,7 +119,16 @@ func TestObjectLock(t *testing.T) {
 	if err := l.Start("p", "c", ""); err != nil {
 		t.Fatal(err)
 	}
-	deliver(t, s, l, 1, 300)
+	deliver(t, s, l, 1, 10)
+	body, _, err := s.Get(t.Context(), Dir("", "test-log")+"checkpoint", store.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	older, err := io.ReadAll(body)
+	if err = errors.Join(err, body.Close()); err != nil {
+		t.Fatal(err)
+	}
+	deliver(t, s, l, 11, 300)
 	if err := l.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -175,5 +187,19 @@ func TestObjectLock(t *testing.T) {
 	}
 	if len(about) != 2 || !strings.Contains(about[0], "another lies on top") || !strings.Contains(about[1], "delete marker") {
 		t.Errorf("notices %q", about)
+	}
+
+	// An older checkpoint on top, and the history hidden: the versions below still tell.
+	if _, err := s.Put(t.Context(), store.Object{Key: dir + "checkpoint", Body: bytes.NewReader(older), Size: int64(len(older)), Digest: sha256.Sum256(older), Condition: store.Condition{Any: true}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := remove(dir+historyName(302), ""); err != nil {
+		t.Fatal(err)
+	}
+	r, err = Verify(t.Context(), s, "", key.Public(), VerifyOptions{})
+	if err != nil || r.OK() || !slices.ContainsFunc(r.Faults, func(f Fault) bool {
+		return strings.Contains(f.What, "replaced by an older one") && strings.Contains(f.Object, "version")
+	}) {
+		t.Errorf("a rollback in a bucket with versions: %v, %v", err, r.Faults)
 	}
 }
