@@ -42,11 +42,12 @@ func (c *cli) configCheckCmd() *cobra.Command {
 }
 
 func (c *cli) configPrintCmd() *cobra.Command {
-	var asJSON bool
+	var asJSON, set bool
 	cmd := &cobra.Command{
 		Use:   "print",
 		Short: "Show the effective configuration with the source of each value, secrets masked",
 		Example: `  indelible config print
+  indelible config print --set
   indelible config print --json --to s3://audit`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
@@ -57,13 +58,16 @@ func (c *cli) configPrintCmd() *cobra.Command {
 			if asJSON {
 				byPath := map[string]config.Setting{}
 				for _, s := range l.Settings() {
-					byPath[s.Path] = s
+					if !set || s.Source.Kind != "default" {
+						byPath[s.Path] = s
+					}
 				}
 				return writeJSON(c.stdout, byPath)
 			}
-			return l.Print(c.stdout)
+			return l.Print(c.stdout, set)
 		},
 	}
+	cmd.Flags().BoolVar(&set, "set", false, "only what is not the default")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object: value and source of each setting")
 	c.bindServe(cmd)
 	return cmd
@@ -71,5 +75,5 @@ func (c *cli) configPrintCmd() *cobra.Command {
 
 // bindServe adds the settings that are flags of serve.
 func (c *cli) bindServe(cmd *cobra.Command) {
-	c.bind(cmd.Flags(), func(f config.Field) bool { return !f.Common })
+	c.bind(cmd, cmd.Flags(), func(f config.Field) bool { return !f.Common })
 }

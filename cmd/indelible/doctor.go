@@ -5,7 +5,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"indelible/internal/control"
 	"indelible/internal/daemon"
+	"indelible/internal/term"
 )
 
 func (c *cli) doctorCmd() *cobra.Command {
@@ -21,6 +23,11 @@ writes, Object Lock). It exits with status 1 if a check failed; warnings are no 
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			l, err := c.loadServe()
+			if err == nil {
+				if _, alive := control.Alive(cmd.Context(), l.Config.Data); alive {
+					l, err = c.load() // what runs is examined, not what would
+				}
+			}
 			if err != nil {
 				return err
 			}
@@ -35,6 +42,9 @@ writes, Object Lock). It exits with status 1 if a check failed; warnings are no 
 					c.printCheck(check)
 				}
 			})
+			if !asJSON {
+				fmt.Fprintln(c.stdout, doctorSummary(result.Checks))
+			}
 			if asJSON {
 				if err := writeJSON(c.stdout, result); err != nil {
 					return err
@@ -51,10 +61,25 @@ writes, Object Lock). It exits with status 1 if a check failed; warnings are no 
 	return cmd
 }
 
-func (c *cli) printCheck(check daemon.Check) {
-	remedy := ""
-	if check.Remedy != "" {
-		remedy = ": " + check.Remedy
+// doctorSummary counts the findings.
+func doctorSummary(checks []daemon.Check) string {
+	n := map[string]uint64{}
+	for _, c := range checks {
+		n[c.State]++
 	}
-	fmt.Fprintf(c.stdout, "%-8s %-12s %s%s\n", check.State, check.Name, check.Found, remedy)
+	text := fmt.Sprintf("%s: %d ok", count(uint64(len(checks)), "check"), n[daemon.CheckOK])
+	if w := n[daemon.CheckWarning]; w > 0 {
+		text += ", " + count(w, "warning")
+	}
+	return text + fmt.Sprintf(", %d failed", n[daemon.CheckFailed])
+}
+
+// printCheck writes a finding, and its remedy on a line of its own.
+func (c *cli) printCheck(check daemon.Check) {
+	style := term.StyleOf(c.stdout)
+	state := map[string]func(string) string{daemon.CheckOK: style.Good, daemon.CheckWarning: style.Warn, daemon.CheckFailed: style.Bad}[check.State]
+	fmt.Fprintf(c.stdout, "%s %-12s %s\n", state(fmt.Sprintf("%-8s", check.State)), check.Name, plain(term.Quote(check.Found)))
+	if check.Remedy != "" {
+		fmt.Fprintf(c.stdout, "%-21s %s\n", "", "what to do: "+term.Quote(check.Remedy))
+	}
 }

@@ -17,20 +17,27 @@ type refFlags struct {
 	seq, key, id string
 }
 
+// refValue is a flag that says what kind of name the argument is, or that has the name as
+// its own value: "--seq 17", "17 --seq" and "--seq=17" are the same.
+type refValue struct{ into *string }
+
 // given is the value of a flag that came without one: then the argument is the name.
-const given = "\x00"
+const given = "true"
+
+func (v refValue) String() string     { return "" }
+func (v refValue) Set(s string) error { *v.into = s; return nil }
+
+// Type is what pflag shows no value for.
+func (v refValue) Type() string { return "bool" }
 
 func (r *refFlags) bind(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&r.bucket, "bucket", "", "the `BUCKET` that the sender used (default: any)")
-	for name, into := range map[string]*string{"seq": &r.seq, "key": &r.key, "id": &r.id} {
-		f.StringVar(into, name, "", map[string]string{
-			"seq": "the name is a seq, the number that the record's receipt tells",
-			"key": "the name is a key",
-			"id":  "the name is an id, of a call or a trace; the newest record that carries it",
-		}[name])
+	f.Var(refValue{&r.seq}, "seq", "the name is a seq, the number in the record's receipt")
+	f.Var(refValue{&r.key}, "key", "the name is a key")
+	f.Var(refValue{&r.id}, "id", "the name is an id, of a call or a trace: the newest record that carries it")
+	for _, name := range []string{"seq", "key", "id"} {
 		f.Lookup(name).NoOptDefVal = given
-		f.Lookup(name).DefValue = ""
 	}
 	cmd.MarkFlagsMutuallyExclusive("seq", "key", "id")
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
@@ -83,6 +90,6 @@ func (c *cli) tellOthers(f catalog.Found) {
 		}
 	}
 	if f.Missing != "" {
-		fmt.Fprintf(c.stderr, "This is what is on this disk; a newer record may be in the destination, which could not be asked: %s\n", term.Quote(f.Missing))
+		fmt.Fprintf(c.stderr, "This is what is on this disk; a newer record may be in the destination, which could not be asked: %s\n", plain(term.Quote(f.Missing)))
 	}
 }

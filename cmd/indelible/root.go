@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"indelible/internal/config"
+	"indelible/internal/control"
 	"indelible/internal/term"
 )
 
@@ -76,7 +77,7 @@ func (c *cli) complain(err error) {
 		}
 		return
 	}
-	for line := range strings.Lines(term.QuoteLines(err.Error())) {
+	for line := range strings.Lines(plain(term.QuoteLines(err.Error()))) {
 		fmt.Fprintf(c.stderr, "indelible: %s\n", strings.TrimSuffix(line, "\n"))
 	}
 	if mistake, ok := err.(*config.Error); ok && mistake.Excerpt != "" {
@@ -96,6 +97,7 @@ is on the disk, delivers it to a bucket, and gives up none.`,
 		Example: `  indelible serve
   indelible serve --to s3://audit/llm
   indelible status`,
+		Version:       control.Version().Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
@@ -103,16 +105,25 @@ is on the disk, delivers it to a bucket, and gives up none.`,
 	root.SetErr(c.stderr)
 	root.SetFlagErrorFunc(flagError)
 	root.PersistentFlags().StringVar(&c.configFile, "config", "", "configuration `FILE` [INDELIBLE_CONFIG] (default indelible.yaml where there is one)")
-	c.bind(root.PersistentFlags(), func(f config.Field) bool { return f.Common })
+	c.bind(root, root.PersistentFlags(), func(f config.Field) bool { return f.Common })
 	root.AddCommand(
 		c.serveCmd(), c.statusCmd(), c.doctorCmd(), c.configCmd(),
 		c.getCmd(), c.lsCmd(), c.redriveCmd(), c.rescueCmd(), c.verifyCmd(), c.proveCmd(), c.reconcileCmd(), c.keysCmd(),
 		c.litellmCmd(), c.versionCmd(),
 	)
+	root.SetVersionTemplate("indelible {{.Version}}\n")
+	root.SetUsageTemplate(usageWithoutGlobals(root.UsageTemplate()))
 	root.SetHelpCommand(c.helpCmd(root))
 	root.InitDefaultCompletionCmd("completion")
 	finish(root)
 	return root
+}
+
+// usageWithoutGlobals is a usage template in which the flags of all commands are one line,
+// but for the root's own help.
+func usageWithoutGlobals(template string) string {
+	const flags = "{{.InheritedFlags.FlagUsages | trimTrailingWhitespaces}}"
+	return strings.Replace(template, "Global Flags:\n"+flags, "Every command takes --config, --data, --to, --endpoint and --region as well: see \"indelible help\".", 1)
 }
 
 // finish makes every command that only holds others refuse unknown ones, and
@@ -219,7 +230,7 @@ func (f settingFlag) Type() string       { return f.field.Arg }
 func (f settingFlag) Set(s string) error { f.into[f.field.Flag] = s; return nil }
 
 // bind adds the flags of the settings that want is true for.
-func (c *cli) bind(flags *pflag.FlagSet, want func(config.Field) bool) {
+func (c *cli) bind(cmd *cobra.Command, flags *pflag.FlagSet, want func(config.Field) bool) {
 	for _, f := range config.Fields() {
 		if f.Flag == "" || !want(f) {
 			continue
@@ -230,7 +241,30 @@ func (c *cli) bind(flags *pflag.FlagSet, want func(config.Field) bool) {
 		}
 		flags.Var(settingFlag{f, c.settings}, f.Flag, usage)
 		flags.Lookup(f.Flag).DefValue = f.Default
+		complete(cmd, f)
 	}
+}
+
+// complete has a shell complete the values of a setting's flag.
+func complete(cmd *cobra.Command, f config.Field) {
+	values := func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return f.Values(), cobra.ShellCompDirectiveNoFileComp
+	}
+	switch f.Arg {
+	case "DIR":
+		_ = cmd.MarkFlagDirname(f.Flag) // the flag is there
+		return
+	case "URL":
+		values = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return []string{"s3://", "file:///"}, cobra.ShellCompDirectiveNoSpace
+		}
+		if f.Flag == "endpoint" {
+			values = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+				return []string{"https://", "http://127.0.0.1:"}, cobra.ShellCompDirectiveNoSpace
+			}
+		}
+	}
+	_ = cmd.RegisterFlagCompletionFunc(f.Flag, values)
 }
 
 // load reads the effective configuration of this call. Where it names no destination, it is

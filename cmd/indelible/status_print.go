@@ -166,7 +166,7 @@ func destinationRows(row func(name, text string), d control.DestinationStatus, n
 	row("", fmt.Sprintf("%s, %d in flight, %d %s", state, d.InFlight, d.Retries, plural(d.Retries, "retry", "retries")))
 	if remedy := remedies[d.State]; remedy != "" {
 		if d.LastError != "" {
-			row("", "last error: "+term.Quote(d.LastError))
+			row("", "last error: "+plain(term.Quote(d.LastError)))
 		}
 		row("", "what to do: "+remedy)
 	}

@@ -21,6 +21,19 @@ type Field struct {
 	value   value
 }
 
+// Values are the texts that may be set, where there are only a few.
+func (f Field) Values() []string {
+	switch v := f.value.(type) {
+	case textValue:
+		return v.pick
+	case notBuiltValue:
+		return []string{v.only}
+	case addrValue:
+		return []string{"127.0.0.1:", Off}
+	}
+	return nil
+}
+
 // Fields is the table of all settings, in the order of the documentation.
 func Fields() []Field {
 	c := Default()

@@ -139,7 +139,7 @@ func TestPrintReadsBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if err := first.Print(&out); err != nil {
+	if err := first.Print(&out, false); err != nil {
 		t.Fatal(err)
 	}
 	again, err := Load(Input{File: writeConfig(t, out.String()), Env: environment(nil)})
@@ -160,7 +160,7 @@ func TestSecretsAreMasked(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if err := l.Print(&out); err != nil {
+	if err := l.Print(&out, false); err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(out.String(), "hush") {

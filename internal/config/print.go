@@ -38,11 +38,15 @@ func (l *Loaded) Settings() []Setting {
 }
 
 // Print writes the effective configuration as YAML, each value with its source
-// as a comment, secrets masked. Settings that are empty by default are comments.
-func (l *Loaded) Print(w io.Writer) error {
+// as a comment, secrets masked. Settings that are empty by default are
+// comments. set leaves the defaults out.
+func (l *Loaded) Print(w io.Writer, set bool) error {
 	var b strings.Builder
 	var open []string // the sections that the last line stood in
 	for _, s := range grouped(l.Settings()) {
+		if set && s.Source.Kind == "default" {
+			continue
+		}
 		parts := strings.Split(s.Path, ".")
 		last := len(parts) - 1
 		same := 0

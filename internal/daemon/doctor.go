@@ -61,7 +61,7 @@ func Doctor(ctx context.Context, l *config.Loaded, report func(Check)) {
 	report(checkClock())
 	report(checkLock(c.Data, running, alive))
 	for _, d := range c.Open() {
-		report(checkPort(d, alive))
+		report(checkPort(d, running, alive))
 	}
 	checkDestination(ctx, l, report)
 }
@@ -230,10 +230,14 @@ func checkLock(dataDir string, running control.Running, alive bool) Check {
 	return good(name, "free: no process serves %s", dataDir)
 }
 
-func checkPort(d config.Listener, alive bool) Check {
+func checkPort(d config.Listener, running control.Running, alive bool) Check {
 	name := "port " + d.Name
 	if alive {
-		return good(name, "%s is up to the daemon that runs", d.Addr)
+		addr := map[string]string{"s3": running.S3, "http": running.HTTP, "admin": running.Admin}[d.Name]
+		if addr == "" {
+			return good(name, "off in the daemon that runs")
+		}
+		return good(name, "the daemon listens on %s", addr)
 	}
 	ln, err := net.Listen("tcp", d.Addr)
 	if err != nil {
