@@ -29,12 +29,11 @@ func Directory(root string, objects layout.Objects, readOnly bool) (*Destination
 	} else if err := MakeDir(root); err != nil {
 		return nil, fmt.Errorf("open the destination: %w", err)
 	}
-	fsys, err := osdisk.Open(root)
+	s, err := dir.OpenPath(root)
 	if err != nil {
 		return nil, fmt.Errorf("open the destination: %w", err)
 	}
-	s := dir.Open(fsys)
-	return &Destination{Store: s, Layout: objects, Sweep: s.Sweep, Close: fsys.Close}, nil
+	return &Destination{Store: s, Layout: objects, Sweep: s.Sweep, Close: s.Close}, nil
 }
 
 // MakeDir makes a directory, and makes its name durable and those of the parents

@@ -170,7 +170,7 @@ func (l *Log) addRepairs() error {
 	l.repairs = nil
 	l.mu.Unlock()
 	for _, what := range repairs {
-		if err := l.life(Leaf{Kind: Recovered, Reason: cut(what, maxReason)}); err != nil {
+		if err := l.life(Leaf{Kind: Repair, Reason: cut(what, maxReason)}); err != nil {
 			return err
 		}
 	}

@@ -83,7 +83,7 @@ func TestCheckpointBehindTheBack(t *testing.T) {
 						t.Errorf("repairs %q", repairs)
 					}
 					b.do(l.Checkpoint(t.Context())) // with the leaf of the repair
-					if got := kinds(b.leaves()[600:]); got != "record 601, recovered" && got != "recovered, record 601" {
+					if got := kinds(b.leaves()[600:]); got != "record 601, repair" && got != "repair, record 601" {
 						t.Errorf("got %s", got)
 					}
 				})

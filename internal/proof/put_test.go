@@ -141,7 +141,7 @@ func TestForeignObject(t *testing.T) {
 			b.do(err)
 			b.do(l.Checkpoint(t.Context()))
 			leaves := b.leaves()
-			if last := leaves[len(leaves)-1]; last.Kind != Recovered || !strings.Contains(last.Reason, c.object) {
+			if last := leaves[len(leaves)-1]; last.Kind != Repair || !strings.Contains(last.Reason, c.object) {
 				if c.object != "tile/0/001.p/44" { // of a size that was never published: nobody looks there
 					t.Errorf("the last leaf is %+v", last)
 				}

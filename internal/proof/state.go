@@ -40,8 +40,10 @@ type state struct {
 
 // tellsLife says that a leaf of this kind shows whether a process writes the
 // log: Stop that none does, the others that one does. A change of key may come from a
-// command beside no process, and Recovered speaks of the past.
-func (k Kind) tellsLife() bool { return k != NewKey && k != Recovered }
+// command beside no process; Recovered, Continues and Repair speak of the past.
+func (k Kind) tellsLife() bool {
+	return k != NewKey && k != Recovered && k != Continues && k != Repair
+}
 
 type stateHeader struct {
 	Log        string        `json:"log"`

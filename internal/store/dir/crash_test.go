@@ -109,3 +109,53 @@ func TestFaultAtEachOperation(t *testing.T) {
 		}
 	}
 }
+
+// A fault at each disk operation of a Put that replaces an object. What a read
+// shows afterwards survives a power loss, and the same Put done again makes the new
+// bytes whole and durable.
+func TestFaultAtEachOperationOfReplace(t *testing.T) {
+	const key = "log/checkpoint"
+	for _, apply := range []bool{false, true} {
+		for n := 1; ; n++ {
+			mem := crashdisk.New()
+			armed, seen := false, 0
+			fd := faultdisk.New(mem, func(faultdisk.Call) *faultdisk.Fault {
+				if !armed {
+					return nil
+				}
+				if seen++; seen != n {
+					return nil
+				}
+				return &faultdisk.Fault{Err: syscall.EIO, Apply: apply}
+			})
+			s := dir.Open(fd)
+			one := storetest.MustPut(t, s, described(key, "one"))
+			armed = true
+			two := described(key, "two")
+			two.Condition.Match = one.ETag
+			_, err := s.Put(t.Context(), two)
+			armed = false
+			powerLoss := func() *dir.Store { return dir.Open(mem.Crash(rand.New(rand.NewPCG(1, 1)), 0)) }
+			t.Run(fmt.Sprintf("apply=%v/%d", apply, n), func(t *testing.T) {
+				if err != nil {
+					got, _, rerr := storetest.Read(t, s, key, store.GetOptions{})
+					after, _, aerr := storetest.Read(t, powerLoss(), key, store.GetOptions{})
+					if rerr == nil && (aerr != nil || after != got) {
+						t.Errorf("read %q, but after a power loss %q, %v", got, after, aerr)
+					}
+					if class := store.ClassOf(rerr); rerr != nil && class != store.Ambiguous {
+						t.Errorf("in doubt: %v", rerr)
+					}
+					again := described(key, "two")
+					again.Condition.Match = one.ETag
+					storetest.MustPut(t, s, again)
+				}
+				wantWhole(t, s, key, "two")
+				wantWhole(t, powerLoss(), key, "two")
+			})
+			if seen < n {
+				break
+			}
+		}
+	}
+}

@@ -38,6 +38,7 @@ const (
 // without attributes; the next Put of the same bytes adds them.
 type Store struct {
 	disk  disk.FS
+	root  *rootFS        // nil: the file system is nobody's path
 	locks [64]sync.Mutex // by key: Put, and reads that find no attributes
 
 	start int64 // names this Store's temporary files
@@ -45,10 +46,9 @@ type Store struct {
 	mu   sync.Mutex
 	made map[string]bool // directories known to be durable, at most maxMade
 	tmp  uint64          // counts temporary files
-	// doubt holds the keys of Puts that failed when the name could exist
-	// already, and what they wrote: a power loss may undo it, so it counts as not
-	// stored until a Put of these bytes succeeds.
-	doubt map[string]record.Digest
+	// doubts holds, by key, the Puts that failed when the name could exist
+	// already: what they wrote counts as not stored until a Put succeeds.
+	doubts map[string]doubt
 }
 
 const maxMade = 10_000
@@ -57,7 +57,7 @@ var _ store.Store = (*Store)(nil)
 
 // Open is the store in the root of fsys. It touches nothing before the first Put.
 func Open(fsys disk.FS) *Store {
-	return &Store{disk: fsys, made: map[string]bool{}, doubt: map[string]record.Digest{}, start: time.Now().UnixNano()}
+	return &Store{disk: fsys, made: map[string]bool{}, doubts: map[string]doubt{}, start: time.Now().UnixNano()}
 }
 
 // Put is store.Store's.
@@ -68,6 +68,9 @@ func (s *Store) Put(ctx context.Context, o store.Object) (store.Info, error) {
 	if err := ctx.Err(); err != nil {
 		return store.Info{}, err
 	}
+	if err := s.sameRoot(); err != nil {
+		return store.Info{}, fail("put", o.Key, err)
+	}
 	tmp, at, err := s.write(ctx, o)
 	if err != nil {
 		return store.Info{}, fail("put", o.Key, err)
@@ -75,6 +78,9 @@ func (s *Store) Put(ctx context.Context, o store.Object) (store.Info, error) {
 	info, err := s.commit(o, tmp, at)
 	if err != nil {
 		_ = s.disk.Remove(tmp) // what is left of it is swept at a later start
+		return store.Info{}, fail("put", o.Key, err)
+	}
+	if err := s.sameRoot(); err != nil { // durable, but in a directory that is the store no more
 		return store.Info{}, fail("put", o.Key, err)
 	}
 	return info, nil
@@ -115,12 +121,12 @@ func (s *Store) create(key, tmp string, at attributes) error {
 			err = errors.Join(s.disk.Remove(tmp), s.disk.SyncDir(path.Dir(name)))
 		}
 		if err != nil {
-			s.setDoubt(key, at.Digest)
+			s.setDoubt(key, doubt{digest: at.Digest})
 			return err
 		}
 	}
 	if err := s.describe(key, at); err != nil && !errors.Is(err, fs.ErrExist) { // another process did
-		s.setDoubt(key, at.Digest)
+		s.setDoubt(key, doubt{digest: at.Digest})
 		return err
 	}
 	s.settle(key)
@@ -166,16 +172,16 @@ func (s *Store) complete(key string, at attributes) (whole bool, err error) {
 }
 
 // replace overwrites an object. Its attributes go first, so that at no moment
-// the new bytes stand beside the old attributes.
+// the new bytes stand beside the old attributes. From the moment the new bytes can have the
+// name until they and their attributes are durable, a failure leaves the key in
+// doubt: the same Put may then be done again, although what it replaces is gone.
 func (s *Store) replace(o store.Object, tmp string, at attributes) (store.Info, error) {
-	if o.Condition.Match != "" {
-		info, err := s.stated(o.Key)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return store.Info{}, err
-		}
-		if info.ETag != o.Condition.Match {
-			return store.Info{}, errExists
-		}
+	there, err := s.replaceable(o.Key)
+	if err != nil && !o.Condition.Any {
+		return store.Info{}, err
+	}
+	if o.Condition.Match != "" && there != o.Condition.Match {
+		return store.Info{}, errExists
 	}
 	if meta, file, err := s.findIn(metaDir, o.Key); err == nil {
 		if err := errors.Join(file.Close(), s.disk.Remove(meta), s.disk.SyncDir(path.Dir(meta))); err != nil {
@@ -183,17 +189,34 @@ func (s *Store) replace(o store.Object, tmp string, at attributes) (store.Info, 
 		}
 	}
 	name, err := s.place(o.Key, tmp, s.disk.Rename)
+	if err != nil && name == "" {
+		return store.Info{}, err // the name was not tried yet
+	}
+	if err == nil {
+		err = s.disk.SyncDir(path.Dir(name))
+	}
+	if err == nil {
+		err = s.describe(o.Key, at)
+	}
 	if err != nil {
-		return store.Info{}, err
-	}
-	if err := s.disk.SyncDir(path.Dir(name)); err != nil {
-		return store.Info{}, err
-	}
-	if err := s.describe(o.Key, at); err != nil {
+		s.setDoubt(o.Key, doubt{digest: at.Digest, replaced: there})
 		return store.Info{}, err
 	}
 	s.settle(o.Key)
 	return at.info(o.Key), nil
+}
+
+// replaceable is the ETag of the object under key that a Put may replace; "" if
+// there is none. Where a replacement is in doubt, it is that of the object before.
+func (s *Store) replaceable(key string) (etag string, err error) {
+	if d, ok := s.doubtAbout(key); ok && d.replaced != "" {
+		return d.replaced, nil
+	}
+	info, err := s.stated(key)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return info.ETag, err
 }
 
 // Get is store.Store's.
@@ -240,6 +263,9 @@ func (s *Store) Head(_ context.Context, key string, o store.GetOptions) (store.I
 
 func (s *Store) head(key string, o store.GetOptions) (store.Info, error) {
 	if err := check(key); err != nil {
+		return store.Info{}, err
+	}
+	if err := s.sameRoot(); err != nil {
 		return store.Info{}, err
 	}
 	if o.Version != "" {
@@ -316,7 +342,11 @@ func fail(op, key string, err error) error {
 	}
 	class := store.Ambiguous
 	_, badKey := errors.AsType[*keyError](err)
+	_, replaced := errors.AsType[*ReplacedError](err)
 	switch {
+	case replaced:
+		class = store.Configuration
+	case errors.Is(err, errReopened):
 	case errors.Is(err, errExists):
 		class = store.Exists
 	case errors.Is(err, fs.ErrNotExist):

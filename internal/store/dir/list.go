@@ -16,6 +16,10 @@ import (
 // List is store.Store's. It holds the names of one directory per level of the tree at a time.
 func (s *Store) List(ctx context.Context, o store.ListOptions) iter.Seq2[store.Info, error] {
 	return func(yield func(store.Info, error) bool) {
+		if err := s.sameRoot(); err != nil {
+			yield(store.Info{}, fail("list", o.Prefix, err))
+			return
+		}
 		last := "" // the common prefix yielded last
 		for key, err := range s.keys(ctx, ".", "", o) {
 			if err != nil {

@@ -41,9 +41,10 @@ func names(key string) []string {
 	return list
 }
 
-// isOwn reports the names in ownDir that are the store's.
+// isOwn reports the names in ownDir that are the store's, in any case of
+// letters: there are file systems that do not tell one case from another.
 func isOwn(dir, name string) bool {
-	return dir == ownDir && (name == metaName || name == tmpName)
+	return strings.EqualFold(dir, ownDir) && (strings.EqualFold(name, metaName) || strings.EqualFold(name, tmpName))
 }
 
 // cut breaks an encoded component into names that fit, never inside an escape

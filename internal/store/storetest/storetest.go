@@ -113,7 +113,7 @@ func oddKeys(o Options) []string {
 		"a:b", "tab~1.json", "star*", `back\slash`, `quo"te`, "semi;colon", "a,b", "(a)", "a'b", "$a", "@a", "!a", "a|b", "<a>", "{a}", "[a]", "^a", "`a`", ".hidden", "..two", "a.", "CON", "_indelible/log-1/checkpoint", "_indelible/log-1/tile/0/000.p/1",
 	}
 	if !o.FileNames {
-		keys = append(keys, "dir", "dir/below", "dir/below/more", "a//b", "trailing/", "/leading", strings.Repeat("n", 1024), strings.Repeat("é", 300)+"/x", strings.Repeat("n", 600)+"/"+strings.Repeat("m", 400), "%", "a/%/b", "%d", "x%d/y", "x%f", "_indelible/.meta/x", "_indelible/.tmp/x", "_indelible/.meta")
+		keys = append(keys, "dir", "dir/below", "dir/below/more", "a//b", "trailing/", "/leading", strings.Repeat("n", 1024), strings.Repeat("é", 300)+"/x", strings.Repeat("n", 600)+"/"+strings.Repeat("m", 400), "%", "a/%/b", "%d", "x%d/y", "x%f", "_indelible/.meta/x", "_indelible/.tmp/x", "_indelible/.meta", "_Indelible/.META/x", "_indelible/.Tmp")
 	}
 	return keys
 }
