@@ -60,6 +60,7 @@ func Doctor(ctx context.Context, l *config.Loaded, report func(Check)) {
 	report(checkFree(dir, c.Spool.ReserveBytes))
 	report(checkClock())
 	report(checkLock(c.Data, running, alive))
+	report(checkLog(l))
 	for _, d := range c.Open() {
 		report(checkPort(d, running, alive))
 	}

@@ -114,7 +114,7 @@ func (e *Engine) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if f != nil && (f.Destination == o.Identity || f.Log == "") {
+	if f != nil && f.concerns(o.Identity) {
 		return o.forked(e.name, *f)
 	}
 	e.suspect = f != nil

@@ -24,6 +24,9 @@ type fork struct {
 	Reason      string    `json:"reason"`
 }
 
+// concerns says whether the fork was found in the destination of that identity, as far as is known.
+func (f *fork) concerns(identity string) bool { return f.Destination == identity || f.Log == "" }
+
 // ForkedError says that the log in the destination is not the one that this
 // data directory wrote, or not any more. It is final: nothing is acknowledged
 // on this log again. It wraps proof.ErrForked.

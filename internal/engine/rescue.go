@@ -121,11 +121,16 @@ func (e *EndedError) Error() string {
 	return fmt.Sprintf("the log %q ended with a rescue (its files are in %s), and its name cannot be used again", e.Log, e.Dir)
 }
 
+// cutShort is the error of a directory whose rescue was begun.
+func (o *Options) cutShort() error {
+	return &StuckError{Err: errors.New("a rescue of this directory was begun and is not through"), Rescue: o.rescueCommand()}
+}
+
 // usable says whether a rescue keeps the directory, or the name asked for, from being used.
 func (e *Engine) usable() error {
 	if begun, err := e.opts.begun(); err != nil || begun {
 		if begun {
-			err = &StuckError{Err: errors.New("a rescue of this directory was begun and is not through"), Rescue: e.opts.rescueCommand()}
+			err = e.opts.cutShort()
 		}
 		return err
 	}

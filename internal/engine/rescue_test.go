@@ -195,6 +195,9 @@ func TestRescueIsCutShort(t *testing.T) {
 		if _, err := Open(t.Context(), o); err == nil || !strings.Contains(err.Error(), o.Rescue) {
 			t.Fatalf("cut %d: open: %v", cut, err)
 		}
+		if err := Inspect(o); err == nil || !strings.Contains(err.Error(), o.Rescue) {
+			t.Fatalf("cut %d: inspect: %v", cut, err)
+		}
 		if err := data.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -217,10 +220,16 @@ func TestRescueWithTheStoreAway(t *testing.T) {
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}
+	if err := Inspect(o); !errors.Is(err, proof.ErrForked) {
+		t.Errorf("inspect: %v", err)
+	}
 	b.set(true)
 	rescued, err := Rescue(t.Context(), o)
 	if err == nil || len(rescued) != 1 || rescued[0].Done || rescued[0].Left != 20 {
 		t.Fatalf("%+v, %v", rescued, err)
+	}
+	if err := Inspect(o); err == nil || !strings.Contains(err.Error(), o.Rescue) {
+		t.Errorf("inspect: %v", err)
 	}
 	e = openEngine(t, o)
 	if err := e.Close(); err != nil {
@@ -232,6 +241,9 @@ func TestRescueWithTheStoreAway(t *testing.T) {
 	}
 	all(t, b, append(names("k", 10), names("after", 20)...)...)
 	verify(t, b, rescued[0].Dir)
+	if err := Inspect(o); err != nil {
+		t.Errorf("inspect when all is done: %v", err)
+	}
 }
 
 // A directory in which nothing is wrong stays as it is, also when that cannot be found out.
