@@ -140,6 +140,9 @@ func TestTheWayOut(t *testing.T) {
 				}
 				line = printed(t, stderr)
 			}
+			if _, out, _ := shell(t, "indelible status --data "+quote(data)+" --to "+quote("file://"+bucket)); strings.HasPrefix(name, "old copy") && !strings.Contains(out, "The log cannot go on: ") {
+				t.Errorf("status: %s", out)
+			}
 			status, stdout, stderr := shell(t, line)
 			if status != exitOK {
 				t.Fatalf("%s: status %d: %s", line, status, stderr)

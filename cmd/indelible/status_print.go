@@ -58,6 +58,8 @@ func summary(s control.Status, style term.Style) string {
 	switch state := s.Disk.State; {
 	case state == control.DiskReadOnly, state == control.DiskFailing, state == control.DiskFull, state == control.DiskInodes:
 		return style.Bad("The disk is "+string(state)+": ") + term.Quote(s.Disk.Reason) + "."
+	case s.Log.Problem != "":
+		return style.Bad("The log cannot go on: ") + term.Quote(s.Log.Problem) + "."
 	case s.Gaps > 0:
 		return style.Bad("The disk has lost acknowledged records: ") + count(s.Gaps, "gap") + " in the log. Replace the disk."
 	case d.State == "credentials" || d.State == "configuration" || d.State == "unreachable":

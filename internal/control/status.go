@@ -29,6 +29,8 @@ type Status struct {
 type LogStatus struct {
 	Name string `json:"name"`
 	Size uint64 `json:"size"` // leaves in the tree
+	// Problem is why the log cannot go on, as far as the data directory tells, with what to do about it; "" if it can.
+	Problem string `json:"problem,omitempty"`
 	// CheckpointAgeSeconds is null until there is a checkpoint.
 	CheckpointAgeSeconds *int64 `json:"checkpoint_age_seconds"`
 }

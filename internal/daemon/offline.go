@@ -36,6 +36,11 @@ func Open(ctx context.Context, l *config.Loaded) (control.Service, error) {
 		if err != nil {
 			return s, err
 		}
+		if o, err := engineOptions(l, nil); err == nil && s.Log.Problem == "" {
+			if err := engine.Inspect(o); err != nil {
+				s.Log.Problem = err.Error()
+			}
+		}
 		s.Destination = probe(ctx, c.Store())
 		s.Destination.URL = l.Config.Destination.URL
 		return s, nil

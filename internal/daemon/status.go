@@ -17,11 +17,11 @@ func statusOf(c *engine.Components, w *diskWatch) (control.Status, error) {
 		return s, err
 	}
 	s.Disk = disk
-	size, _, err := c.Published()
-	if err != nil {
-		return s, err
+	if size, _, err := c.Published(); err != nil {
+		s.Log.Problem = err.Error()
+	} else {
+		s.Log.Size = size
 	}
-	s.Log.Size = size
 	if c.Spool() == nil {
 		return s, nil
 	}

@@ -288,15 +288,20 @@ func TestRescueOfWhatWasSetAside(t *testing.T) {
 	if released := e.spool.Released(); released != 3 {
 		t.Fatalf("released up to %d", released)
 	}
+	e = openEngine(t, o)
+	add(t, e, "k", 3, 2)
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.Remove(filepath.Join(data, proof.KeyFile)); err != nil {
 		t.Fatal(err)
 	}
 	rescued, err := Rescue(t.Context(), o)
-	if err != nil || !rescued[0].Done || rescued[0].Brought != 1 {
+	if err != nil || !rescued[0].Done || rescued[0].Brought != 3 {
 		t.Fatalf("%+v, %v", rescued, err)
 	}
-	all(t, b, names("k", 3)...)
-	if report := verify(t, b, rescued[0].Dir); report.Records != 1 {
+	all(t, b, names("k", 5)...)
+	if report := verify(t, b, rescued[0].Dir); report.Records != 3 {
 		t.Errorf("the new log has %d records", report.Records)
 	}
 }

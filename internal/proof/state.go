@@ -145,7 +145,7 @@ func LastPublished(d disk.FS) (checkpoint []byte, proven record.Seq, err error) 
 	}
 	s, err := decodeState(b)
 	if err != nil {
-		return nil, 0, fmt.Errorf("read proof state: %w", err)
+		return nil, 0, fmt.Errorf("read proof state: %s is damaged (%w): set it aside to rebuild it from the bucket", stateFile, err)
 	}
 	if len(s.checkpoint) == 0 {
 		return nil, 0, nil
