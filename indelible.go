@@ -126,7 +126,7 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 	l := &Log{waits: newWaits()}
 	l.engine, err = engine.Open(ctx, engine.Options{
 		Dir: o.Dir, Logger: o.Logger, Identity: identity, Rescue: rescue,
-		Destination: func(context.Context) (*engine.Destination, error) {
+		Destination: func(context.Context, string) (*engine.Destination, error) {
 			if o.Store != nil {
 				return &engine.Destination{Store: o.Store, Layout: objects}, nil
 			}

@@ -17,9 +17,10 @@ type destination struct {
 	check func(ctx context.Context, probe string, report func(s3.Finding)) // what the doctor asks a bucket; nil: a directory
 }
 
-// openDestination opens the store. It makes no connection: a store that is down is an
+// openDestination opens the store; uploader is the log whose records will be sent
+// there, "" if none will. It makes no connection: a store that is down is an
 // error of each call to it. A directory is made, durably, unless readOnly.
-func openDestination(ctx context.Context, c *config.Config, readOnly bool) (*destination, error) {
+func openDestination(ctx context.Context, c *config.Config, uploader string, readOnly bool) (*destination, error) {
 	loc, err := config.ParseLocation(c.Destination.URL)
 	if err != nil {
 		return nil, err
@@ -39,6 +40,7 @@ func openDestination(ctx context.Context, c *config.Config, readOnly bool) (*des
 	s, err := s3.Open(ctx, s3.Config{
 		Bucket: loc.Bucket, Endpoint: d.Endpoint, Region: d.Region, AssumeRole: d.AssumeRole,
 		SSE: d.SSE, KMSKeyID: d.KMSKeyID, StorageClass: d.StorageClass, Tags: d.Tags,
+		Uploader:   uploader,
 		ObjectLock: s3.ObjectLock{Mode: strings.ToUpper(d.ObjectLock.Mode), Retain: d.ObjectLock.Retain},
 		// An attempt may be silent for half of what it may last altogether.
 		AttemptTimeout: min(s3.DefaultAttemptTimeout, c.Upload.AttemptTimeout/2),

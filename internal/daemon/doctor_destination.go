@@ -35,7 +35,7 @@ func checkDestination(ctx context.Context, l *config.Loaded, report func(Check))
 		checkDirectory(ctx, loc.Dir, report)
 		return
 	}
-	d, err := openDestination(ctx, &l.Config, true)
+	d, err := openDestination(ctx, &l.Config, "", true)
 	if err != nil {
 		report(failed("destination", "mend the configuration", "%v", err))
 		return

@@ -49,7 +49,7 @@ func OpenEvidence(ctx context.Context, l *config.Loaded, location, vkeyFile stri
 			return nil, err
 		}
 	}
-	dest, err := openDestination(ctx, &c, true)
+	dest, err := openDestination(ctx, &c, "", true)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there is nothing at %s", c.Destination.URL)
 	}

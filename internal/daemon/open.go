@@ -45,8 +45,8 @@ func engineOptions(l *config.Loaded, log *slog.Logger) (engine.Options, error) {
 	}
 	return engine.Options{
 		Dir: c.Data, Name: c.Proof.WantedName(), Logger: log, Identity: identity(c), Rescue: rescueCommand(l),
-		Destination: func(ctx context.Context) (*engine.Destination, error) {
-			d, err := openDestination(ctx, c, false)
+		Destination: func(ctx context.Context, log string) (*engine.Destination, error) {
+			d, err := openDestination(ctx, c, log, false)
 			if err != nil {
 				return nil, err
 			}
@@ -100,7 +100,7 @@ func rescueCommand(l *config.Loaded) string {
 // lookEngine opens what is there to be read, beside a process that may write it.
 func lookEngine(ctx context.Context, c *config.Config) (*engine.Components, error) {
 	return engine.Look(ctx, c.Data, func(ctx context.Context) (*engine.Destination, error) {
-		d, err := openDestination(ctx, c, true)
+		d, err := openDestination(ctx, c, "", true)
 		if err != nil {
 			return nil, err
 		}

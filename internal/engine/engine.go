@@ -24,8 +24,8 @@ type Options struct {
 	Dir  string // the data directory, made where it is missing
 	Name string // the log's name; "" is the one kept in Dir, or a new one
 
-	// Destination opens the store. It is called once, while Dir is locked.
-	Destination func(context.Context) (*Destination, error)
+	// Destination opens the store for the log of this name. It is called once, while Dir is locked.
+	Destination func(ctx context.Context, log string) (*Destination, error)
 
 	Spool  spool.Options  // without Log and Logger
 	Upload upload.Options // without Source, Store, Layout, Ledger, Log, Logger and CheckpointEvery
@@ -129,7 +129,8 @@ func (e *Engine) open(ctx context.Context) (err error) {
 	if err := e.openSpool(o.Dir, so); err != nil {
 		return e.spoolError(err)
 	}
-	if err := e.openDestination(ctx, o.Destination); err != nil {
+	open := func(ctx context.Context) (*Destination, error) { return o.Destination(ctx, e.name) }
+	if err := e.openDestination(ctx, open); err != nil {
 		return err
 	}
 	e.records = query.New(e.spool, e.dest.Store, e.dest.Layout)

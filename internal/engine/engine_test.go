@@ -101,7 +101,7 @@ func (b *bucket) records(t *testing.T) map[string]string {
 func options(b *bucket, dir string) Options {
 	return Options{
 		Dir: dir, Identity: "bucket", Rescue: "indelible rescue --data " + ShellQuote(dir),
-		Destination: func(context.Context) (*Destination, error) {
+		Destination: func(context.Context, string) (*Destination, error) {
 			return &Destination{Store: b, Layout: mustLayout()}, nil
 		},
 		Proof: Proof{Program: "test", CheckpointEvery: 10 * time.Millisecond},

@@ -117,7 +117,8 @@ type ListOptions struct {
 // Class says what an error means to whoever must decide what to do next.
 type Class int
 
-// The classes. Only Poison and Exists speak of the object; the others speak of the store or the way to it.
+// The classes. Poison, Exists, NotFound and Archived speak of the object, Local of this process; the others speak
+// of the store or the way to it.
 const (
 	Unknown       Class = iota // not classified: treated as Ambiguous
 	Throttled                  // the store is alive and asks for less: 503 SlowDown, 429, RequestTimeout
@@ -128,9 +129,11 @@ const (
 	Poison                     // the store refuses this one object for its own content: too large, key too long
 	Exists                     // the condition of a Put did not hold (412), or lost a race (409)
 	NotFound                   // no such key (or version)
+	Archived                   // the object is there, and its bytes must be restored before they can be read: Head tells of it
+	Local                      // this process or machine has no file descriptor, port or memory left for the call: nothing was sent
 )
 
-var classNames = [...]string{"unknown", "throttled", "credentials", "configuration", "unreachable", "ambiguous", "poison", "exists", "not found"}
+var classNames = [...]string{"unknown", "throttled", "credentials", "configuration", "unreachable", "ambiguous", "poison", "exists", "not found", "archived", "local"}
 
 func (c Class) String() string {
 	if c < 0 || int(c) >= len(classNames) {

@@ -285,6 +285,9 @@ func witnesses(info store.Info, o store.Object, md5hex string) (same, agreed boo
 
 func (u *Uploader) hash(ctx context.Context, head store.Info) (record.Digest, error) {
 	body, info, err := u.opts.Store.Get(ctx, head.Key, store.GetOptions{Version: head.Version})
+	if store.ClassOf(err) == store.Archived {
+		return record.Digest{}, unclear("get", head.Key, "only its bytes tell what it is, and they are archived: restore the object")
+	}
 	if err != nil {
 		return record.Digest{}, err
 	}

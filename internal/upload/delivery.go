@@ -249,6 +249,10 @@ func (d *delivery) judge(v verdict, now time.Time) {
 			d.back(d.health.answered(now), now)
 		}
 		d.retry(v, now)
+	case v.class == store.Local:
+		d.pace.throttled(s.epoch)
+		d.u.limited(v.err)
+		d.retry(v, now)
 	case v.class == store.Poison:
 		d.back(d.health.answered(now), now)
 		d.setAside(s, record.Quarantined, v.err)
@@ -258,6 +262,7 @@ func (d *delivery) judge(v verdict, now time.Time) {
 }
 
 func (d *delivery) stored(s *slot, v verdict, now time.Time) {
+	d.u.limited(nil)
 	d.failures = 0
 	d.pace.succeeded(s.full)
 	d.back(d.health.succeeded(now), now)
@@ -313,9 +318,11 @@ func (d *delivery) retry(v verdict, now time.Time) {
 	if v.class == store.Throttled && !v.local {
 		weight = 1 // the least likely to be about the record
 	}
-	if v.unread {
+	switch {
+	case v.unread:
 		d.strikeUnread(s)
-	} else if d.strike(s, weight, v.local) && v.cut {
+	case v.class == store.Local && !v.local: // says nothing of the record
+	case d.strike(s, weight, v.local) && v.cut:
 		s.cuts++
 	}
 	wait := max(o.BackoffMin, backoff(s.attempts, o.BackoffMin, o.BackoffMax, retryAfter(v.err), d.u.opts.Jitter()))

@@ -44,6 +44,9 @@ func (d *delivery) probe(ctx context.Context, running *sync.WaitGroup, now time.
 func (d *delivery) onAnswer(err error, now time.Time) {
 	d.probing = false
 	d.health.ended(true)
+	if store.ClassOf(err) == store.Local {
+		return // it was not asked
+	}
 	if err == nil || store.ClassOf(err) == store.NotFound {
 		d.back(d.health.answered(now), now)
 		return

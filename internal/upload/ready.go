@@ -45,8 +45,8 @@ func (d *delivery) onLedger(err error, now time.Time) {
 	}
 	d.u.unready(err, now)
 	e, ok := errors.AsType[*store.Error](err)
-	if !ok || e.Class == store.NotFound || e.Class == store.Exists || e.Class == store.Poison {
-		return // it speaks of the log's objects
+	if !ok || e.Class == store.NotFound || e.Class == store.Exists || e.Class == store.Poison || e.Class == store.Local {
+		return // it speaks of the log's objects, or of this process
 	}
 	d.alarm(d.health.failed(e.Class, e.RetryAfter, false, now, d.u.opts.Jitter()), err)
 }

@@ -79,3 +79,34 @@ func TestNoDeliveryBeforeTheLogIsMatched(t *testing.T) {
 		})
 	}
 }
+
+// A limit of this process is no fault of the store, nor of the records that met it.
+func TestLocalLimitIsNotTheStores(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "")
+		var out atomic.Bool
+		n := 0
+		w.bucket.script = func(string, string) fault {
+			if n++; out.Load() && n%10 > 0 {
+				return fault{class: store.Local}
+			}
+			return fault{}
+		}
+		out.Store(true)
+		for i := range 2000 {
+			w.src.add("b", fmt.Sprint("k", i), "x")
+		}
+		w.start()
+		time.Sleep(10 * time.Second)
+		if st := w.up.Stats(); st.State != upload.OK || st.Deferred != 0 {
+			t.Errorf("stats %+v", st)
+		}
+		out.Store(false)
+		w.drain(5 * time.Minute)
+		if st := w.up.Stats(); st.State != upload.OK || st.LocalLimit != "" || st.Retries == 0 {
+			t.Errorf("stats %+v", st)
+		}
+		w.stop()
+		w.check()
+	})
+}

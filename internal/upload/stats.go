@@ -40,6 +40,9 @@ type Stats struct {
 	Window    int       // records read from the spool and not through
 	Stuck     string    // why matching the log, settling, proving or releasing does not get on; "" if it does
 
+	// LocalLimit is the limit of this process or machine that kept the last attempt
+	// from being made; "" since a record was stored.
+	LocalLimit string
 	// Confirms is how the store confirms what it was sent, once it did; "" if it does not tell.
 	Confirms store.Confirmation
 
@@ -85,6 +88,16 @@ func (u *Uploader) note(f func(s *Stats)) {
 	u.stats.mu.Lock()
 	defer u.stats.mu.Unlock()
 	f(&u.stats.s)
+}
+
+// limited notes that a limit of this process or machine kept an attempt from being made, or that it does not any more.
+func (u *Uploader) limited(err error) {
+	u.note(func(s *Stats) {
+		s.LocalLimit = ""
+		if err != nil {
+			s.LocalLimit = err.Error()
+		}
+	})
 }
 
 func (u *Uploader) readFailed(err error) {

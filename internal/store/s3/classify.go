@@ -119,6 +119,8 @@ var byCode = map[string]store.Class{
 	"ConditionalRequestConflict": store.Exists,
 	"OperationAborted":           store.Exists,
 
+	"InvalidObjectState": store.Archived,
+
 	"NoSuchKey":     store.NotFound,
 	"NoSuchVersion": store.NotFound,
 }
@@ -168,15 +170,18 @@ var configArguments = []string{"x-amz-server-side-encryption", "x-amz-storage-cl
 // classOf is the class of an answer that is an error.
 func classOf(op string, status int, f fault) store.Class {
 	if f.Code == "InvalidArgument" {
-		if op != opPut {
-			return store.NotFound // a version id or key that nothing can be stored under
-		}
 		for _, name := range configArguments {
 			if strings.HasPrefix(strings.ToLower(f.ArgumentName), name) {
 				return store.Configuration
 			}
 		}
+		if op != opPut {
+			return store.NotFound // a version id or key that nothing can be stored under
+		}
 		return store.Poison
+	}
+	if strings.HasPrefix(f.Code, "XAdmin") || strings.HasPrefix(f.Code, "XMinioAdmin") {
+		return store.Credentials // versitygw and MinIO about their users: XAdminUserNotFound comes with 404
 	}
 	if class, ok := byCode[f.Code]; ok {
 		return class
@@ -220,6 +225,13 @@ func connectClass(err error) store.Class {
 // failure is the *store.Error of one attempt.
 func failure(op, key string, x *exchange, err error) *store.Error {
 	e := &store.Error{Op: op, Key: key, Err: err}
+	if x.status == 0 {
+		var local bool
+		if e.Err, local = localLimit(err); local {
+			e.Class = store.Local
+			return e
+		}
+	}
 	if _, ok := errors.AsType[*credentialsError](err); ok {
 		e.Class = store.Credentials
 		return e

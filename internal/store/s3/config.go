@@ -33,6 +33,11 @@ type Config struct {
 	Tags         map[string]string
 	ObjectLock   ObjectLock
 
+	// Uploader names the log whose records are sent: every request to the bucket
+	// says it in x-indelible-uploader, so that a door that would send its own records to
+	// itself refuses them. "" sends no such header.
+	Uploader string
+
 	// AttemptTimeout is how long an attempt may go without a byte moving;
 	// 0 is DefaultAttemptTimeout. On top of it, an attempt as a whole ends after
 	// AttemptTimeout and a second for each 64 KiB of body.

@@ -35,7 +35,23 @@ func (c chain) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	if err != nil {
 		return aws.Credentials{}, &credentialsError{err}
 	}
+	if !creds.CanExpire { // from a file or the environment: look again, before the store refuses them
+		creds.CanExpire, creds.Expires = true, time.Now().Add(rereadEvery)
+	}
 	return creds, nil
+}
+
+// rereadEvery is how long credentials that say nothing of an end are used without looking again.
+const rereadEvery = 5 * time.Minute
+
+// HandleFailToRefresh keeps credentials in use whose source cannot be read at the
+// moment: a file may be half written while it is rotated.
+func (chain) HandleFailToRefresh(_ context.Context, last aws.Credentials, err error) (aws.Credentials, error) {
+	if !last.HasKeys() {
+		return aws.Credentials{}, err
+	}
+	last.Expires = time.Now().Add(rereadEvery)
+	return last, nil
 }
 
 // refreshEvery bounds how often a refusal makes us look for other credentials.

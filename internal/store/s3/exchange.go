@@ -47,10 +47,20 @@ const maxErrorBody = 64 << 10
 
 // wire is the SDK's HTTP client: it keeps the answer's status, headers and
 // error body in the exchange, and follows no redirect.
-type wire struct{ transport http.RoundTripper }
+type wire struct {
+	transport http.RoundTripper
+	uploader  string // Config.Uploader
+}
+
+// uploaderHeader tells whose records a request is about. It is not signed: whoever
+// takes it away gets the loop that it is there to prevent, and nothing else.
+const uploaderHeader = "X-Indelible-Uploader"
 
 func (w wire) Do(req *http.Request) (*http.Response, error) {
 	x, ok := req.Context().Value(exchangeKey{}).(*exchange)
+	if w.uploader != "" {
+		req.Header.Set(uploaderHeader, w.uploader)
+	}
 	resp, err := w.transport.RoundTrip(req)
 	if err != nil || !ok {
 		return resp, err

@@ -64,7 +64,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s := &Store{cfg: cfg, creds: newCredentials(cfg), renewal: seldom{every: renewEvery}, tagging: encodeTags(cfg.Tags, nil)}
 	s.transport = cfg.pool(sdk.HTTPClient)
 	sdk.Credentials = s.creds
-	sdk.HTTPClient = wire{s.transport}
+	sdk.HTTPClient = wire{s.transport, cfg.Uploader}
 	s.sdk = sdk
 	s.client = s3.NewFromConfig(sdk, func(o *s3.Options) {
 		if cfg.Endpoint != "" {

@@ -9,7 +9,6 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -199,37 +198,6 @@ func TestNewConnectionAfterThrottle(t *testing.T) {
 	}
 	if len(r.conns) != 2 {
 		t.Errorf("%d connections after a 503, want a second one", len(r.conns))
-	}
-}
-
-// Credentials that were refused are looked for again: a rotated file is seen without a restart.
-func TestRefusedCredentialsAreLookedForAgain(t *testing.T) {
-	r := newRecorder(t)
-	s := at(t, r.URL, s3.Config{})
-	file := filepath.Join(t.TempDir(), "credentials")
-	write := func(id string) {
-		if err := os.WriteFile(file, []byte("[default]\naws_access_key_id="+id+"\naws_secret_access_key=secret\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("OLD")
-	t.Setenv("AWS_ACCESS_KEY_ID", "")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "")
-	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", file)
-	r.answer = func(w http.ResponseWriter, req *http.Request) bool {
-		if strings.Contains(req.Header.Get("Authorization"), "NEW/") {
-			return false
-		}
-		w.WriteHeader(403)
-		fmt.Fprint(w, "<Error><Code>InvalidAccessKeyId</Code></Error>")
-		return true
-	}
-	if _, err := s.Put(t.Context(), object("key", "x")); store.ClassOf(err) != store.Credentials {
-		t.Fatalf("put with the old key: %v, want credentials", err)
-	}
-	write("NEW")
-	if _, err := s.Put(t.Context(), object("key", "x")); err != nil {
-		t.Errorf("put after the key was rotated: %v", err)
 	}
 }
 
