@@ -1,7 +1,9 @@
 package control
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -27,11 +29,35 @@ func (r Running) Write(dataDir string) error {
 	if err != nil {
 		return err
 	}
-	temp := filepath.Join(dataDir, RunFile+".new")
-	if err := os.WriteFile(temp, append(b, '\n'), 0o600); err != nil {
+	b = append(append(b, bytes.Repeat([]byte(" "), max(0, runFileSize-1-len(b)))...), '\n')
+	name, temp := filepath.Join(dataDir, RunFile), filepath.Join(dataDir, RunFile+".new")
+	if err := os.WriteFile(temp, b, 0o600); err != nil {
+		if overwrite(name, b) == nil {
+			return nil
+		}
 		return fmt.Errorf("write %s: %w", RunFile, err)
 	}
-	return os.Rename(temp, filepath.Join(dataDir, RunFile))
+	return os.Rename(temp, name)
+}
+
+// runFileSize is how long run.json is at least, so that the next process finds room in it on a full disk.
+const runFileSize = 512
+
+// overwrite writes into the file that a killed process left, where a full disk has no room for another.
+func overwrite(name string, b []byte) error {
+	info, err := os.Stat(name)
+	if err != nil {
+		return err
+	}
+	if info.Size() != int64(len(b)) {
+		return fmt.Errorf("%s has another size", name)
+	}
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(b, 0)
+	return errors.Join(err, f.Close())
 }
 
 // ReadRunning reads run.json; it fails with fs.ErrNotExist where there is none.

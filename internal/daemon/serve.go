@@ -94,11 +94,12 @@ func (d *daemon) run(ctx context.Context, stderr io.Writer) (err error) {
 	if err := d.listen(); err != nil {
 		return err
 	}
+	// What fills a disk leaves only if serve starts on it: it does without these files.
 	if err := d.loaded.Remember(); err != nil {
-		return errors.Join(err, d.closeListeners())
+		d.log.Warn("commands have to be told the destination", "error", err)
 	}
 	if err := d.running().Write(d.config.Data); err != nil {
-		return errors.Join(err, d.closeListeners())
+		d.log.Warn("nothing on the disk says where the doors are", "error", err)
 	}
 	defer func() { err = errors.Join(err, d.remove(control.RunFile), d.remove(control.SocketFile)) }()
 

@@ -46,19 +46,19 @@ type part struct {
 var parts = []part{
 	{name: "outage", pkg: "./test/torture/world", run: "^TestTortureOutage", long: true},
 	{name: "week", pkg: "./test/torture/world", run: "^TestTortureWeek", long: true},
+	{name: "clock", pkg: "./test/torture/process", run: "^TestTortureClock", long: true},
+	{name: "accidents", pkg: "./test/torture/process", run: "^TestTortureAccidents", long: true},
 	{name: "disk", pkg: "./internal/spool", run: "^TestTorture"},
 	{name: "calls", pkg: "./test/torture/process", run: "^TestTortureCalls"},
-	{name: "clock", pkg: "./test/torture/process", run: "^TestTortureClock", long: true},
-	{name: "power", pkg: "./test/torture/process", run: "^TestTorturePower"},
 	{name: "kill", pkg: "./test/torture/process", run: "^TestTortureKill$"},
+	{name: "killed", pkg: "./test/torture/process", run: "^TestTortureKilled", long: true},
+	{name: "power", pkg: "./test/torture/process", run: "^TestTorturePower"},
 	{name: "world", pkg: "./test/torture/world", run: "^TestTortureWorld"},
+	{name: "reads", pkg: "./test/torture/process", run: "^TestTortureReads", long: true},
 	{name: "world-killed", pkg: "./test/torture/world", run: "^TestTortureKilled", long: true},
+	{name: "full", pkg: "./test/torture/process", run: "^TestTortureFullDisk", long: true},
 	{name: "world-reads", pkg: "./test/torture/world", run: "^TestTortureReads", long: true},
 	{name: "world-full", pkg: "./test/torture/world", run: "^TestTortureFullDisk", long: true},
-	{name: "killed", pkg: "./test/torture/process", run: "^TestTortureKilled", long: true},
-	{name: "reads", pkg: "./test/torture/process", run: "^TestTortureReads", long: true},
-	{name: "full", pkg: "./test/torture/process", run: "^TestTortureFullDisk", long: true},
-	{name: "accidents", pkg: "./test/torture/process", run: "^TestTortureAccidents", long: true},
 	{name: "hostile", pkg: "./test/torture/process", run: "^TestTortureHostile", alone: true, long: true},
 	{name: "slow", pkg: "./test/torture/process", run: "^TestTortureSlow", alone: true, long: true},
 	{name: "siege", pkg: "./test/torture/process", run: "^TestTortureSiege", alone: true, long: true},
@@ -162,7 +162,7 @@ func runAll(ctx context.Context, chosen []part, env []string, verbose bool) []st
 	var failed []string
 	one := func(p part) {
 		began := time.Now()
-		out, err := p.test(ctx, env)
+		out, spent, err := p.test(ctx, env)
 		took := time.Since(began).Round(time.Second)
 		mu.Lock()
 		defer mu.Unlock()
@@ -171,13 +171,13 @@ func runAll(ctx context.Context, chosen []part, env []string, verbose bool) []st
 			word = err.Error()
 			failed = append(failed, p.name)
 		}
-		fmt.Fprintf(os.Stderr, "%-10s %6v %s\n", p.name, took, word)
+		fmt.Fprintf(os.Stderr, "%-12s %6v, %v of a processor: %s\n", p.name, took, spent.Round(time.Second), word)
 		if err != nil || verbose {
 			fmt.Fprintln(os.Stderr, out)
 			return
 		}
 		for _, why := range skips.FindAllStringSubmatch(out, -1) {
-			fmt.Fprintf(os.Stderr, "%-10s skipped: %s\n", p.name, why[1])
+			fmt.Fprintf(os.Stderr, "%-12s skipped: %s\n", p.name, why[1])
 		}
 	}
 	var wg sync.WaitGroup
@@ -205,7 +205,8 @@ func runAll(ctx context.Context, chosen []part, env []string, verbose bool) []st
 // skips matches what go test -v says of a skipped test: its reason stands on the line before.
 var skips = regexp.MustCompile(`(?m)^\s+\w+\.go:\d+: (.*)\n--- SKIP`)
 
-func (p part) test(ctx context.Context, env []string) (string, error) {
+// test runs the part, and returns what it said and how much time of processors it took.
+func (p part) test(ctx context.Context, env []string) (string, time.Duration, error) {
 	cmd := exec.CommandContext(ctx, "go", "test", "-count=1", "-v", "-timeout", "3h", "-parallel", "4", "-run", p.run, p.pkg)
 	cmd.Env = env
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
@@ -213,7 +214,11 @@ func (p part) test(ctx context.Context, env []string) (string, error) {
 	if err == nil && bytes.Contains(out, []byte("no tests to run")) {
 		err = fmt.Errorf("there is no test %s in %s: mend the list of parts", p.run, p.pkg)
 	}
-	return string(out), err
+	var spent time.Duration
+	if st := cmd.ProcessState; st != nil {
+		spent = st.UserTime() + st.SystemTime()
+	}
+	return string(out), spent, err
 }
 
 // print prints the table of the rows in a file.

@@ -39,7 +39,7 @@ func Build(t testing.TB) string {
 }
 
 // patience bounds every wait for the binary to do what it does in milliseconds.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // Serve is a serve process, started again and again on one data directory. Set
 // the exported fields before the first Start. It is for one goroutine.
@@ -69,7 +69,9 @@ func (s *Serve) Launch() error {
 		return err
 	}
 	defer func() { _ = log.Close() }()
-	_ = os.Remove(s.runFile()) // of one that was killed
+	if len(s.Wrap) > 0 {
+		_ = os.Remove(s.runFile()) // of one that was killed; without a tracer the process id tells them apart
+	}
 	s.cmd = exec.Command(line[0], append(line[1:], s.Args...)...)
 	s.cmd.Env, s.cmd.Stderr = s.environ(), log
 	dieWithParent(s.cmd)
@@ -95,7 +97,13 @@ func (s *Serve) environ() []string {
 }
 
 // Ready waits until the doors take records.
-func (s *Serve) Ready() error {
+func (s *Serve) Ready() error { return s.answers("/readyz") }
+
+// Up waits until the process answers, ready or not: on a disk that is full it is not.
+func (s *Serve) Up() error { return s.answers("/healthz") }
+
+// answers waits until a path of the admin's answers with 200.
+func (s *Serve) answers(path string) error {
 	client := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	for end := time.Now().Add(patience); ; time.Sleep(2 * time.Millisecond) {
 		select {
@@ -104,9 +112,12 @@ func (s *Serve) Ready() error {
 		default:
 		}
 		at, err := control.ReadRunning(s.Data)
+		if err == nil && len(s.Wrap) == 0 && at.PID != s.cmd.Process.Pid {
+			err = fmt.Errorf("run.json is of process %d", at.PID)
+		}
 		if err == nil {
 			var resp *http.Response
-			if resp, err = client.Get("http://" + at.Admin + "/readyz"); err == nil {
+			if resp, err = client.Get("http://" + at.Admin + path); err == nil {
 				_ = resp.Body.Close()
 				if resp.StatusCode == http.StatusOK {
 					s.At = at
@@ -116,7 +127,7 @@ func (s *Serve) Ready() error {
 		}
 		if time.Now().After(end) {
 			s.Kill()
-			return fmt.Errorf("serve is not ready after %v: %v\n%s", patience, err, s.Tail())
+			return fmt.Errorf("no 200 from %s within %v: %v\n%s", path, patience, err, s.Tail())
 		}
 	}
 }

@@ -68,7 +68,7 @@ var diskAccidents = []accident{
 		if err := m.front.Accept(); err != nil {
 			return err
 		}
-		if err := m.serve.Start(); err != nil {
+		if err := errors.Join(m.serve.Launch(), m.serve.Up()); err != nil {
 			return fmt.Errorf("start without an inode: %w", err)
 		}
 		if err := m.serve.Delivered(m.ctx, patience); err != nil {
@@ -161,7 +161,7 @@ func (m *mishap) filled(fs fileSystem) error {
 	if err := m.front.Accept(); err != nil {
 		return err
 	}
-	if err := m.serve.Start(); err != nil {
+	if err := errors.Join(m.serve.Launch(), m.serve.Up()); err != nil {
 		return fmt.Errorf("start on a full disk: %w", err)
 	}
 	if err := m.serve.Delivered(m.ctx, patience); err != nil {

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
 // logAccidents befall the log, its key and the bucket.
@@ -49,11 +51,11 @@ var logAccidents = []accident{
 		if err != nil || len(names) != 1 {
 			return fmt.Errorf("%q: %w", names, err)
 		}
-		old, err := os.ReadFile(names[0])
-		if err := errors.Join(err, m.must("newer", 10), m.proven(), m.serve.Stop()); err != nil {
+		old := names[0] + ".old" // with the attributes that the S3 server keeps beside it
+		if err := errors.Join(copyFile(names[0], old), m.must("newer", 10), m.proven(), m.serve.Stop()); err != nil {
 			return err
 		}
-		if err := putObject(names[0], old); err != nil {
+		if err := os.Rename(old, names[0]); err != nil {
 			return err
 		}
 		return m.settled()
@@ -79,10 +81,17 @@ var logAccidents = []accident{
 		if _, err := m.serve.Status(m.ctx); err != nil {
 			return fmt.Errorf("status while proof/state is damaged: %w", err)
 		}
-		if m.serve.Start() != nil {
-			if err := m.advised(); err != nil {
+		if m.serve.Start() == nil { // acks go on; what it says of the log names the remedy
+			if err := m.must("damaged", 5); err != nil {
 				return err
 			}
+			m.serve.Kill()
+		}
+		if !strings.Contains(m.serve.Tail(), "proof/state is damaged") {
+			return fmt.Errorf("it does not say what is damaged")
+		}
+		if err := os.Rename(name, name+".damaged"); err != nil { // as it is told to
+			return err
 		}
 		return m.settled()
 	}},
@@ -167,14 +176,12 @@ var logAccidents = []accident{
 	}},
 }
 
-// putObject writes an object as versitygw has it: its attributes stay.
-func putObject(name string, b []byte) error {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_TRUNC, 0)
-	if err != nil {
-		return err
+// copyFile copies a file with all its attributes.
+func copyFile(from, to string) error {
+	if out, err := exec.Command("cp", "-a", from, to).CombinedOutput(); err != nil {
+		return fmt.Errorf("copy %s: %w: %s", from, err, out)
 	}
-	_, err = f.Write(b)
-	return errors.Join(err, f.Close())
+	return nil
 }
 
 // pendingKilled leaves records that are acked and not delivered, and no daemon.

@@ -2,6 +2,7 @@ package process
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/url"
@@ -168,7 +169,7 @@ func (l *powerLife) stuffed(ctx context.Context, row *torture.Row) error {
 	if err := l.front.Accept(); err != nil {
 		return err
 	}
-	if err := l.serve.Start(); err != nil {
+	if err := errors.Join(l.serve.Launch(), l.serve.Up()); err != nil {
 		return fmt.Errorf("start with not one byte free: %w", err)
 	}
 	if err := l.serve.Delivered(ctx, 90*time.Second); err != nil {
