@@ -80,31 +80,33 @@ type Door struct {
 	maxHold    time.Duration
 	pace       ingest.Pace
 
-	parsed, unparsed, null record.Attrs // of records; shared, never changed
-	decoders               decoders
-	notices                ingest.Notices
-	meter                  *ingest.Meter
-	log                    *slog.Logger
+	parsed, unparsed, null, nonStandard record.Attrs // of records; shared, never changed
+
+	decoders decoders
+	notices  ingest.Notices
+	meter    *ingest.Meter
+	log      *slog.Logger
 }
 
 // New makes a door. It fails only on options that cannot work.
 func New(o Options) (*Door, error) {
 	d := &Door{
-		spool:      o.Spool,
-		logName:    o.LogName,
-		senders:    ingest.NewTokens(o.Tokens, unauthorized()),
-		bucket:     o.Bucket,
-		keys:       o.Keys,
-		arrivals:   newArrivals(),
-		maxRequest: cmp.Or(o.MaxRequest, DefaultMaxRequest),
-		maxRecords: cmp.Or(o.MaxRecords, DefaultMaxRecords),
-		maxHold:    cmp.Or(o.MaxHold, DefaultMaxHold),
-		pace:       cmp.Or(o.Pace, ingest.DefaultPace),
-		parsed:     record.Attrs{{Name: "content-type", Value: "application/json"}},
-		null:       record.Attrs{{Name: "content-type", Value: "application/json"}, {Name: record.AttrFlag, Value: flagNull}},
-		unparsed:   record.Attrs{{Name: "content-type", Value: "application/octet-stream"}, {Name: record.AttrFlag, Value: flagUnparsed}},
-		meter:      cmp.Or(o.Meter, new(ingest.Meter)),
-		log:        cmp.Or(o.Log, slog.New(slog.DiscardHandler)),
+		spool:       o.Spool,
+		logName:     o.LogName,
+		senders:     ingest.NewTokens(o.Tokens, unauthorized()),
+		bucket:      o.Bucket,
+		keys:        o.Keys,
+		arrivals:    newArrivals(),
+		maxRequest:  cmp.Or(o.MaxRequest, DefaultMaxRequest),
+		maxRecords:  cmp.Or(o.MaxRecords, DefaultMaxRecords),
+		maxHold:     cmp.Or(o.MaxHold, DefaultMaxHold),
+		pace:        cmp.Or(o.Pace, ingest.DefaultPace),
+		parsed:      record.Attrs{{Name: "content-type", Value: "application/json"}},
+		null:        record.Attrs{{Name: "content-type", Value: "application/json"}, {Name: record.AttrFlag, Value: flagNull}},
+		nonStandard: record.Attrs{{Name: "content-type", Value: "application/json"}, {Name: record.AttrFlag, Value: flagNonStandard}},
+		unparsed:    record.Attrs{{Name: "content-type", Value: "application/octet-stream"}, {Name: record.AttrFlag, Value: flagUnparsed}},
+		meter:       cmp.Or(o.Meter, new(ingest.Meter)),
+		log:         cmp.Or(o.Log, slog.New(slog.DiscardHandler)),
 	}
 	memory := cmp.Or(o.MaxMemory, 4*d.maxRequest)
 	switch {

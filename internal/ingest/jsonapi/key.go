@@ -211,8 +211,8 @@ type naming struct {
 // key is the key of the i-th element.
 func (n *naming) key(i int, e element) string {
 	var f fields
-	if e.flag == "" {
-		f = lookFor(e.raw)
+	if json := e.json(); json != nil {
+		f = lookFor(json)
 	}
 	if start, ok := n.door.keys.liteLLM(f); ok {
 		return n.door.keys.key(f, start)

@@ -95,6 +95,8 @@ func (d *Door) attrs(e element) record.Attrs {
 		return d.parsed
 	case flagNull:
 		return d.null
+	case flagNonStandard:
+		return d.nonStandard
 	}
 	return d.unparsed
 }

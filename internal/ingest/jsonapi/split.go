@@ -10,8 +10,9 @@ import (
 
 // Flags of elements that are kept raw, as record.AttrFlag.
 const (
-	flagNull     = "null"     // JSON null: LiteLLM sends it for a payload that it could not build
-	flagUnparsed = "unparsed" // no JSON in UTF-8, or nested too deep
+	flagNull        = "null"        // JSON null: LiteLLM sends it for a payload that it could not build
+	flagNonStandard = "nonstandard" // JSON but for NaN and Infinity, which strict parsers refuse
+	flagUnparsed    = "unparsed"    // no JSON in UTF-8, or nested too deep
 )
 
 // maxDepth is how deep an element may nest and still be looked into, as in
@@ -21,8 +22,20 @@ const maxDepth = 10_000
 // element is one element of a request: a slice of its body, without the white
 // space around it.
 type element struct {
-	raw  []byte
-	flag string // why it is kept raw; "" for JSON
+	raw    []byte
+	flag   string // why it is kept raw; "" for JSON
+	strict []byte // what to parse instead of raw; nil for raw itself
+}
+
+// json is the element as every parser reads it, or nil if none does.
+func (e element) json() []byte {
+	switch {
+	case e.strict != nil:
+		return e.strict
+	case e.flag == "":
+		return e.raw
+	}
+	return nil
 }
 
 // cutOffError is an array whose end is missing.
@@ -38,18 +51,26 @@ func (e *cutOffError) Error() string {
 
 // split finds the elements of a body by its content:
 //
+//	a record separator first   a JSON text sequence (RFC 7464): each text
 //	[ ... ]                    each element of the array
 //	first line is JSON         NDJSON: each line that is not blank
 //	whole body is JSON         itself, on however many lines
+//	{ ... }{ ... }             each value, on however many lines
 //	any line is JSON           NDJSON with a damaged first line
 //	anything else              the whole, flagged
+//
+// A line of NDJSON that holds several values is split, too. Byte order marks in
+// front of a body, a line or a value are no part of it.
 //
 // It fails with a *cutOffError on an array that has no end, and stops with more
 // than most elements, which it returns then.
 func split(body []byte, most int) ([]element, error) {
-	whole := trim(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))
+	whole := trim(body)
 	if len(whole) == 0 {
 		return nil, nil
+	}
+	if begins := bytes.TrimPrefix(body, byteOrderMark); begins[0] == recordSeparator {
+		return splitSequence(begins, most), nil
 	}
 	if whole[0] == '[' {
 		list, rest, err := splitArray(whole, most)
@@ -64,31 +85,37 @@ func split(body []byte, most int) ([]element, error) {
 	}
 	line, rest := cutLine(whole)
 	if len(rest) == 0 {
-		return []element{look(whole)}, nil
+		return splitLines(whole, most), nil
 	}
 	if first := look(line); first.flag != flagUnparsed {
 		return splitLines(whole, most), nil
 	}
-	if e := look(whole); e.flag == "" {
+	if e := look(whole); e.flag != flagUnparsed {
 		return []element{e}, nil
 	}
+	if list := splitValues(whole, most); list != nil {
+		return list, nil
+	}
 	for len(rest) > 0 {
-		if line, rest = cutLine(rest); len(line) > 0 && (line[0] == '{' || line[0] == '[') && look(line).flag == "" {
+		if line, rest = cutLine(rest); len(line) > 0 && (line[0] == '{' || line[0] == '[') && look(line).flag != flagUnparsed {
 			return splitLines(whole, most), nil
 		}
 	}
-	return []element{{whole, flagUnparsed}}, nil
+	return []element{{raw: whole, flag: flagUnparsed}}, nil
 }
 
 // look says what an element is.
 func look(raw []byte) element {
 	switch {
 	case string(raw) == "null":
-		return element{raw, flagNull}
+		return element{raw: raw, flag: flagNull}
 	case valid(raw):
-		return element{raw, ""}
+		return element{raw: raw}
 	}
-	return element{raw, flagUnparsed}
+	if s := strict(raw); s != nil && valid(s) {
+		return element{raw: raw, flag: flagNonStandard, strict: s}
+	}
+	return element{raw: raw, flag: flagUnparsed}
 }
 
 // valid reports whether raw is JSON in UTF-8, at most maxDepth deep. Depth is
@@ -124,9 +151,17 @@ func splitLines(whole []byte, most int) []element {
 	var list []element
 	for len(whole) > 0 && len(list) <= most {
 		var line []byte
-		if line, whole = cutLine(whole); len(line) > 0 {
-			list = append(list, look(line))
+		if line, whole = cutLine(whole); len(line) == 0 {
+			continue
 		}
+		e := look(line)
+		if e.flag == flagUnparsed {
+			if values := splitValues(line, most-len(list)); values != nil {
+				list = append(list, values...)
+				continue
+			}
+		}
+		list = append(list, e)
 	}
 	return list
 }
@@ -202,10 +237,17 @@ func closingQuote(b []byte, i int) int {
 	return -1
 }
 
-// trim takes off JSON's white space.
+// trim takes off JSON's white space, the separators of JSON text sequences, and
+// byte order marks in front.
 func trim(b []byte) []byte {
-	for len(b) > 0 && blank(b[0]) {
-		b = b[1:]
+	for len(b) > 0 {
+		if blank(b[0]) {
+			b = b[1:]
+		} else if bytes.HasPrefix(b, byteOrderMark) {
+			b = b[len(byteOrderMark):]
+		} else {
+			break
+		}
 	}
 	for len(b) > 0 && blank(b[len(b)-1]) {
 		b = b[:len(b)-1]
@@ -213,4 +255,6 @@ func trim(b []byte) []byte {
 	return b
 }
 
-func blank(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
+func blank(c byte) bool {
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == recordSeparator
+}

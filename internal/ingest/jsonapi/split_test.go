@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 )
 
@@ -38,6 +39,24 @@ func TestSplit(t *testing.T) {
 		{"object that is cut off", "{\n\"a\": 1,\n\"b\"", "{\n\"a\": 1,\n\"b\"!unparsed"},
 		{"no UTF-8", "{\"a\":\"\xff\"}", "{\"a\":\"\xff\"}!unparsed"},
 		{"control character", "{\"a\":\"\x01\"}", "{\"a\":\"\x01\"}!unparsed"},
+		{"NaN", `{"a":NaN,"b":"NaN","c":[-Infinity,Infinity ,1]}`, `{"a":NaN,"b":"NaN","c":[-Infinity,Infinity ,1]}!nonstandard`},
+		{"ndjson with NaN", "{\"a\":NaN}\n{\"b\":1}", `{"a":NaN}!nonstandard|{"b":1}`},
+		{"array with NaN", `[{"a":NaN},NaN,2]`, `{"a":NaN}!nonstandard|NaN!nonstandard|2`},
+		{"NaN within a word", `{"a":xNaN}`, `{"a":xNaN}!unparsed`},
+		{"NaN as a name", `{NaN:1}`, `{NaN:1}!unparsed`},
+		{"NaN in a string alone", `{"a":"NaN",}`, `{"a":"NaN",}!unparsed`},
+		{"byte order marks of joined files", "\xef\xbb\xbf{\"a\":1}\n\xef\xbb\xbf{\"b\":2}", `{"a":1}|{"b":2}`},
+		{"byte order mark behind a blank", " \xef\xbb\xbf[1,2]", `1|2`},
+		{"values in a row", `{"a":1}{"b":"}{"} [3]`, `{"a":1}|{"b":"}{"}|[3]`},
+		{"values in a row on several lines", "{\n\"a\":1\n}{\n\"b\":NaN\n}\n", "{\n\"a\":1\n}|{\n\"b\":NaN\n}!nonstandard"},
+		{"ndjson with values in a row", "{\"a\":1}\n{\"b\":2}{\"c\":3}\n{\"d\":", `{"a":1}|{"b":2}|{"c":3}|{"d":!unparsed`},
+		{"byte order mark between values", "{\"a\":1}\xef\xbb\xbf{\"b\":2}", `{"a":1}|{"b":2}`},
+		{"a value and text", `{"a":1}x`, `{"a":1}x!unparsed`},
+		{"a value and a damaged one", `{"a":1}{"b"}`, `{"a":1}{"b"}!unparsed`},
+		{"text sequence", "\x1e{\"a\":1}\n\x1e{\n\"b\":2}\n\x1e3\n", "{\"a\":1}|{\n\"b\":2}|3"},
+		{"text sequence that was cut", "\x1e{\"a\":\x1e{\"b\":2}\n", `{"a":!unparsed|{"b":2}`},
+		{"text sequence behind a byte order mark", "\xef\xbb\xbf\x1e{}\n\x1e{}", `{}|{}`},
+		{"separators between lines", "{\"a\":1}\n\x1e{\"b\":2}\n", `{"a":1}|{"b":2}`},
 		{"zero byte", "\x00", "\x00!unparsed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -87,8 +106,8 @@ func TestSplitCutOff(t *testing.T) {
 }
 
 func TestSplitStopsAtTheLimit(t *testing.T) {
-	for _, body := range []string{"[" + strings.Repeat("1,", 1000) + "1]", strings.Repeat("1\n", 1000)} {
-		if list, err := split([]byte(body), 10); len(list) != 11 || err != nil {
+	for _, body := range []string{"[" + strings.Repeat("1,", 1000) + "1]", strings.Repeat("1\n", 1000), strings.Repeat("{}", 1000), strings.Repeat("\x1e{}", 1000)} {
+		if list, err := split([]byte(body), 10); len(list) < 11 || err != nil {
 			t.Errorf("%d elements, %v", len(list), err)
 		}
 	}
@@ -124,6 +143,7 @@ func TestSplitDeep(t *testing.T) {
 func FuzzSplit(f *testing.F) {
 	for _, seed := range []string{
 		``, `{}`, `[]`, `[1]`, "1\n2", `[{"a":"]"},null]`, "{\"a\":1}\n{\"b\":[2]}\n", `["\"",{"x":[{}]}]`, "{\n}\n", `[1}`, `[[[[`, "\xef\xbb\xbf[1]", `[1,,2]`, "x\n{}", "[1]\n[2]",
+		`{"a":NaN}{"b":-Infinity}`, "\x1e{}\n\x1e[1]\n", `{}{}[]`, "{}\xef\xbb\xbf{}",
 	} {
 		f.Add([]byte(seed))
 	}
@@ -144,18 +164,21 @@ func FuzzSplit(f *testing.F) {
 			if &rest[at] != &e.raw[0] {
 				t.Fatal("an element is not a slice of the body")
 			}
-			if strings.Trim(string(rest[:at]), " \t\r\n,[\xef\xbb\xbf") != "" {
+			if strings.Trim(string(rest[:at]), " \t\r\n,[\xef\xbb\xbf\x1e") != "" {
 				t.Fatalf("%q lies between elements", rest[:at])
+			}
+			if e.strict != nil && (!json.Valid(e.strict) || len(e.strict) != len(e.raw)) {
+				t.Fatalf("%q stands for %q", e.strict, e.raw)
 			}
 			if (e.flag == "") != (json.Valid(e.raw) && string(e.raw) != "null" && utf8.Valid(e.raw)) {
 				t.Fatalf("%q is flagged %q", e.raw, e.flag)
 			}
 			rest = rest[at+len(e.raw):]
 		}
-		if strings.Trim(string(rest), " \t\r\n[]\xef\xbb\xbf") != "" {
+		if strings.Trim(string(rest), " \t\r\n[]\xef\xbb\xbf\x1e") != "" {
 			t.Fatalf("%q lies behind the last element", rest)
 		}
-		agree(t, body, list)
+		agree(t, trim(body), list)
 	})
 }
 
@@ -190,3 +213,24 @@ func compare(t *testing.T, list []element, want []json.RawMessage) {
 		t.Fatalf("%s, encoding/json has %s", show(list), fmt.Sprintf("%s", want))
 	}
 }
+
+// What strict parsers refuse has an id and a time like every record.
+func TestNonStandardHasItsKey(t *testing.T) {
+	d, err := New(Options{Spool: nothing{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := `{"id":"a","time":"2026-11-24T10:11:12Z","score":NaN}` + `{"id":"b","time":"2026-11-24T10:11:13Z"}`
+	list, err := split([]byte(body), 100)
+	if err != nil || len(list) != 2 {
+		t.Fatal(list, err)
+	}
+	names := naming{door: d, now: time.Now(), body: []byte(body)}
+	for i, want := range []string{"http/2026-11-24/10/time-10-11-12-000000_a.json", "http/2026-11-24/10/time-10-11-13-000000_b.json"} {
+		if got := names.key(i, list[i]); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
+
+type nothing struct{ Appender }
