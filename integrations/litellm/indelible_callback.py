@@ -21,7 +21,7 @@ import threading
 import time
 import urllib.parse
 import weakref
-from fcntl import LOCK_EX, flock
+from fcntl import LOCK_EX, LOCK_NB, flock
 
 import litellm
 from litellm.integrations.custom_logger import CustomLogger
@@ -40,25 +40,58 @@ class Spool:  # a local file of records, one a line: fsynced by append, emptied 
         threading.Thread(target=self.run, name="indelible-spool", daemon=True).start()
 
     def append(self, body, suffix=""):
-        with open(self.path + suffix, "ab+", opener=lambda name, flags: os.open(name, flags, 0o600)) as f:
-            flock(f, LOCK_EX)  # until it is closed
-            if f.seek(0, 2) and f.seek(-1, 2) >= 0 and f.read(1) != b"\n":
-                f.write(b"\n")  # behind a line that a crash cut short
-            f.write(body + b"\n")
-            f.flush()
-            os.fsync(f.fileno())
+        while True:
+            with open(self.path + suffix, "ab+", opener=lambda name, flags: os.open(name, flags, 0o600)) as f:
+                flock(f, LOCK_EX)  # until it is closed
+                if not self.named(f, self.path + suffix):
+                    continue  # it was taken away for sending since it was opened
+                if f.seek(0, 2) and f.seek(-1, 2) >= 0 and f.read(1) != b"\n":
+                    f.write(b"\n")  # behind a line that a crash cut short
+                f.write(body + b"\n")
+                f.flush()
+                os.fsync(f.fileno())
+                break
         os.fsync(self.directory)  # a new file's name must last, too
+
+    def named(self, f, path):  # whether an open file still has its name
+        try:
+            return os.path.samestat(os.fstat(f.fileno()), os.stat(path))
+        except FileNotFoundError:
+            return False
+
+    def claim(self):  # takes what is there away from the appending processes, under a name of its own
+        if os.path.exists(self.path) and os.path.getsize(self.path):
+            with open(self.path, "rb") as f:
+                flock(f, LOCK_EX)
+                if self.named(f, self.path):
+                    os.link(self.path, self.path + ".sending")  # fails where another process did
+                    os.unlink(self.path)
+                    os.fsync(self.directory)
+
+    def send(self):  # whether there was something to send; nobody who appends waits for it
+        try:
+            self.claim()
+        except FileExistsError:
+            pass  # what was taken away before comes first
+        if not os.path.exists(self.path + ".sending"):
+            return False
+        with open(self.path + ".sending", "rb") as f:
+            try:
+                flock(f, LOCK_EX | LOCK_NB)  # what a crash has one send again is known to Indelible
+            except BlockingIOError:
+                return False  # another process sends
+            if not self.named(f, self.path + ".sending"):
+                return False
+            for line in f:
+                self.post(line.rstrip(b"\n"))
+            os.unlink(self.path + ".sending")
+            os.fsync(self.directory)
+        return True
 
     def run(self):
         while True:
             try:
-                if os.path.exists(self.path) and os.path.getsize(self.path):
-                    with open(self.path, "rb+") as f:
-                        flock(f, LOCK_EX)  # should this process die half-way, what is sent again is known to Indelible
-                        for line in f:
-                            self.post(line.rstrip(b"\n"))
-                        f.truncate(0)
-                        os.fsync(f.fileno())
+                if self.send():
                     log.warning("indelible: what was in %s has been handed over", self.path)
             except TROUBLE as e:
                 log.warning("indelible: records wait in %s: %r", self.path, e)
@@ -89,6 +122,7 @@ class Indelible(CustomLogger):
         return self.local.loop.run_until_complete(coroutine)
 
     async def post(self, body, seconds):  # returns the receipt; by their key, bytes that are sent again are known
+        digest = hashlib.sha256(body).hexdigest()
         loop, tls = asyncio.get_running_loop(), self.url.scheme == "https"
         idle = self.idle.setdefault(loop, [])
         while idle and idle[-1][0].at_eof():
@@ -97,7 +131,7 @@ class Indelible(CustomLogger):
             self.url.hostname, self.url.port or (443 if tls else 80), ssl=tls or None), seconds)
         timer = loop.call_later(seconds, writer.transport.abort)
         try:
-            head = "Idempotency-Key: %s\r\nContent-Length: %d\r\n\r\n" % (hashlib.sha256(body).hexdigest(), len(body))
+            head = "Idempotency-Key: %s\r\nContent-Length: %d\r\n\r\n" % (digest, len(body))
             writer.write((self.head + head).encode() + body)
             status, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
             answer = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
@@ -111,10 +145,14 @@ class Indelible(CustomLogger):
         if status.split()[1] in ("400", "413", "422"):
             self.spool.append(body, ".refused")
             log.error("indelible: %s: a record is kept in %s.refused", status, self.spool.path)
-        elif not status.split()[1].startswith("2"):
+            self.failing_since = None
+            return ""
+        if not status.split()[1].startswith("2"):
             raise OSError("Indelible answered " + status)
+        if not answer.get("x-indelible-receipt", "").endswith("/" + digest):  # another server, or a proxy in between
+            raise OSError("no receipt for the record is in the answer of %s: %s" % (self.url.netloc, status))
         self.failing_since = None
-        return answer.get("x-indelible-receipt", "")
+        return answer["x-indelible-receipt"]
 
     def attempts(self):  # how many seconds each may take, until the hold is over, which all calls share
         while self.failing_since is None or time.monotonic() < self.failing_since + self.hold:

@@ -1,7 +1,6 @@
 package ingest
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -166,33 +165,4 @@ func (b *Body) wait(now time.Time) time.Duration {
 		d += now.Sub(time.Unix(0, since))
 	}
 	return d
-}
-
-// ErrHeld is the cause of a context that ended because its request was held
-// for as long as a sender waits.
-var ErrHeld = errors.New("held for as long as a sender waits")
-
-// Hold returns a context that ends, with ErrHeld as its cause, once the
-// request was held for most, not counting the time that reads of b wait for
-// the sender. It does not end with the client: a record that is whole is kept,
-// also when nobody waits for the answer. The caller calls end.
-func (b *Body) Hold(ctx context.Context, most time.Duration) (held context.Context, end func()) {
-	held, stop := context.WithCancelCause(context.WithoutCancel(ctx))
-	start, before := time.Now(), time.Duration(b.waited.Load())
-	var timer *time.Timer
-	ready := make(chan struct{})
-	timer = time.AfterFunc(most, func() {
-		<-ready
-		now := time.Now()
-		if left := most - (now.Sub(start) - (b.wait(now) - before)); left > 0 {
-			timer.Reset(left)
-			return
-		}
-		stop(ErrHeld)
-	})
-	close(ready)
-	return held, func() {
-		timer.Stop()
-		stop(nil)
-	}
 }

@@ -10,7 +10,7 @@ import (
 // each other. The zero keyLocks is ready.
 type keyLocks struct {
 	mu   sync.Mutex
-	keys map[objectName]*keyLock // guarded by mu; a key is there while it is held
+	keys map[objectName]keyLock // guarded by mu; a key is there while it is held
 }
 
 type objectName struct{ bucket, key string }
@@ -51,16 +51,10 @@ func (w *writeLock) try() <-chan struct{} {
 	w.locks.mu.Lock()
 	defer w.locks.mu.Unlock()
 	l := w.locks.keys[w.key]
-	if l == nil {
-		l = &keyLock{}
-		if w.locks.keys == nil {
-			w.locks.keys = make(map[objectName]*keyLock)
-		}
-		w.locks.keys[w.key] = l
-	}
 	if l.exclusive || w.exclusive && l.shared > 0 {
 		if l.freed == nil {
 			l.freed = make(chan struct{})
+			w.locks.keys[w.key] = l
 		}
 		return l.freed
 	}
@@ -69,6 +63,10 @@ func (w *writeLock) try() <-chan struct{} {
 	} else {
 		l.shared++
 	}
+	if w.locks.keys == nil {
+		w.locks.keys = make(map[objectName]keyLock)
+	}
+	w.locks.keys[w.key] = l
 	return nil
 }
 
@@ -87,6 +85,7 @@ func (w *writeLock) release() {
 		l.shared--
 	}
 	if l.exclusive || l.shared > 0 {
+		w.locks.keys[w.key] = l
 		return
 	}
 	if l.freed != nil {

@@ -2,7 +2,6 @@ package s3api
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net/http"
 	"slices"
@@ -29,6 +28,9 @@ const (
 	metaAttr   = "x-amz-meta-"
 )
 
+// noLength is the Content-Length of an answer without a body. It is never changed.
+var noLength = []string{"0"}
+
 // putObject takes one record. It answers after the spool has fsynced it.
 func (d *Door) putObject(q *request) error {
 	start := time.Now()
@@ -40,8 +42,9 @@ func (d *Door) putObject(q *request) error {
 	if err := d.checkEarly(q, cond); err != nil {
 		return err
 	}
-	ctx, end := q.body.Hold(q.Context(), d.maxHold)
-	defer end()
+	ctx := &q.hold
+	ctx.Begin(&q.body, d.maxHold)
+	defer ctx.End()
 
 	lock := writeLock{locks: &d.writers, exclusive: cond.any(), key: objectName{q.bucket, q.key}}
 	defer lock.release()
@@ -60,28 +63,20 @@ func (d *Door) putObject(q *request) error {
 		},
 	})
 	if err != nil {
-		return heldError(ctx, err)
+		return err
 	}
 	d.meter.Ack(receipt, time.Since(start))
-	for _, c := range payload.Checksums() {
-		setHeader(q.w, c.Header(), c.Value)
-	}
-	if len(payload.Checksums()) > 0 {
+	if sums := payload.Checksums(); len(sums) > 0 {
+		for _, c := range sums {
+			setHeader(q.w, c.Header(), c.Value)
+		}
 		setHeader(q.w, "x-amz-checksum-type", "FULL_OBJECT")
 	}
-	setHeader(q.w, "ETag", `"`+payload.MD5()+`"`)
-	setHeader(q.w, "x-indelible-receipt", receipt.String())
-	setHeader(q.w, "Content-Length", "0")
+	values := [...]string{`"` + payload.MD5() + `"`, receipt.String()} // one piece of memory for both
+	h := q.w.Header()
+	h["ETag"], h["x-indelible-receipt"], h["Content-Length"] = values[0:1:1], values[1:2:2], noLength
 	q.w.WriteHeader(http.StatusOK)
 	return nil
-}
-
-// heldError tells a record that was held for too long from other failures.
-func heldError(ctx context.Context, err error) error {
-	if errors.Is(context.Cause(ctx), ingest.ErrHeld) {
-		return slowDown(err)
-	}
-	return err
 }
 
 // admit refuses what can be refused before the body is read, and returns the

@@ -1,11 +1,8 @@
 package s3api
 
 import (
-	"encoding/binary"
-	"encoding/hex"
 	"math/rand/v2"
 	"strconv"
-	"strings"
 	"sync/atomic"
 
 	"indelible/internal/ingest"
@@ -25,9 +22,14 @@ func newRequestIDs() requestIDs { return requestIDs{start: rand.Uint64(), n: new
 // next is 16 upper-case hex digits, as S3's are.
 func (i requestIDs) next() string {
 	const spread = 0x9e3779b97f4a7c15 // odd: neighbours look different, none repeats
-	var b [8]byte
-	binary.BigEndian.PutUint64(b[:], i.start+spread*i.n.Add(1))
-	return strings.ToUpper(hex.EncodeToString(b[:]))
+	const digits = "0123456789ABCDEF"
+	n := i.start + spread*i.n.Add(1)
+	var id [16]byte
+	for at := len(id) - 1; at >= 0; at-- {
+		id[at] = digits[n&15]
+		n >>= 4
+	}
+	return string(id[:])
 }
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }

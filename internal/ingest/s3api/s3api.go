@@ -154,6 +154,7 @@ type request struct {
 	w    http.ResponseWriter
 	id   string
 	body ingest.Body
+	hold ingest.Hold
 	address
 	auth *sigv4.Auth
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"indelible/internal/record"
 )
@@ -46,8 +47,9 @@ type Body struct {
 	size    int64        // as announced, or -1
 	n       int64        // bytes read
 	err     error        // sticky
-	md5     hash.Hash
-	md5Sum  []byte // set at EOF
+	md5     hash.Hash    // nil before the first byte and after the last
+	md5Sum  []byte       // set at EOF
+	sumBuf  [md5.Size]byte
 	wantMD5 string // Content-MD5 as sent
 	wantSHA string // x-amz-content-sha256, if it is a digest
 	sums    []sum
@@ -56,7 +58,7 @@ type Body struct {
 // Body returns the body of r, the request that a is about. It reads nothing
 // yet; the error is an *Error for announcements that make no sense.
 func (a *Auth) Body(r *http.Request) (*Body, error) {
-	b := &Body{src: r.Body, size: r.ContentLength, md5: md5.New()}
+	b := &Body{src: r.Body, size: r.ContentLength}
 	if b.src == nil {
 		b.src = http.NoBody
 	}
@@ -148,7 +150,7 @@ func (b *Body) Read(p []byte) (int, error) {
 	}
 	n, err := b.src.Read(p)
 	b.n += int64(n)
-	b.md5.Write(p[:n])
+	b.hash(p[:n])
 	for i := range b.sums {
 		if h := b.sums[i].hash; h != nil {
 			h.Write(p[:n])
@@ -166,13 +168,31 @@ func (b *Body) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// md5s are hashes that were used, for the next body.
+var md5s sync.Pool
+
+func (b *Body) hash(p []byte) {
+	if b.md5 == nil {
+		if h, ok := md5s.Get().(hash.Hash); ok {
+			h.Reset()
+			b.md5 = h
+		} else {
+			b.md5 = md5.New()
+		}
+	}
+	b.md5.Write(p)
+}
+
 // finish checks at the end of the body what can be checked without its
 // SHA-256. It returns io.EOF if all is right.
 func (b *Body) finish() error {
 	if b.size >= 0 && b.n != b.size {
 		return b.short(io.ErrUnexpectedEOF)
 	}
-	b.md5Sum = b.md5.Sum(nil)
+	b.hash(nil)
+	b.md5Sum = b.md5.Sum(b.sumBuf[:0])
+	md5s.Put(b.md5)
+	b.md5 = nil
 	if b.wantMD5 != "" {
 		if err := checkMD5(b.wantMD5, b.md5Sum); err != nil {
 			return err
@@ -239,6 +259,9 @@ func (b *Body) MD5() string { return hex.EncodeToString(b.md5Sum) }
 // Checksums are the checksums that the sender gave and that match the body.
 // They are proven once Seal has returned without an error.
 func (b *Body) Checksums() []Checksum {
+	if len(b.sums) == 0 {
+		return nil
+	}
 	list := make([]Checksum, 0, len(b.sums))
 	for _, s := range b.sums {
 		list = append(list, Checksum{Algorithm: s.algorithm, Value: s.value})

@@ -1,0 +1,2 @@
+def update_response_metadata(*args):
+    pass

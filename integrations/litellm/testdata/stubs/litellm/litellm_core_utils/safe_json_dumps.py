@@ -1,0 +1,3 @@
+import json
+
+safe_dumps = json.dumps
