@@ -32,7 +32,7 @@ func notFound(path string) *ingest.Refusal {
 
 func notAllowed(method string) *ingest.Refusal {
 	return &ingest.Refusal{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Header: http.Header{"Allow": {http.MethodPost}},
-		Message: fmt.Sprintf("%.20s is not allowed here. Send records by POST; read them with indelible get and search, or at the S3 door.", method)}
+		Message: fmt.Sprintf("%.20s is not allowed here. Send records by POST; read them with indelible get, or at the S3 door.", method)}
 }
 
 func unauthorized() ingest.Refusal {
