@@ -24,20 +24,21 @@ const (
 	metaSHA256 = "indelible-sha256"
 )
 
-// verdict is what became of one attempt.
-type verdict struct {
-	slot   *slot
-	info   store.Info // of the object that holds the record, if err is nil
-	err    error
-	class  store.Class
-	local  bool // the failure is our disk's, not the store's
-	unread bool // and it says nothing of the record: a read that failed
-	spoke  bool // the store answered a question before it came to that
-	cut    bool // the attempt ran out of its time
-	took   time.Duration
-	names  int  // names found taken by other bytes
-	exists bool // the put of the present name said that it is taken
-	found  bool // the record was there already
+// attemptResult is what became of one attempt.
+type attemptResult struct {
+	slot     *slot
+	info     store.Info // of the object that holds the record, if err is nil
+	err      error
+	class    store.Class
+	local    bool // the failure is our disk's, not the store's
+	unread   bool // and it says nothing of the record: a read that failed
+	spoke    bool // the store answered a question before it came to that
+	cut      bool // the attempt ran out of its time
+	took     time.Duration
+	names    int  // names found taken by other bytes
+	exists   bool // the put of the present name said that it is taken
+	found    bool // the record was there already
+	vanished bool // it was stored before, and is not there any more
 }
 
 // maxSpoiled is how many names of one record may be left to other bytes than those
@@ -54,22 +55,22 @@ const (
 	maxRefusals = 3    // lists that are refused, while other requests are not
 )
 
-// search is how far the search for a twin has come. An attempt that is cut short
+// twinSearch is how far the search for a twin has come. An attempt that is cut short
 // leaves it to the next.
-type search struct {
+type twinSearch struct {
 	after                  string // what comes up to here is no twin
 	listed, asked, refused int
 }
 
 // attempt tries once to have the record in the store under exactly one name.
 // While it runs it owns the slot.
-func (u *Uploader) attempt(ctx context.Context, s *slot) verdict {
+func (u *Uploader) attempt(ctx context.Context, s *slot) attemptResult {
 	began := time.Now()
 	limit := u.timeout(s)
 	actx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	v := verdict{slot: s}
-	v.info, v.err = u.place(actx, s, &v)
+	v := attemptResult{slot: s}
+	v.info, v.err = u.putOrFind(actx, s, &v)
 	v.took = time.Since(began)
 	v.class = store.ClassOf(v.err)
 	if v.local {
@@ -97,8 +98,8 @@ func (u *Uploader) timeout(s *slot) time.Duration {
 	return d << min(s.cuts, 3)
 }
 
-// place finds the record's name and puts it there.
-func (u *Uploader) place(ctx context.Context, s *slot, v *verdict) (store.Info, error) {
+// putOrFind finds the record's name and puts it there.
+func (u *Uploader) putOrFind(ctx context.Context, s *slot, v *attemptResult) (store.Info, error) {
 	for range maxNames {
 		o := u.opts.Layout.Object(s.entry.Info, s.target, u.opts.Log)
 		o.Key, o.Size, o.Digest, o.Condition = s.target, s.entry.Size, s.entry.Digest, store.Condition{}
@@ -112,10 +113,11 @@ func (u *Uploader) place(ctx context.Context, s *slot, v *verdict) (store.Info, 
 			}
 			v.exists = true
 		}
-		info, same, err := u.find(ctx, o, s.entry.Attrs.Get(record.AttrMD5), s.doubt || u.echoes())
+		info, same, err := u.find(ctx, o, s.entry.Attrs.Get(record.AttrMD5), s.doubt || u.echoes() || s.check && u.opts.Confirm == ConfirmRead)
 		v.spoke = v.spoke || err == nil || store.ClassOf(err) == store.NotFound
 		switch {
 		case store.ClassOf(err) == store.NotFound:
+			v.vanished = v.vanished || s.check && !v.exists
 			if v.exists {
 				// It was there and is not, or another writer is about to win: look again later.
 				return store.Info{}, unclear("put", o.Key, "the key exists and cannot be found")
@@ -199,7 +201,7 @@ func (u *Uploader) isTwin(ctx context.Context, s *slot, info store.Info) (bool, 
 }
 
 // put makes the one attempt.
-func (u *Uploader) put(ctx context.Context, s *slot, o store.Object, v *verdict) (store.Info, error) {
+func (u *Uploader) put(ctx context.Context, s *slot, o store.Object, v *attemptResult) (store.Info, error) {
 	body, err := s.entry.Open()
 	if err != nil {
 		v.local = true

@@ -28,12 +28,12 @@ type committer struct {
 	u *Uploader
 
 	mu      sync.Mutex
-	queue   []settled // guarded by mu: from the delivery
-	reports []report  // guarded by mu: to the delivery
+	queue   []resolved // guarded by mu: from the delivery
+	reports []report   // guarded by mu: to the delivery
 
-	news   chan struct{} // queue has something
-	told   chan struct{} // reports has something
-	closed chan struct{} // closed by the delivery: nothing comes any more
+	news     chan struct{} // queue has something
+	reported chan struct{} // reports has something
+	closed   chan struct{} // closed by the delivery: nothing comes any more
 
 	// Owned by run:
 	order    order
@@ -56,20 +56,20 @@ type report struct {
 func newCommitter(u *Uploader) *committer {
 	at := u.opts.Source.Released()
 	return &committer{
-		u: u, news: make(chan struct{}, 1), told: make(chan struct{}, 1), closed: make(chan struct{}),
-		order: order{next: at + 1, held: map[record.Seq]settled{}}, upto: at, released: at,
+		u: u, news: make(chan struct{}, 1), reported: make(chan struct{}, 1), closed: make(chan struct{}),
+		order: order{next: at + 1, held: map[record.Seq]resolved{}}, upto: at, released: at,
 	}
 }
 
 // add hands over what is known now; it does not block.
-func (c *committer) add(s settled) {
+func (c *committer) add(s resolved) {
 	c.mu.Lock()
 	c.queue = append(c.queue, s)
 	c.mu.Unlock()
 	wake(c.news)
 }
 
-func (c *committer) take() []settled {
+func (c *committer) take() []resolved {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	q := c.queue
@@ -77,11 +77,11 @@ func (c *committer) take() []settled {
 	return q
 }
 
-func (c *committer) tell(r report) {
+func (c *committer) send(r report) {
 	c.mu.Lock()
 	c.reports = append(c.reports, r)
 	c.mu.Unlock()
-	wake(c.told)
+	wake(c.reported)
 }
 
 func (c *committer) takeReports() []report {
@@ -102,12 +102,12 @@ func (c *committer) run(ctx, last context.Context) {
 		c.release(ctx, last)
 		timer.Stop()
 		if !c.dirty.IsZero() {
-			timer.Reset(time.Until(c.dirty.Add(c.patience())))
+			timer.Reset(time.Until(c.dirty.Add(c.commitDelay())))
 		}
 		select {
 		case <-ctx.Done():
 		case <-c.news:
-		case <-c.u.kick:
+		case <-c.u.flush:
 		case <-timer.C:
 		}
 	}
@@ -120,26 +120,26 @@ func (c *committer) run(ctx, last context.Context) {
 }
 
 // settle takes outcomes as far as they go without a checkpoint.
-func (c *committer) settle(ctx, last context.Context, batch []settled) {
+func (c *committer) settle(ctx, last context.Context, batch []resolved) {
 	if len(batch) == 0 {
 		return
 	}
-	if c.u.opts.Ledger == nil && !c.persist(ctx, "settle", func() error {
+	if c.u.opts.Ledger == nil && !c.retryForever(ctx, "settle", func() error {
 		return c.u.opts.Source.Settle(last, storedOf(batch)...)
 	}) {
 		return
 	}
 	if c.u.opts.Ledger == nil {
 		if late := lateOf(batch); len(late) > 0 {
-			c.tell(report{upto: c.upto, settled: late})
+			c.send(report{upto: c.upto, settled: late})
 		}
 	}
-	var run []settled
+	var run []resolved
 	for _, s := range batch {
 		if s.slot != nil && !c.setAside(last, &s) {
 			continue
 		}
-		if s.again && c.u.opts.Ledger == nil {
+		if s.wasAside && c.u.opts.Ledger == nil {
 			continue // it has its place in the order already
 		}
 		run = append(run, c.order.put(s)...)
@@ -154,21 +154,21 @@ func (c *committer) settle(ctx, last context.Context, batch []settled) {
 	if c.dirty.IsZero() {
 		c.dirty = time.Now()
 	}
-	c.tell(report{upto: c.upto})
+	c.send(report{upto: c.upto})
 }
 
 // lateOf are the records that were set aside before and are stored now.
-func lateOf(batch []settled) []record.Seq {
+func lateOf(batch []resolved) []record.Seq {
 	var out []record.Seq
 	for _, s := range batch {
-		if s.again && s.outcome != nil && s.outcome.State == record.Stored {
+		if s.wasAside && s.outcome != nil && s.outcome.State == record.Stored {
 			out = append(out, s.first)
 		}
 	}
 	return out
 }
 
-func storedOf(batch []settled) []record.Outcome {
+func storedOf(batch []resolved) []record.Outcome {
 	var out []record.Outcome
 	for _, s := range batch {
 		if s.outcome != nil && s.outcome.State == record.Stored {
@@ -180,11 +180,11 @@ func storedOf(batch []settled) []record.Outcome {
 
 // setAside sets a record aside. One that cannot be goes back into delivery,
 // so that a full disk holds up no other; one that the disk lost is a gap.
-func (c *committer) setAside(last context.Context, s *settled) bool {
+func (c *committer) setAside(last context.Context, s *resolved) bool {
 	err := c.u.opts.Source.Settle(last, *s.outcome)
 	gap, lost := errors.AsType[*record.GapError](err)
 	if err != nil && !lost {
-		c.tell(report{slot: s.slot, err: err})
+		c.send(report{slot: s.slot, err: err})
 		return false
 	}
 	if lost {
@@ -194,19 +194,19 @@ func (c *committer) setAside(last context.Context, s *settled) bool {
 	} else {
 		c.u.wasSetAside(*s.outcome)
 	}
-	c.tell(report{slot: s.slot})
+	c.send(report{slot: s.slot})
 	return true
 }
 
 // prove adds to the ledger what is in order now. Only what the ledger took waits
 // to be settled: one that was settled and not added would be a hole in the log for ever.
-func (c *committer) prove(ctx context.Context, run []settled) bool {
+func (c *committer) prove(ctx context.Context, run []resolved) bool {
 	var batch []record.Outcome
 	flush := func() bool {
 		if len(batch) == 0 {
 			return true
 		}
-		if !c.persist(ctx, "add to the ledger", func() error { return c.u.opts.Ledger.Add(ctx, batch...) }) {
+		if !c.retryForever(ctx, "add to the ledger", func() error { return c.u.opts.Ledger.Add(ctx, batch...) }) {
 			return false
 		}
 		for _, o := range batch {
@@ -222,7 +222,7 @@ func (c *committer) prove(ctx context.Context, run []settled) bool {
 		case s.outcome != nil:
 			batch = append(batch, *s.outcome)
 		case s.gap != nil:
-			if !flush() || !c.persist(ctx, "add to the ledger", func() error { return c.u.opts.Ledger.Gap(ctx, *s.gap) }) {
+			if !flush() || !c.retryForever(ctx, "add to the ledger", func() error { return c.u.opts.Ledger.Gap(ctx, *s.gap) }) {
 				return false
 			}
 		}
@@ -231,8 +231,8 @@ func (c *committer) prove(ctx context.Context, run []settled) bool {
 	return flush()
 }
 
-// patience is how long what is dirty may wait.
-func (c *committer) patience() time.Duration {
+// commitDelay is how long what is dirty may wait.
+func (c *committer) commitDelay() time.Duration {
 	o := c.u.opts
 	switch {
 	case c.u.draining.Load() > 0:
@@ -249,29 +249,29 @@ func (c *committer) patience() time.Duration {
 
 // release proves and frees, when it is time to.
 func (c *committer) release(ctx, last context.Context) {
-	if c.dirty.IsZero() || time.Since(c.dirty) < c.patience() {
+	if c.dirty.IsZero() || time.Since(c.dirty) < c.commitDelay() {
 		return
 	}
 	if l := c.u.opts.Ledger; l != nil {
 		// The commit point of the proof: from here on a record may be forgotten here.
-		if !c.persist(ctx, "checkpoint", func() error { return l.Checkpoint(ctx) }) ||
-			!c.persist(ctx, "settle", func() error { return c.u.opts.Source.Settle(last, c.unproven...) }) {
+		if !c.retryForever(ctx, "checkpoint", func() error { return l.Checkpoint(ctx) }) ||
+			!c.retryForever(ctx, "settle", func() error { return c.u.opts.Source.Settle(last, c.unproven...) }) {
 			return
 		}
 		c.proved = time.Now()
 		c.u.proven(len(c.unproven))
-		c.tell(report{upto: c.upto, settled: c.late})
+		c.send(report{upto: c.upto, settled: c.late})
 		c.unproven, c.late = nil, nil
 	}
-	if c.upto > c.released && !c.persist(ctx, "release", func() error { return c.u.opts.Source.Release(last, c.upto) }) {
+	if c.upto > c.released && !c.retryForever(ctx, "release", func() error { return c.u.opts.Source.Release(last, c.upto) }) {
 		return
 	}
 	c.released, c.dirty = c.upto, time.Time{}
 	c.u.released.raise(c.released)
 }
 
-// persist tries op until it succeeds; false means that ctx ended first.
-func (c *committer) persist(ctx context.Context, what string, op func() error) bool {
+// retryForever tries op until it succeeds; false means that ctx ended first.
+func (c *committer) retryForever(ctx context.Context, what string, op func() error) bool {
 	o := c.u.opts
 	for n := 1; ; n++ {
 		err := op()

@@ -19,15 +19,15 @@ import (
 type delivery struct {
 	u           *Uploader
 	commit      *committer
-	feeds       chan feedItem     // from feed: the source in order
-	asides      chan record.Entry // from sweepAside: what was set aside
-	sweeps      chan struct{}     // from sweepAside: a sweep begins
-	verdicts    chan verdict      // from attempts; never full
-	reads       chan readResult   // from reads of unread records; never full
-	answers     chan error        // from probes without a record; never full
-	asideMoved  atomic.Uint64     // counts changes to what is set aside
-	newAside    chan struct{}     // something was set aside
-	ledgerReady chan error        // from awaitLedger: its answers, of which nil is the last
+	feeds       chan feedItem      // from feed: the source in order
+	asides      chan record.Entry  // from sweepAside: what was set aside
+	sweeps      chan struct{}      // from sweepAside: a sweep begins
+	results     chan attemptResult // from attempts; never full
+	reads       chan readResult    // from reads of unread records; never full
+	answers     chan error         // from probes without a record; never full
+	asideMoved  atomic.Uint64      // counts changes to what is set aside
+	newAside    chan struct{}      // something was set aside
+	ledgerReady chan error         // from awaitLedger: its answers, of which nil is the last
 
 	slots       slots
 	aside       map[record.Seq]*slot // those of the slots that were set aside before
@@ -59,7 +59,7 @@ func newDelivery(u *Uploader) *delivery {
 	return &delivery{
 		u: u, commit: newCommitter(u),
 		feeds: make(chan feedItem, 64), asides: make(chan record.Entry), newAside: make(chan struct{}, 1), ledgerReady: make(chan error), sweeps: make(chan struct{}),
-		verdicts: make(chan verdict, u.opts.MaxConcurrency+maxProbes), reads: make(chan readResult, maxReading+1), answers: make(chan error, 1),
+		results: make(chan attemptResult, u.opts.MaxConcurrency+maxProbes), reads: make(chan readResult, maxReading+1), answers: make(chan error, 1),
 		slots: slots{tails: map[string]*slot{}}, aside: map[record.Seq]*slot{}, asideStored: map[record.Seq]bool{},
 		pace: newPacer(u.opts.MaxConcurrency), health: newHealth(u.opts.BackoffMin, u.opts.BackoffMax, time.Now()),
 		log: newRetryLog(u.opts.Logger), ready: u.opts.Ledger == nil, read: at, upto: at,
@@ -94,21 +94,21 @@ func (d *delivery) run(ctx context.Context) {
 			d.onRead(r, time.Now())
 		case err := <-d.answers:
 			d.onAnswer(err, time.Now())
-		case v := <-d.verdicts:
-			d.judge(v, time.Now())
+		case v := <-d.results:
+			d.onResult(v, time.Now())
 		case err := <-d.ledgerReady:
 			d.onLedger(err, time.Now())
-		case <-d.commit.told:
+		case <-d.commit.reported:
 			for _, r := range d.commit.takeReports() {
-				d.heed(r, time.Now())
+				d.onReport(r, time.Now())
 			}
 		case <-timer.C:
 		}
 	}
 	attempts.Wait()
-	for len(d.verdicts) > 0 {
-		if v := <-d.verdicts; v.err == nil {
-			d.judge(v, time.Now())
+	for len(d.results) > 0 {
+		if v := <-d.results; v.err == nil {
+			d.onResult(v, time.Now())
 		}
 	}
 	close(d.commit.closed)
@@ -129,7 +129,7 @@ const spareRecords = 64
 // anything was stored. Then one more is let in: only a record that is stored tells whether
 // the store fails or those records do.
 func (d *delivery) stalled() bool {
-	failing := len(d.slots.waiting) + len(d.slots.again) + len(d.slots.unread) + d.reading
+	failing := len(d.slots.waiting) + len(d.slots.retries) + len(d.slots.unread) + d.reading
 	return failing > 0 && failing <= d.failures && len(d.slots.fresh) == 0 && d.inFlight == 0 &&
 		int(d.read-d.upto) < d.u.opts.MaxRecords+spareRecords
 }
@@ -208,7 +208,7 @@ func (d *delivery) dispatch(ctx context.Context, attempts *sync.WaitGroup, now t
 		}
 		s := heap.Remove(q, i).(*slot)
 		d.begin(s, now)
-		attempts.Go(func() { d.verdicts <- d.u.attempt(ctx, s) })
+		attempts.Go(func() { d.results <- d.u.attempt(ctx, s) })
 	}
 	if len(d.slots.waiting) > 0 {
 		next = sooner(next, d.slots.waiting[0].due)
@@ -231,8 +231,8 @@ func (d *delivery) begin(s *slot, now time.Time) {
 	}
 }
 
-// judge takes the end of an attempt.
-func (d *delivery) judge(v verdict, now time.Time) {
+// onResult takes the end of an attempt.
+func (d *delivery) onResult(v attemptResult, now time.Time) {
 	s := v.slot
 	d.inFlight--
 	d.bytes -= s.cost()
@@ -246,7 +246,7 @@ func (d *delivery) judge(v verdict, now time.Time) {
 		d.stored(s, v, now)
 	case v.local:
 		if v.spoke {
-			d.back(d.health.answered(now), now)
+			d.recovered(d.health.answered(now), now)
 		}
 		d.retry(v, now)
 	case v.class == store.Local:
@@ -254,23 +254,31 @@ func (d *delivery) judge(v verdict, now time.Time) {
 		d.u.limited(v.err)
 		d.retry(v, now)
 	case v.class == store.Poison:
-		d.back(d.health.answered(now), now)
+		d.recovered(d.health.answered(now), now)
 		d.setAside(s, record.Quarantined, v.err)
 	default:
 		d.failed(v, now)
 	}
 }
 
-func (d *delivery) stored(s *slot, v verdict, now time.Time) {
+func (d *delivery) stored(s *slot, v attemptResult, now time.Time) {
 	d.u.limited(nil)
 	d.failures = 0
 	d.pace.succeeded(s.full)
-	d.back(d.health.succeeded(now), now)
+	d.recovered(d.health.succeeded(now), now)
+	if v.vanished {
+		d.u.vanished(s.entry.Info, s.target)
+	}
+	if confirm := d.u.opts.Confirm; confirm != "" && confirm != ConfirmOff && !(s.check && v.found) {
+		s.check, s.mayExist = true, true
+		d.slots.delay(s, now.Add(d.u.opts.ConfirmAfter))
+		return
+	}
 	d.probeKey = s.target
-	o := bare(record.Outcome{Info: s.entry.Info, State: record.Stored, Stored: s.target, Version: v.info.Version,
+	o := withoutAttrs(record.Outcome{Info: s.entry.Info, State: record.Stored, Stored: s.target, Version: v.info.Version,
 		AttrsDigest: store.AttrsDigest(v.info.Header, v.info.Meta)})
 	d.u.wasStored(o, s.variant)
-	d.commit.add(settled{first: o.Seq, last: o.Seq, outcome: &o, again: s.aside})
+	d.commit.add(resolved{first: o.Seq, last: o.Seq, outcome: &o, wasAside: s.aside})
 	d.slots.done(s)
 	if s.aside {
 		delete(d.aside, o.Seq)
@@ -279,8 +287,8 @@ func (d *delivery) stored(s *slot, v verdict, now time.Time) {
 	}
 }
 
-// back logs the end of an outage and begins slowly.
-func (d *delivery) back(was bool, now time.Time) {
+// recovered logs the end of an outage and begins slowly.
+func (d *delivery) recovered(was bool, now time.Time) {
 	if !was {
 		return
 	}
@@ -289,7 +297,7 @@ func (d *delivery) back(was bool, now time.Time) {
 }
 
 // failed takes a failure of the store or the way to it.
-func (d *delivery) failed(v verdict, now time.Time) {
+func (d *delivery) failed(v attemptResult, now time.Time) {
 	s := v.slot
 	if v.class == store.Throttled || v.class == store.Ambiguous || v.class == store.Unknown {
 		d.pace.throttled(s.epoch)
@@ -311,7 +319,7 @@ func (d *delivery) alarm(began bool, err error) {
 }
 
 // retry puts a record back, or sets it aside when it fails while others do not.
-func (d *delivery) retry(v verdict, now time.Time) {
+func (d *delivery) retry(v attemptResult, now time.Time) {
 	s, o := v.slot, d.u.opts
 	d.failures++
 	weight := 3
@@ -364,14 +372,14 @@ func (d *delivery) deferLimit() int {
 	return limit
 }
 
-// setAside asks the committer to set a record aside; heed hears of it.
+// setAside asks the committer to set a record aside; onReport hears of it.
 func (d *delivery) setAside(s *slot, state record.State, why error) {
-	o := bare(record.Outcome{Info: s.entry.Info, State: state, Reason: why.Error()})
-	d.commit.add(settled{first: o.Seq, last: o.Seq, outcome: &o, slot: s, again: s.aside})
+	o := withoutAttrs(record.Outcome{Info: s.entry.Info, State: state, Reason: why.Error()})
+	d.commit.add(resolved{first: o.Seq, last: o.Seq, outcome: &o, slot: s, wasAside: s.aside})
 }
 
-// heed takes a report of the committer.
-func (d *delivery) heed(r report, now time.Time) {
+// onReport takes a report of the committer.
+func (d *delivery) onReport(r report, now time.Time) {
 	d.upto = max(d.upto, r.upto)
 	for _, seq := range r.settled {
 		if _, ours := d.asideStored[seq]; ours {
@@ -412,8 +420,8 @@ func (d *delivery) publish() {
 	st.s.InFlight, st.s.Limit, st.s.Window, st.s.Unread = d.inFlight, d.pace.allowed(), d.slots.count, d.unread
 }
 
-// bare is an outcome without what nobody asks an outcome for.
-func bare(o record.Outcome) record.Outcome {
+// withoutAttrs is an outcome without what nobody asks an outcome for.
+func withoutAttrs(o record.Outcome) record.Outcome {
 	o.Attrs = nil
 	return o
 }

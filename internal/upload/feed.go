@@ -12,7 +12,7 @@ import (
 type feedItem struct {
 	entry  record.Entry
 	unread *record.ReadError // a record that cannot be read now
-	rest   *settled          // a gap, or a range that was settled before
+	rest   *resolved         // a gap, or a range that was settled before
 }
 
 // feed reads the source from what was released last, in order, for ever.
@@ -87,7 +87,7 @@ func (f *feeder) next(ctx context.Context, e record.Entry, err error) error {
 	switch {
 	case isGap:
 		first, last = max(gap.First, f.last+1), gap.Last
-		item = feedItem{rest: &settled{first: first, last: last, gap: &record.GapError{First: first, Last: last, Cause: gap.Cause}}}
+		item = feedItem{rest: &resolved{first: first, last: last, gap: &record.GapError{First: first, Last: last, Cause: gap.Cause}}}
 	case unread && read.Seq > f.last:
 		first, last = read.Seq, read.Seq
 		item = feedItem{unread: read}
@@ -118,15 +118,15 @@ func (f *feeder) settled(ctx context.Context, upto record.Seq) error {
 		if !ok {
 			continue
 		}
-		if seq > first && !f.d.send(ctx, feedItem{rest: &settled{first: first, last: seq - 1}}) {
+		if seq > first && !f.d.send(ctx, feedItem{rest: &resolved{first: first, last: seq - 1}}) {
 			return ctx.Err()
 		}
-		if !f.d.send(ctx, feedItem{rest: &settled{first: seq, last: seq, outcome: &o}}) {
+		if !f.d.send(ctx, feedItem{rest: &resolved{first: seq, last: seq, outcome: &o}}) {
 			return ctx.Err()
 		}
 		first, f.last = seq+1, seq
 	}
-	if first <= upto && !f.d.send(ctx, feedItem{rest: &settled{first: first, last: upto}}) {
+	if first <= upto && !f.d.send(ctx, feedItem{rest: &resolved{first: first, last: upto}}) {
 		return ctx.Err()
 	}
 	f.last = upto
@@ -154,7 +154,7 @@ func (d *delivery) asideBefore(ctx context.Context) map[record.Seq]record.Outcom
 				break
 			}
 			if a.Seq > d.u.opts.Source.Released() {
-				found[a.Seq] = bare(record.Outcome{Info: a.Info, State: a.State, Reason: a.Reason})
+				found[a.Seq] = withoutAttrs(record.Outcome{Info: a.Info, State: a.State, Reason: a.Reason})
 			}
 		}
 		if err == nil || !d.pause(ctx, "read what was set aside", failures, err) {

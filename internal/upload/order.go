@@ -2,34 +2,34 @@ package upload
 
 import "indelible/internal/record"
 
-// settled is a range of seqs of which it is known what became of them.
-type settled struct {
+// resolved is a range of seqs of which it is known what became of them.
+type resolved struct {
 	first, last record.Seq
 	outcome     *record.Outcome  // of first, which is last; nil for a gap and for what earlier runs settled
 	gap         *record.GapError // nil unless it is one
 	slot        *slot            // where outcome is not Stored: the record that waits to be set aside
-	again       bool             // the record was set aside before
+	wasAside    bool             // the record was set aside before
 }
 
 // order brings what was settled into seq order. It is pure.
 type order struct {
 	next record.Seq // every seq below it was passed on
-	held map[record.Seq]settled
+	held map[record.Seq]resolved
 }
 
 // put takes a range in and returns what is in order now. What comes again
 // before its turn takes the place of its first outcome.
-func (o *order) put(s settled) []settled {
+func (o *order) put(s resolved) []resolved {
 	switch {
-	case s.again && s.first < o.next:
-		return []settled{s}
+	case s.wasAside && s.first < o.next:
+		return []resolved{s}
 	case s.last < o.next:
 		return nil // its turn came with what took its place
 	}
-	if held, ok := o.held[s.first]; !ok || s.again || !held.again {
+	if held, ok := o.held[s.first]; !ok || s.wasAside || !held.wasAside {
 		o.held[s.first] = s
 	}
-	var run []settled
+	var run []resolved
 	for {
 		s, ok := o.held[o.next]
 		if !ok {

@@ -10,7 +10,7 @@ import (
 
 // idle says that nothing is left to send: every record under way is through, set aside, or waits for the disk.
 func (d *delivery) idle() bool {
-	return d.inFlight == 0 && len(d.slots.fresh)+len(d.slots.again)+len(d.slots.waiting) == 0
+	return d.inFlight == 0 && len(d.slots.fresh)+len(d.slots.retries)+len(d.slots.waiting) == 0
 }
 
 // probe asks the destination a question while it is down and no record is left to
@@ -48,7 +48,7 @@ func (d *delivery) onAnswer(err error, now time.Time) {
 		return // it was not asked
 	}
 	if err == nil || store.ClassOf(err) == store.NotFound {
-		d.back(d.health.answered(now), now)
+		d.recovered(d.health.answered(now), now)
 		return
 	}
 	d.alarm(d.health.failed(store.ClassOf(err), retryAfter(err), false, now, d.u.opts.Jitter()), err)

@@ -40,7 +40,7 @@ func (d *delivery) onLedger(err error, now time.Time) {
 	if err == nil {
 		d.ready = true
 		d.u.stuck(nil)
-		d.back(d.health.answered(now), now)
+		d.recovered(d.health.answered(now), now)
 		return
 	}
 	d.u.unready(err, now)

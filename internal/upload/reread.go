@@ -113,14 +113,14 @@ func (d *delivery) onRead(r readResult, now time.Time) {
 			return // the spool reports it
 		}
 		d.u.lost(gap)
-		d.commit.add(settled{first: gap.First, last: gap.Last, gap: gap})
+		d.commit.add(resolved{first: gap.First, last: gap.Last, gap: gap})
 	case r.err != nil:
 		d.retryRead(s, r.err, now)
 	case !r.found: // settled meanwhile: there is nothing to deliver
 		d.readEnded(s)
 		d.forget(s)
 		if !s.aside {
-			d.commit.add(settled{first: s.entry.Seq, last: s.entry.Seq})
+			d.commit.add(resolved{first: s.entry.Seq, last: s.entry.Seq})
 		}
 	default:
 		d.readEnded(s)
@@ -155,7 +155,7 @@ func (d *delivery) forget(s *slot) {
 // cannot be read: if that one can be, the disk fails those records alone, and they may be
 // set aside so that the window moves on. It tells when it looks next.
 func (d *delivery) lookAhead(ctx context.Context, running *sync.WaitGroup, now time.Time) time.Time {
-	waiting := len(d.slots.waiting) + len(d.slots.again) + len(d.slots.unread) + d.reading
+	waiting := len(d.slots.waiting) + len(d.slots.retries) + len(d.slots.unread) + d.reading
 	if d.lookingAhead || !d.full() || d.unread < waiting || waiting == 0 || len(d.slots.fresh) > 0 || d.inFlight > 0 {
 		return time.Time{}
 	}

@@ -11,18 +11,19 @@ import (
 // while an attempt runs to that.
 type slot struct {
 	entry   record.Entry
-	stored  string // the plain stored key
-	target  string // the name to try: stored, or a variant of it
-	variant bool   // the plain key was taken by other bytes
-	search  search // for a twin among the variants
-	aside   bool   // it was set aside before, and comes from there
-	unread  bool   // of the entry nothing but the Seq is known: it could not be read
+	stored  string     // the plain stored key
+	target  string     // the name to try: stored, or a variant of it
+	variant bool       // the plain key was taken by other bytes
+	search  twinSearch // for a twin among the variants
+	aside   bool       // it was set aside before, and comes from there
+	unread  bool       // of the entry nothing but the Seq is known: it could not be read
 
 	readFailed bool // it waits for the disk: its entry or body could not be read at the last try
 
 	mayExist bool // look before the next put
 	tried    bool // a put of target was made: what Head tells of it can be trusted
 	doubt    bool // other bytes were read back under target: only its bytes tell what it is
+	check    bool // it was stored, and is looked at once more before that counts
 	spoiled  int  // puts of which other bytes were read back
 	attempts int
 	strikes  int // failures while others were stored, in thirds
@@ -81,7 +82,7 @@ func popLast(q *[]*slot) *slot {
 // slots are the records under way that no attempt has in hand.
 type slots struct {
 	fresh   readyQueue       // ready, and never tried
-	again   readyQueue       // ready for another try
+	retries readyQueue       // ready for another try
 	waiting waitQueue        // not due yet
 	unread  waitQueue        // of which no more than the Seq could be read
 	tails   map[string]*slot // by stored key: the last record under way that has it
@@ -122,7 +123,7 @@ func (q *slots) delay(s *slot, due time.Time) {
 // wakeDue makes those ready that are due.
 func (q *slots) wakeDue(now time.Time) {
 	for len(q.waiting) > 0 && !q.waiting[0].due.After(now) {
-		heap.Push(&q.again, heap.Pop(&q.waiting).(*slot))
+		heap.Push(&q.retries, heap.Pop(&q.waiting).(*slot))
 	}
 }
 
@@ -130,12 +131,12 @@ func (q *slots) wakeDue(now time.Time) {
 // with untried one that was never tried, if there is any. Nil: none is ready.
 func (q *slots) top(untried bool) *readyQueue {
 	switch {
-	case len(q.fresh) == 0 && len(q.again) == 0:
+	case len(q.fresh) == 0 && len(q.retries) == 0:
 		return nil
-	case len(q.again) == 0 || untried && len(q.fresh) > 0:
+	case len(q.retries) == 0 || untried && len(q.fresh) > 0:
 		return &q.fresh
-	case len(q.fresh) == 0 || q.again[0].entry.Seq < q.fresh[0].entry.Seq:
-		return &q.again
+	case len(q.fresh) == 0 || q.retries[0].entry.Seq < q.fresh[0].entry.Seq:
+		return &q.retries
 	}
 	return &q.fresh
 }

@@ -40,6 +40,8 @@ type Stats struct {
 	Window    int       // records read from the spool and not through
 	Stuck     string    // why matching the log, settling, proving or releasing does not get on; "" if it does
 
+	// Vanished counts objects that the store had confirmed, and did not have when they were looked at once more.
+	Vanished uint64
 	// LocalLimit is the limit of this process or machine that kept the last attempt
 	// from being made; "" since a record was stored.
 	LocalLimit string
@@ -90,6 +92,12 @@ func (u *Uploader) note(f func(s *Stats)) {
 	f(&u.stats.s)
 }
 
+// vanished notes that the store lost an object that it had confirmed.
+func (u *Uploader) vanished(i record.Info, stored string) {
+	u.note(func(s *Stats) { s.Vanished++ })
+	u.opts.Logger.Error("the store lost an object that it had confirmed; it was stored again: look at the store", "key", stored, "seq", i.Seq)
+}
+
 // limited notes that a limit of this process or machine kept an attempt from being made, or that it does not any more.
 func (u *Uploader) limited(err error) {
 	u.note(func(s *Stats) {
@@ -133,7 +141,7 @@ func (u *Uploader) proven(n int) {
 }
 
 // attempted notes an attempt that ended.
-func (u *Uploader) attempted(v verdict) {
+func (u *Uploader) attempted(v attemptResult) {
 	f := u.opts.Events.Attempt
 	switch {
 	case f == nil:
@@ -149,7 +157,7 @@ func (u *Uploader) attempted(v verdict) {
 }
 
 // retried notes a failure after which the record is tried again.
-func (u *Uploader) retried(v verdict, now time.Time) {
+func (u *Uploader) retried(v attemptResult, now time.Time) {
 	if v.local {
 		u.readFailed(v.err)
 		return

@@ -61,6 +61,11 @@ type Options struct {
 	DeferAfter int
 	// AsideEvery is the pause between two tries of the deferred records; it doubles up to ten minutes while none is stored (30 s).
 	AsideEvery time.Duration
+	// Confirm has every object looked at once more, ConfirmAfter after it was stored
+	// (1 min), before its record counts as stored (ConfirmOff). Until then the record takes a place
+	// among MaxRecords, which thus bounds how many are delivered in that time.
+	Confirm      Confirm
+	ConfirmAfter time.Duration
 	// ReleaseEvery bounds how long a confirmed record stays in the spool without a Ledger (500 ms).
 	ReleaseEvery time.Duration
 	// CheckpointEvery bounds how long one stays unproven with a Ledger (1 min).
@@ -68,6 +73,16 @@ type Options struct {
 	// CheckpointRecords bounds how many stay unproven (16384).
 	CheckpointRecords int
 }
+
+// Confirm is how a stored object is looked at once more, for a store that may lose it minutes after its answer.
+type Confirm string
+
+// The ways to confirm.
+const (
+	ConfirmOff  Confirm = "off"  // not at all; so does ""
+	ConfirmHead Confirm = "head" // that it is there, with its size and what the store tells of its bytes
+	ConfirmRead Confirm = "read" // its bytes are read and hashed
+)
 
 func (o Options) withDefaults() Options {
 	set(&o.MaxConcurrency, 64)
@@ -79,6 +94,7 @@ func (o Options) withDefaults() Options {
 	set(&o.AttemptTimeout, 30*time.Second)
 	set(&o.DeferAfter, 10)
 	set(&o.AsideEvery, 30*time.Second)
+	set(&o.ConfirmAfter, time.Minute)
 	set(&o.ReleaseEvery, 500*time.Millisecond)
 	set(&o.CheckpointEvery, time.Minute)
 	set(&o.CheckpointRecords, 16384)
@@ -101,9 +117,9 @@ func set[T int | int64 | time.Duration](v *T, def T) {
 type Uploader struct {
 	opts     Options
 	draining atomic.Int32  // how many Drain calls are under way
-	kick     chan struct{} // wakes the committer for a Drain
+	flush    chan struct{} // wakes the committer for a Drain
 	redrive  chan struct{} // wakes the sweep of what was set aside
-	released *mark         // highest seq released
+	released *watermark    // highest seq released
 	stats    stats
 }
 
@@ -112,9 +128,9 @@ func New(o Options) *Uploader {
 	o = o.withDefaults()
 	u := &Uploader{
 		opts:     o,
-		kick:     make(chan struct{}, 1),
+		flush:    make(chan struct{}, 1),
 		redrive:  make(chan struct{}, 1),
-		released: newMark(o.Source.Released()),
+		released: newWatermark(o.Source.Released()),
 	}
 	u.stats.health = newHealth(o.BackoffMin, o.BackoffMax, time.Now())
 	return u
@@ -166,7 +182,7 @@ func (u *Uploader) Drain(ctx context.Context) error {
 		case err != nil:
 			return err
 		}
-		wake(u.kick)
+		wake(u.flush)
 		if err := u.released.reached(ctx, newest); err != nil {
 			return err
 		}
@@ -185,16 +201,16 @@ func wake(c chan struct{}) {
 	}
 }
 
-// mark is a seq that only grows and can be waited for.
-type mark struct {
+// watermark is a seq that only grows and can be waited for.
+type watermark struct {
 	mu     sync.Mutex
 	at     record.Seq    // guarded by mu
 	raised chan struct{} // guarded by mu; closed and replaced when at grows
 }
 
-func newMark(at record.Seq) *mark { return &mark{at: at, raised: make(chan struct{})} }
+func newWatermark(at record.Seq) *watermark { return &watermark{at: at, raised: make(chan struct{})} }
 
-func (m *mark) raise(to record.Seq) {
+func (m *watermark) raise(to record.Seq) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if to > m.at {
@@ -204,7 +220,7 @@ func (m *mark) raise(to record.Seq) {
 	}
 }
 
-func (m *mark) reached(ctx context.Context, seq record.Seq) error {
+func (m *watermark) reached(ctx context.Context, seq record.Seq) error {
 	for {
 		m.mu.Lock()
 		at, raised := m.at, m.raised
