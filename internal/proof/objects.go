@@ -114,8 +114,27 @@ func (r *objectReader) report() {
 	r.checked, r.bytes, r.attrs, r.shown, r.clock = 0, 0, 0, 0, Clock{}
 }
 
+// bulkReader is a store that reads very many objects for less than Get does.
+type bulkReader interface {
+	// Bulk returns read, which appends the bytes of an object to buf, up to limit of them, and describes
+	// it as Get does; an error means that Get is to be asked. done is called at the end.
+	Bulk() (read func(ctx context.Context, key string, buf []byte, limit int64) ([]byte, store.Info, error), done func() error)
+}
+
+// maxBulk is how large an object may be to be read into memory.
+const maxBulk = 1 << 20
+
 // check reads an object and reports what is wrong with it. Its error means that nobody can look.
 func (r *objectReader) check(ctx context.Context, j *job) error {
+	if r.v.bulk != nil && j.version == "" && j.size <= maxBulk {
+		data, info, err := r.v.bulk(ctx, j.object, r.buf[:0], j.size+1)
+		r.buf = data[:0]
+		if err == nil {
+			r.compareAttrs(j, &info)
+			r.compareClock(j, &info)
+			return r.judge(j, int64(len(data)), sha256.Sum256(data), nil)
+		}
+	}
 	body, info, err := r.v.store.Get(ctx, j.object, store.GetOptions{})
 	newest := err == nil && (j.version == "" || info.Version == "" || info.Version == j.version)
 	if !newest && j.version != "" && (err == nil || store.ClassOf(err) == store.NotFound) {
@@ -154,13 +173,18 @@ func (r *objectReader) check(ctx context.Context, j *job) error {
 // compare fails where the store can no longer be asked.
 func (r *objectReader) compare(j *job, body io.Reader) error {
 	r.hash.Reset()
-	if r.buf == nil {
+	if cap(r.buf) < 64<<10 {
 		r.buf = make([]byte, 64<<10)
 	}
 	// One byte more than there should be, so that a longer object is noticed and not read to its end.
-	size, err := io.CopyBuffer(struct{ io.Writer }{r.hash}, struct{ io.Reader }{io.LimitReader(body, j.size+1)}, r.buf)
+	size, err := io.CopyBuffer(struct{ io.Writer }{r.hash}, struct{ io.Reader }{io.LimitReader(body, j.size+1)}, r.buf[:cap(r.buf)])
 	var sum record.Digest
 	r.hash.Sum(sum[:0])
+	return r.judge(j, size, sum, err)
+}
+
+// judge compares what was read with the leaf.
+func (r *objectReader) judge(j *job, size int64, sum record.Digest, err error) error {
 	r.checked++
 	r.bytes += size
 	switch {

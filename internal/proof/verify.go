@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -107,6 +108,7 @@ type verifier struct {
 	leaves   leafChecker
 	names    *nameSet
 	jobs     chan job
+	bulk     func(ctx context.Context, key string, buf []byte, limit int64) ([]byte, store.Info, error) // nil: the store has none
 }
 
 func (v *verifier) run(ctx context.Context) error {
@@ -121,9 +123,14 @@ func (v *verifier) run(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	done := func() error { return nil }
+	if b, ok := v.direct.(bulkReader); ok {
+		v.bulk, done = b.Bulk()
+	}
 	wait := v.startReaders(ctx, cancel)
 	err := v.walkAll(ctx)
 	wait()
+	err = errors.Join(err, done())
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}

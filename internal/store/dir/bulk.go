@@ -1,0 +1,161 @@
+package dir
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"iter"
+	"path"
+	"sync"
+
+	"indelible/internal/disk"
+	"indelible/internal/store"
+)
+
+// Names yields the keys that List would, without reading anything of the objects.
+func (s *Store) Names(ctx context.Context, o store.ListOptions) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		o.Delimiter = ""
+		for key, err := range s.keys(ctx, ".", "", o) {
+			if err != nil {
+				yield("", fail("list", o.Prefix, err))
+				return
+			}
+			if !yield(key, nil) {
+				return
+			}
+		}
+	}
+}
+
+// dirOpener is a file system that can keep a directory open.
+type dirOpener interface {
+	OpenDir(name string) (open func(name string) (disk.File, error), close func() error, err error)
+}
+
+// Bulk is for reading very many objects. read appends the bytes of one to buf, up to
+// limit of them, and describes it as Get does. It keeps directories open until done is called, so what is moved
+// meanwhile may be read where it was. Any error means: ask Get.
+func (s *Store) Bulk() (read func(ctx context.Context, key string, buf []byte, limit int64) ([]byte, store.Info, error), done func() error) {
+	b := bulk{store: s, open: map[string]*openDir{}}
+	b.opener, _ = s.disk.(dirOpener)
+	return b.read, b.close
+}
+
+// bulk is the directories that are open. It is safe for concurrent use.
+type bulk struct {
+	store  *Store
+	opener dirOpener
+
+	mu   sync.RWMutex
+	open map[string]*openDir
+}
+
+type openDir struct {
+	open  func(name string) (disk.File, error)
+	close func() error
+}
+
+// maxOpen is how many directories are kept open.
+const maxOpen = 256
+
+// errAskGet says that the quick way does not lead there.
+var errAskGet = errors.New("ask Get")
+
+func (b *bulk) read(ctx context.Context, key string, buf []byte, limit int64) ([]byte, store.Info, error) {
+	if err := ctx.Err(); err != nil {
+		return buf, store.Info{}, err
+	}
+	if b.opener == nil || check(key) != nil {
+		return buf, store.Info{}, errAskGet
+	}
+	list := names(key)
+	dir, name := path.Join(list[:len(list)-1]...), list[len(list)-1]
+	at := len(buf)
+	buf, err := b.file(metaDir+"/"+dir, name, buf, maxAttributes)
+	if err != nil {
+		return buf[:at], store.Info{}, err
+	}
+	attrs, ok := decodeAttributes(buf[at:])
+	if !ok {
+		return buf[:at], store.Info{}, errAskGet
+	}
+	info := attrs.info(key)
+	buf, err = b.file(path.Join(".", dir), name, buf[:at], limit)
+	return buf, info, err
+}
+
+// maxAttributes is how long a file of attributes may be to be read this way.
+const maxAttributes = 64 << 10
+
+// file appends a file, up to limit bytes of it.
+func (b *bulk) file(dir, name string, buf []byte, limit int64) ([]byte, error) {
+	d, err := b.dir(path.Clean(dir))
+	if err != nil {
+		return buf, err
+	}
+	f, err := d.open(name)
+	if err != nil {
+		return buf, err
+	}
+	defer func() { _ = f.Close() }()
+	for from := len(buf); ; {
+		if cap(buf) == len(buf) {
+			buf = append(buf, make([]byte, max(4096, len(buf)))...)[:len(buf)]
+		}
+		room := min(int64(cap(buf)-len(buf)), limit-int64(len(buf)-from))
+		if room == 0 {
+			return buf, nil
+		}
+		n, err := f.ReadAt(buf[len(buf):len(buf)+int(room)], int64(len(buf)-from))
+		buf = buf[:len(buf)+n]
+		if err == io.EOF {
+			return buf, nil
+		}
+		if err != nil {
+			return buf, err
+		}
+	}
+}
+
+func (b *bulk) dir(name string) (*openDir, error) {
+	b.mu.RLock()
+	d := b.open[name]
+	b.mu.RUnlock()
+	if d != nil {
+		return d, nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if d := b.open[name]; d != nil {
+		return d, nil
+	}
+	if len(b.open) >= maxOpen { // whoever uses one of them now asks Get
+		for name, d := range b.open {
+			_ = d.close()
+			delete(b.open, name)
+		}
+	}
+	open, closeDir, err := b.opener.OpenDir(name)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = errAskGet
+		}
+		return nil, err
+	}
+	d = &openDir{open, closeDir}
+	b.open[name] = d
+	return d, nil
+}
+
+func (b *bulk) close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var err error
+	for _, d := range b.open {
+		err = errors.Join(err, d.close())
+	}
+	clear(b.open)
+	return err
+}
