@@ -211,7 +211,7 @@ func (v *verifier) target(ctx context.Context) (*signedHead, error) {
 func (v *verifier) reachHeads() {
 	for v.nextHead < len(v.heads) && v.heads[v.nextHead].Size <= v.tree.size {
 		if h := v.heads[v.nextHead]; h.Size == v.tree.size && !v.broken {
-			h.reached, h.tree, h.latest = true, v.tree.root(), v.leaves.latest
+			h.reached, h.tree, h.latest = true, v.compact.root(), v.leaves.latest
 		}
 		v.nextHead++
 	}

@@ -163,7 +163,9 @@ func (c *reconciling) walk(ctx context.Context, head Head) ([]tlog.Hash, error) 
 			if b.errs != nil && b.errs[i] != nil {
 				return nil, fmt.Errorf("leaf %d: %w", b.n*width+uint64(i), b.errs[i])
 			}
-			tree.add(b.own[i], nil)
+			if len(b.own) < width {
+				tree.add(b.own[i], nil)
+			}
 			if c.take(&b.leaves[i]) {
 				open = true
 			}
@@ -171,7 +173,10 @@ func (c *reconciling) walk(ctx context.Context, head Head) ([]tlog.Hash, error) 
 		if open {
 			c.unmatched = append(c.unmatched, b.n)
 		}
-		blocks = append(blocks, rootOf(b.own))
+		if len(b.own) == width {
+			tree.addBlock(b.root)
+		}
+		blocks = append(blocks, b.root)
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -180,15 +185,6 @@ func (c *reconciling) walk(ctx context.Context, head Head) ([]tlog.Hash, error) 
 		return nil, fmt.Errorf("the leaves in the bucket are not those of the checkpoint of size %d: run verify", head.Size)
 	}
 	return blocks, nil
-}
-
-// rootOf is the root over the leaf hashes of one block.
-func rootOf(hashes []tlog.Hash) tlog.Hash {
-	e := edge{}
-	for _, h := range hashes {
-		e.add(h, nil)
-	}
-	return e.root()
 }
 
 func (c *reconciling) hour(t time.Time) *ReconciledHour {
@@ -252,7 +248,7 @@ func (c *reconciling) lookInside(ctx context.Context, head Head, blocks []tlog.H
 			if b.leavesErr != nil {
 				return b.leavesErr
 			}
-			if rootOf(b.own) != blocks[n] {
+			if b.root != blocks[n] {
 				return fmt.Errorf("the leaves from %d on changed while they were read: run verify", n*width)
 			}
 			for i := range b.leaves {

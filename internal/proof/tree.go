@@ -86,29 +86,57 @@ func (e *edge) push(level int, h tlog.Hash, full func(level int, n uint64, hashe
 	}
 }
 
+// addBlock appends a whole bundle of leaves by the hash over them. The tree must end with a whole one.
+func (e *edge) addBlock(h tlog.Hash) {
+	e.size += width - 1
+	e.push(1, h, nil)
+	e.size++
+}
+
 // root is the RFC 6962 root of the tree.
-func (e *edge) root() tlog.Hash {
-	if e.size == 0 {
-		return sha256.Sum256(nil)
-	}
-	var acc tlog.Hash
-	empty := true
-	for _, hashes := range e.levels {
-		end := len(hashes)
-		for bit := 1; bit < width; bit <<= 1 { // the smallest subtree is the rightmost
-			if len(hashes)&bit == 0 {
-				continue
-			}
-			h := subtree(hashes[end-bit : end])
-			end -= bit
-			if empty {
-				acc, empty = h, false
-			} else {
-				acc = tlog.NodeHash(h, acc)
+func (e *edge) root() tlog.Hash { return e.compact().root() }
+
+// compact is the tree as a compact range.
+func (e *edge) compact() *compactRange {
+	c := &compactRange{size: e.size}
+	for level := len(e.levels) - 1; level >= 0; level-- {
+		hashes := e.levels[level]
+		for bit := width / 2; bit > 0; bit >>= 1 { // the largest subtree is the leftmost
+			if len(hashes)&bit != 0 {
+				c.peaks = append(c.peaks, subtree(hashes[:bit]))
+				hashes = hashes[bit:]
 			}
 		}
 	}
-	return acc
+	return c
+}
+
+// compactRange is a tree as the roots of its complete subtrees, from the
+// largest to the smallest: from them its root takes a few hashes.
+type compactRange struct {
+	size  uint64
+	peaks []tlog.Hash
+}
+
+func (c *compactRange) add(leaf tlog.Hash) {
+	for n := c.size; n&1 == 1; n >>= 1 {
+		last := len(c.peaks) - 1
+		leaf = tlog.NodeHash(c.peaks[last], leaf)
+		c.peaks = c.peaks[:last]
+	}
+	c.peaks = append(c.peaks, leaf)
+	c.size++
+}
+
+func (c *compactRange) root() tlog.Hash {
+	if len(c.peaks) == 0 {
+		return sha256.Sum256(nil)
+	}
+	root := c.peaks[len(c.peaks)-1]
+	for i := len(c.peaks) - 2; i >= 0; i-- {
+		root = tlog.NodeHash(c.peaks[i], root)
+	}
+	return root
 }
 
 // subtree is the root over a power of two of hashes.

@@ -101,10 +101,11 @@ type verifier struct {
 	nextHead int           // the first in heads that the walk has not come to
 	head     Head          // whose tree is walked
 	tree     edge
-	broken   bool   // the tree cannot be recomputed from here on
-	stopped  bool   // the walk ended early
-	walked   bool   // something was
-	parent   tileAt // the level-1 tile last read
+	compact  *compactRange // the same tree: for its root
+	broken   bool          // the tree cannot be recomputed from here on
+	stopped  bool          // the walk ended early
+	walked   bool          // something was
+	parent   tileAt        // the level-1 tile last read
 	leaves   leafChecker
 	names    *nameSet
 	jobs     chan job

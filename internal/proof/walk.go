@@ -22,6 +22,7 @@ type block struct {
 	leaves    []Leaf
 	errs      []error // of the leaves; nil if all were read
 	own       []tlog.Hash
+	root      tlog.Hash // over own
 	leavesErr error
 	hashes    []tlog.Hash
 	hashesErr error
@@ -44,7 +45,17 @@ func (r reader) readBundle(ctx context.Context, n, size uint64) block {
 			b.errs[i] = err
 		}
 	}
+	b.root = rootOf(b.own)
 	return b
+}
+
+// rootOf is the root over the leaf hashes of one block.
+func rootOf(hashes []tlog.Hash) tlog.Hash {
+	if len(hashes) == width {
+		return subtree(hashes)
+	}
+	e := edge{size: uint64(len(hashes)), levels: [][]tlog.Hash{hashes}}
+	return e.root()
 }
 
 // blocks yields the blocks of a tree of this size from bundle first on, in
@@ -84,6 +95,7 @@ type tileAt struct {
 // sent to the readers. Where neither a bundle nor its tile is there it ends: nothing behind can be checked.
 func (v *verifier) walk(ctx context.Context, to *signedHead) error {
 	v.head, v.parent, v.walked = to.Head, tileAt{}, true
+	v.compact = v.tree.compact()
 	v.reachHeads()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -144,6 +156,7 @@ func (v *verifier) block(ctx context.Context, b *block) error {
 				v.compareTile(ctx, level, n, hashes)
 			}
 		})
+		v.compact.add(good[i])
 		v.reachHeads()
 	}
 	return nil
