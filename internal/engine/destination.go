@@ -40,6 +40,10 @@ func Directory(root string, objects layout.Objects, readOnly bool) (*Destination
 // that it made: what is synced in a directory that a power loss takes away is
 // lost with it.
 func MakeDir(path string) error {
+	// A link to a directory may lead anywhere; osdisk follows none that leaves its root.
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
 	parent := existing(filepath.Dir(path))
 	fsys, err := osdisk.Open(parent)
 	if err != nil {
