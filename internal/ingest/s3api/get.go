@@ -44,6 +44,9 @@ func (d *Door) getObject(q *request) error {
 	if err := checkGet(q.Header, &entry.Info); err != nil {
 		return err
 	}
+	if entry.Attrs, err = d.sentAttrs(ctx, q, &entry.Info); err != nil {
+		return err
+	}
 	part, err := wanted(q, &entry.Info)
 	if err != nil {
 		return err

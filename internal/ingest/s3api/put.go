@@ -46,6 +46,9 @@ func (d *Door) putObject(q *request) error {
 	ctx.Begin(&q.body, d.maxHold)
 	defer ctx.End()
 
+	if attrs, err = d.keepHeaders(ctx, q, attrs); err != nil {
+		return err
+	}
 	lock := writeLock{locks: &d.writers, exclusive: cond.any(), key: objectName{q.bucket, q.key}}
 	defer lock.release()
 	receipt, err := d.spool.Append(ctx, record.Record{
