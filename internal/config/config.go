@@ -121,6 +121,7 @@ type Proof struct {
 	Name            string        // proof.name: the log's name; "" makes one at first start
 	KeyFile         string        // proof.key_file: the signing key; "" is <data>/log.key
 	CheckpointEvery time.Duration // proof.checkpoint_every
+	Witnesses       []string      // proof.witnesses: each the URL of a C2SP tlog-witness, a space, and its verifier key
 	Key             string        // proof.key: the signing key itself, or its 32-byte seed, out of a secret manager; "" is KeyFile
 }
 

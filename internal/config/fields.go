@@ -94,6 +94,7 @@ func (c *Config) fields() []Field {
 		{Path: "proof.key_file", Usage: "the signing key; default <data>/log.key", value: textValue{p: &c.Proof.KeyFile, ok: notEmpty}},
 		{Path: "proof.key", Env: "INDELIBLE_LOG_KEY", Usage: "the signing key itself, or its seed in hex or base64", secret: true, value: textValue{p: &c.Proof.Key, ok: notEmpty}},
 		{Path: "proof.checkpoint_every", Usage: "longest time between checkpoints", value: durationValue{&c.Proof.CheckpointEvery, 1}},
+		{Path: "proof.witnesses", Usage: "witnesses that cosign checkpoints: \"URL KEY\" each", value: listValue{&c.Proof.Witnesses}},
 		{Path: "shutdown.drain", Usage: "how long delivery goes on after the doors have closed", value: durationValue{&c.Shutdown.Drain, 0}},
 	}
 	fs = append(fs, tlsFields("doors.s3", &s3.TLS)...)

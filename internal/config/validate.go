@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"indelible/internal/layout"
+	"indelible/internal/proof"
 	"indelible/internal/record"
 )
 
@@ -15,7 +16,7 @@ import (
 // *Error for each mistake.
 func (l *Loaded) validate() error {
 	c := &l.Config
-	errs := []error{l.doors(), l.sameAddress(), l.destination(), l.upload()}
+	errs := []error{l.doors(), l.sameAddress(), l.destination(), l.upload(), l.witnesses()}
 	for _, d := range c.Listeners() {
 		if (d.TLS.Cert == "") != (d.TLS.Key == "") {
 			errs = append(errs, l.wrong(d.Path+".tls.cert", "%s.tls needs both cert and key", d.Path))
@@ -27,6 +28,16 @@ func (l *Loaded) validate() error {
 // wrong is a mistake at the place where path was set.
 func (l *Loaded) wrong(path, format string, args ...any) error {
 	return &Error{Where: l.Sources[path].Name, Problem: fmt.Sprintf(format, args...)}
+}
+
+// witnesses refuses a witness that could cosign nothing.
+func (l *Loaded) witnesses() error {
+	for _, text := range l.Config.Proof.Witnesses {
+		if _, err := proof.ParseWitness(text); err != nil {
+			return l.wrong("proof.witnesses", "proof.witnesses: %v", err)
+		}
+	}
+	return nil
 }
 
 // doors refuses what strangers could reach without credentials.

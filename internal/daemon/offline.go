@@ -61,7 +61,10 @@ func rotateAlone(ctx context.Context, l *config.Loaded) (vkey string, err error)
 	if err != nil {
 		return "", err
 	}
-	defer func() { err = errors.Join(err, e.Close()) }()
+	defer func() {
+		e.Stop(ctx) // this process ends in good order too: the next start has no crash to tell
+		err = errors.Join(err, e.Close())
+	}()
 	return e.Rotate(ctx)
 }
 

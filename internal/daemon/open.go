@@ -43,6 +43,14 @@ func engineOptions(l *config.Loaded, log *slog.Logger) (engine.Options, error) {
 	if err != nil {
 		return engine.Options{}, err
 	}
+	var witnesses []proof.Witness
+	for _, text := range c.Proof.Witnesses {
+		w, err := proof.ParseWitness(text)
+		if err != nil {
+			return engine.Options{}, err
+		}
+		witnesses = append(witnesses, w)
+	}
 	return engine.Options{
 		Dir: c.Data, Name: c.Proof.WantedName(), Logger: log, Identity: identity(c), Rescue: rescueCommand(l),
 		Destination: func(ctx context.Context, log string) (*engine.Destination, error) {
@@ -59,7 +67,7 @@ func engineOptions(l *config.Loaded, log *slog.Logger) (engine.Options, error) {
 		},
 		Proof: engine.Proof{
 			Secret: secret, Program: "indelible " + control.Version().Version, Config: l.Digest(),
-			CheckpointEvery: c.Proof.CheckpointEvery,
+			CheckpointEvery: c.Proof.CheckpointEvery, Witnesses: witnesses,
 		},
 	}, nil
 }

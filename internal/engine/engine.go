@@ -48,6 +48,7 @@ type Proof struct {
 	Config  string // digest of the configuration, for the same
 	// CheckpointEvery bounds how long a stored record stays unproven; 0 is a minute.
 	CheckpointEvery time.Duration
+	Witnesses       []proof.Witness // asked to cosign each checkpoint
 }
 
 // Engine is one log of this process. Its methods are safe for concurrent use.

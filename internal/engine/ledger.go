@@ -67,7 +67,7 @@ func (l *ledger) open(ctx context.Context) (*proof.Log, error) {
 	if log := l.log.Load(); log != nil {
 		return log, nil
 	}
-	log, err := openLog(ctx, l.parts, &l.keys, l.opts.origin, proof.Events{
+	log, err := openLog(ctx, l.parts, &l.keys, l.opts.origin, l.opts.Proof.Witnesses, proof.Events{
 		Failed:   func(err error) { l.slog.Warn(err.Error()) },
 		Repaired: func(what string) { l.slog.Warn("the log was repaired", "what", what) },
 	})
@@ -99,8 +99,8 @@ func (l *ledger) recovered(log *proof.Log) string {
 }
 
 // openLog opens the log, and finishes a change of key that was cut short.
-func openLog(ctx context.Context, c *Components, keys *proof.Keys, origin proof.Origin, events proof.Events) (*proof.Log, error) {
-	log, err := proof.Open(ctx, c.dest.Store, keys.Key, proof.Options{Disk: c.data, Base: c.dest.Layout.Base(), Next: keys.Next, Origin: origin, Events: events})
+func openLog(ctx context.Context, c *Components, keys *proof.Keys, origin proof.Origin, witnesses []proof.Witness, events proof.Events) (*proof.Log, error) {
+	log, err := proof.Open(ctx, c.dest.Store, keys.Key, proof.Options{Disk: c.data, Base: c.dest.Layout.Base(), Next: keys.Next, Origin: origin, Witnesses: witnesses, Events: events})
 	if err != nil {
 		return nil, err
 	}

@@ -70,6 +70,7 @@ func (l *Log) publish(ctx context.Context, s *state, final bool) error {
 	if err != nil {
 		return err
 	}
+	checkpoint = l.cosign(ctx, grown.head, checkpoint)
 	etag, err := l.putCheckpoint(ctx, s, grown.head, checkpoint, layOut)
 	if err != nil {
 		return err

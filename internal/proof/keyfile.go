@@ -158,5 +158,5 @@ func readLine(d disk.FS, name string) (string, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
-	return strings.TrimSpace(string(b)), err
+	return strings.TrimSpace(string(b)), denied(name, err)
 }

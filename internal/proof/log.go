@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"time"
 
@@ -27,6 +28,8 @@ type Log struct {
 	adding     sync.Mutex      // held by Add and Gap: keeps their order
 	lookup     *finder         // owned by adding: where records added again are found
 	publishing sync.Mutex      // held while a head is published; taken before mu
+	witnesses  []*witness      // set by Open
+	http       *http.Client    // set by Open: asks witnesses
 	history    time.Time       // owned by publishing: when a checkpoint was last kept for good
 	confirmed  map[string]bool // owned by publishing: objects that are there for the next checkpoint
 
@@ -42,6 +45,7 @@ type Log struct {
 	repairs  []string   // under mu: what was repaired and has no leaf yet
 	proven   record.Seq // under mu: the last seq that the published head covers
 	when     time.Time  // under mu: when it was published, zero if that is not known
+	cosigned int        // under mu: how many witnesses cosigned the last checkpoint
 	failed   error      // under mu: why nothing goes any more
 }
 
@@ -69,7 +73,14 @@ func Open(ctx context.Context, st store.Store, key Key, o Options) (*Log, error)
 	if o.Parallel <= 0 {
 		o.Parallel = 8
 	}
-	l := &Log{reader: newReader(st, o.Base, key.Name()), name: key.Name(), disk: o.Disk, opt: o, key: key, next: o.Next, confirmed: map[string]bool{}}
+	if o.WitnessTimeout <= 0 {
+		o.WitnessTimeout = DefaultWitnessTimeout
+	}
+	l := &Log{reader: newReader(st, o.Base, key.Name()), name: key.Name(), disk: o.Disk, opt: o, key: key, next: o.Next, confirmed: map[string]bool{}, http: &http.Client{}}
+	var err error
+	if l.witnesses, err = parseWitnesses(o.Witnesses); err != nil {
+		return nil, fmt.Errorf("open log %s: %w", l.name, err)
+	}
 	if err := l.load(ctx); err != nil {
 		return nil, fmt.Errorf("open log %s: %w", l.name, err)
 	}
@@ -302,7 +313,7 @@ func (l *Log) Clean() bool {
 func (l *Log) Stats() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return Stats{Log: l.name, Size: l.state.edge.size, Proven: l.proven, Pending: len(l.state.pending), Checkpoint: l.when}
+	return Stats{Log: l.name, Size: l.state.edge.size, Proven: l.proven, Pending: len(l.state.pending), Checkpoint: l.when, Cosigned: l.cosigned}
 }
 
 // fail makes an error final. The caller holds mu.

@@ -431,9 +431,16 @@ func TestDamagedStateIsRefused(t *testing.T) {
 	b.do(err)
 	state[len(state)/2] ^= 1
 	b.do(writeFile(b.d, stateFile, state))
-	if _, err := b.tryOpen(); err == nil || !strings.Contains(err.Error(), "damaged") {
-		t.Errorf("got %v", err)
+	for what, err := range map[string]error{
+		"open":           func() error { _, err := b.tryOpen(); return err }(),
+		"last published": func() error { _, _, err := LastPublished(b.d); return err }(),
+	} {
+		if _, ok := errors.AsType[*StateError](err); !ok || !strings.Contains(err.Error(), "move that file away") {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
+	b.do(b.d.Remove(stateFile)) // as the error says
+	b.add(b.open(), 4, 4)
 }
 
 func TestRun(t *testing.T) {

@@ -50,7 +50,12 @@ type Options struct {
 	MaxPending int
 	// Parallel is how many objects are put at once; 0 is 8.
 	Parallel int
-	Events   Events
+	// Witnesses are asked to cosign each checkpoint before it is published. One
+	// that does not answer, or refuses, within WitnessTimeout (0 is 5 s) delays it by
+	// no more than that: Events.Failed is told with a *WitnessError.
+	Witnesses      []Witness
+	WitnessTimeout time.Duration
+	Events         Events
 }
 
 // Events are told what happens; nil funcs are allowed. They are called with
@@ -71,6 +76,7 @@ type Stats struct {
 	Proven     record.Seq // the last seq that it covers
 	Pending    int        // leaves behind it
 	Checkpoint time.Time  // when it was published; zero if there is none
+	Cosigned   int        // how many witnesses cosigned it; 0 if this process published none
 }
 
 // errOrder says which seq should have come.

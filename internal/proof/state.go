@@ -91,11 +91,11 @@ func loadState(d disk.FS, log string) (*state, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("load proof state: %w", err)
+		return nil, fmt.Errorf("load proof state: %w", denied(stateFile, err))
 	}
 	s, err := decodeState(b)
 	if err != nil {
-		return nil, fmt.Errorf("load proof state: %s is damaged (%w): set it aside to rebuild it from the bucket", stateFile, err)
+		return nil, &StateError{Err: err}
 	}
 	if s.head.Log != log {
 		return nil, fmt.Errorf("load proof state: the data directory belongs to log %s, not to %s", s.head.Log, log)
@@ -132,6 +132,25 @@ func decodeState(b []byte) (*state, error) {
 	return s, nil
 }
 
+// StateError says that the writer's own memory is damaged. Nothing else is
+// lost by it: the log can be rebuilt from the bucket.
+type StateError struct{ Err error }
+
+func (e *StateError) Error() string {
+	return fmt.Sprintf("%s in the data directory is damaged (%v): move that file away, and the next start rebuilds it from the bucket; that the bucket was not put back to an older state only a checkpoint kept elsewhere shows then (indelible verify --checkpoint)", stateFile, e.Err)
+}
+
+// Unwrap is the cause.
+func (e *StateError) Unwrap() error { return e.Err }
+
+// denied adds to an error of a file that this process may not open what helps.
+func denied(file string, err error) error {
+	if !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return fmt.Errorf("%w: this user may not open %s, which is not damaged: give the file to the user that the service runs as (chown)", err, file)
+}
+
 // LastPublished is the checkpoint that a data directory remembers as the last
 // one it put into the bucket, and the last seq that it proves; nil if there is
 // none. A bucket with an older one was rolled back.
@@ -141,16 +160,22 @@ func LastPublished(d disk.FS) (checkpoint []byte, proven record.Seq, err error) 
 		return nil, 0, nil
 	}
 	if err != nil {
-		return nil, 0, fmt.Errorf("read proof state: %w", err)
+		return nil, 0, fmt.Errorf("read proof state: %w", denied(stateFile, err))
 	}
 	s, err := decodeState(b)
 	if err != nil {
-		return nil, 0, fmt.Errorf("read proof state: %s is damaged (%w): set it aside to rebuild it from the bucket", stateFile, err)
+		return nil, 0, &StateError{Err: err}
 	}
 	if len(s.checkpoint) == 0 {
 		return nil, 0, nil
 	}
 	return s.checkpoint, max(s.next, 1) - 1, nil
+}
+
+// inheriting is a disk on which a file can be given the mode and owner of the
+// one that it is about to replace.
+type inheriting interface {
+	Inherit(made, replaced string) error
 }
 
 // writeFile replaces a small file durably: its old content or the new one, never less.
@@ -164,6 +189,9 @@ func writeFile(d disk.FS, name string, data []byte) error {
 		return err
 	}
 	_, err = f.WriteAt(data, 0)
+	if i, ok := d.(inheriting); ok && err == nil {
+		err = i.Inherit(temp, name)
+	}
 	if err == nil {
 		err = f.Sync()
 	}

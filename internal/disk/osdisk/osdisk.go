@@ -19,7 +19,8 @@ import (
 // FS is the directory tree below one directory. It keeps that directory open,
 // so a rename of its parents does not move it.
 type FS struct {
-	root *os.Root
+	root  *os.Root
+	owner *owner // of all that is made; nil: as the system does it
 
 	mu      sync.Mutex
 	durable map[string]bool // directories whose names are known to be durable; at most maxDurable
@@ -40,7 +41,11 @@ func Open(dir string) (*FS, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open directory: %w", err)
 	}
-	return &FS{root: root, durable: map[string]bool{}}, nil
+	info, err := root.Stat(".")
+	if err != nil {
+		return nil, fmt.Errorf("open directory: %w", errors.Join(err, root.Close()))
+	}
+	return &FS{root: root, owner: ownerOf(info), durable: map[string]bool{}}, nil
 }
 
 // Close lets go of the directory. Open files stay usable.
@@ -52,7 +57,18 @@ func (f *FS) Create(name string) (disk.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := f.handOver(name); err != nil {
+		return nil, errors.Join(err, file.Close(), f.root.Remove(name))
+	}
 	return osFile{file}, nil
+}
+
+// handOver gives what was made just now to the owner of the tree.
+func (f *FS) handOver(name string) error {
+	if f.owner == nil {
+		return nil
+	}
+	return f.root.Lchown(name, f.owner.uid, f.owner.gid)
 }
 
 // Open is disk.FS's.
@@ -100,6 +116,9 @@ func (f *FS) MkdirAll(name string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for dir := name; dir != "." && !f.durable[dir]; dir = path.Dir(dir) {
+		if err := f.handOver(dir); err != nil {
+			return err
+		}
 		if err := f.SyncDir(path.Dir(dir)); err != nil {
 			return err
 		}
@@ -134,6 +153,9 @@ func (f *FS) Lock(name string) (io.Closer, error) {
 	file, err := f.root.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock: %w", err)
+	}
+	if err := f.handOver(name); err != nil {
+		return nil, fmt.Errorf("lock %s: %w", name, errors.Join(err, file.Close()))
 	}
 	if err := lock(file); err != nil {
 		holder := make([]byte, 20)
