@@ -117,7 +117,7 @@ func (r *objectReader) report() {
 // bulkReader is a store that reads very many objects for less than Get does.
 type bulkReader interface {
 	// Bulk returns read, which appends the bytes of an object to buf, up to limit of them, and describes
-	// it as Get does; an error means that Get is to be asked. done is called at the end.
+	// it as Get does; an error, or less than was expected, means that Get is to be asked. done is called at the end.
 	Bulk() (read func(ctx context.Context, key string, buf []byte, limit int64) ([]byte, store.Info, error), done func() error)
 }
 
@@ -129,7 +129,7 @@ func (r *objectReader) check(ctx context.Context, j *job) error {
 	if r.v.bulk != nil && j.version == "" && j.size <= maxBulk {
 		data, info, err := r.v.bulk(ctx, j.object, r.buf[:0], j.size+1)
 		r.buf = data[:0]
-		if err == nil {
+		if err == nil && int64(len(data)) == j.size { // else Get tells what is wrong
 			r.compareAttrs(j, &info)
 			r.compareClock(j, &info)
 			return r.judge(j, int64(len(data)), sha256.Sum256(data), nil)

@@ -36,7 +36,8 @@ type dirOpener interface {
 
 // Bulk is for reading very many objects. read appends the bytes of one to buf, up to
 // limit of them, and describes it as Get does. It keeps directories open until done is called, so what is moved
-// meanwhile may be read where it was. Any error means: ask Get.
+// meanwhile may be read where it was. Any error means: ask Get; and so does less than was expected, as a
+// file system may give a file in pieces.
 func (s *Store) Bulk() (read func(ctx context.Context, key string, buf []byte, limit int64) ([]byte, store.Info, error), done func() error) {
 	b := bulk{store: s, open: map[string]*openDir{}}
 	b.opener, _ = s.disk.(dirOpener)
@@ -100,6 +101,7 @@ func (b *bulk) file(dir, name string, buf []byte, limit int64) ([]byte, error) {
 		return buf, err
 	}
 	defer func() { _ = f.Close() }()
+	once, _ := f.(io.Reader)
 	for from := len(buf); ; {
 		if cap(buf) == len(buf) {
 			buf = append(buf, make([]byte, max(4096, len(buf)))...)[:len(buf)]
@@ -108,8 +110,17 @@ func (b *bulk) file(dir, name string, buf []byte, limit int64) ([]byte, error) {
 		if room == 0 {
 			return buf, nil
 		}
-		n, err := f.ReadAt(buf[len(buf):len(buf)+int(room)], int64(len(buf)-from))
+		part := buf[len(buf) : len(buf)+int(room)]
+		var n int
+		if once != nil { // one call, not a second one to find the end
+			n, err = once.Read(part)
+		} else {
+			n, err = f.ReadAt(part, int64(len(buf)-from))
+		}
 		buf = buf[:len(buf)+n]
+		if err == nil && once != nil && n < len(part) {
+			return buf, nil
+		}
 		if err == io.EOF {
 			return buf, nil
 		}
