@@ -201,7 +201,7 @@ func TestShortReadFault(t *testing.T) {
 	})
 }
 
-// unreadable is a disk whose segments cannot be read for a while.
+// unreadable is a disk whose files cannot be read for a while, whoever opened them.
 type unreadable struct {
 	disk.FS
 	out *atomic.Bool
@@ -212,13 +212,16 @@ type unreadableFile struct {
 	out *atomic.Bool
 }
 
-func (u unreadable) Open(name string) (disk.File, error) {
-	f, err := u.FS.Open(name)
-	if err != nil || !strings.HasSuffix(name, ".seg") {
-		return f, err
+func (u unreadable) wrap(f disk.File, err error) (disk.File, error) {
+	if err != nil {
+		return nil, err
 	}
 	return unreadableFile{f, u.out}, nil
 }
+
+func (u unreadable) Open(name string) (disk.File, error)      { return u.wrap(u.FS.Open(name)) }
+func (u unreadable) OpenWrite(name string) (disk.File, error) { return u.wrap(u.FS.OpenWrite(name)) }
+func (u unreadable) Create(name string) (disk.File, error)    { return u.wrap(u.FS.Create(name)) }
 
 func (f unreadableFile) ReadAt(b []byte, off int64) (int, error) {
 	if f.out.Load() {
@@ -229,14 +232,14 @@ func (f unreadableFile) ReadAt(b []byte, off int64) (int, error) {
 
 // The whole way, with the real spool: reads fail for a minute, and every acked record arrives.
 func TestSpoolReadOutage(t *testing.T) {
-	t.Skip("the spool takes a failed read for damage")
+	t.Skip("needs the spool that tells a failed read from damage")
 	synctest.Test(t, func(t *testing.T) {
 		var out atomic.Bool
 		s, err := spool.Open(unreadable{crashdisk.NewPlain(), &out}, spool.Options{Log: "test", SegmentBytes: 256 << 10})
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i := range 3000 {
+		for i := range 1000 {
 			if _, err := s.Append(t.Context(), record.Record{Door: "s3", Bucket: "b", Key: fmt.Sprint("k", i), Size: -1, Body: strings.NewReader(fmt.Sprint(i, strings.Repeat("x", 500)))}); err != nil {
 				t.Fatal(err)
 			}
@@ -254,8 +257,8 @@ func TestSpoolReadOutage(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if len(w.bucket.objects) != 3000 || st.Gaps != 0 || st.Pending != 0 || st.Deferred != 0 {
-			t.Errorf("%d of 3000 records arrived; spool %+v", len(w.bucket.objects), st)
+		if len(w.bucket.objects) != 1000 || st.Gaps != 0 || st.Pending != 0 || st.Deferred != 0 {
+			t.Errorf("%d of 1000 records arrived; spool %+v", len(w.bucket.objects), st)
 		}
 		if st := w.up.Stats(); st.State != upload.OK || st.ReadErrors == 0 {
 			t.Errorf("stats %+v", st)
