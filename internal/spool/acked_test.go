@@ -12,7 +12,7 @@ import (
 const firstSegment = "00000000000000000001.seg"
 
 // TestAckedZerosAreNoTornTail damages the header of an acked record whose body is
-// zeros: it looks as if the disk had not got to it, and is a gap all the same,
+// zeros: it is a gap,
 // whose number is not given again.
 func TestAckedZerosAreNoTornTail(t *testing.T) {
 	d := crashdisk.New()

@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
-
-	"indelible/internal/disk"
 )
 
 const (
@@ -34,7 +32,7 @@ func blockSum(n uint64, payload []byte) uint32 {
 // blockReader reads what sumBlocks wrote, by position in the data, and fails on any
 // damage. It keeps the block it read last; not safe for concurrent use.
 type blockReader struct {
-	file  disk.File
+	file  *handle
 	block uint64 // the number of the block in buf, plus 1
 	buf   [blockSize]byte
 }
@@ -45,11 +43,11 @@ func (r *blockReader) read(b []byte, off int64) error {
 		n := uint64(off / blockPayload)
 		if r.block != n+1 {
 			r.block = 0
-			if got, err := r.file.ReadAt(r.buf[:], int64(n)*blockSize); got != blockSize {
-				return fmt.Errorf("read block %d of a side file: %w", n, noEOF(err))
+			if err := r.file.readFull(r.buf[:], int64(n)*blockSize); err != nil {
+				return fmt.Errorf("block %d of a side file: %w", n, err)
 			}
 			if blockSum(n, r.buf[:blockPayload]) != binary.LittleEndian.Uint32(r.buf[blockPayload:]) {
-				return fmt.Errorf("read block %d of a side file: %w", n, errFormat)
+				return fmt.Errorf("block %d of a side file: %w", n, errFormat)
 			}
 			r.block = n + 1
 		}

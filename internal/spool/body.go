@@ -2,11 +2,14 @@ package spool
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
+	"io/fs"
+	"log/slog"
 
 	"indelible/internal/disk"
 )
@@ -17,6 +20,9 @@ const (
 )
 
 func bodyName(id uint64) string { return fmt.Sprintf("%s/%016x", bodyDir, id) }
+
+// bodyFileSize is the most that the file of a body of n bytes takes.
+func bodyFileSize(n int64) int64 { return n + (n/chunkSize+1)*4 }
 
 // chunkSums collects the CRC32C of each chunk of a body. They stand behind the
 // body in its file, and their own checksum stands in the entry.
@@ -66,20 +72,21 @@ type fileBody struct {
 }
 
 // openFileBody opens the body file of an entry and checks its length and table.
+// Its errors are those of files, and errFormat where what it holds is wrong.
 func openFileBody(files *files, name string, header entryHeader) (*fileBody, error) {
 	h, err := files.open(name)
 	if err != nil {
-		return nil, fmt.Errorf("open body: %w", err)
+		return nil, err
 	}
 	size := int64(header.bodyLen)
 	b := &fileBody{handle: h, header: header, size: size, table: make([]byte, (size+chunkSize-1)/chunkSize*4)}
-	if got, err := h.file.ReadAt(b.table, size); got < len(b.table) {
-		h.release()
-		return nil, fmt.Errorf("read body: %w: %w", noEOF(err), damagedBody(header))
+	err = h.readFull(b.table, size)
+	if err == nil && crc32.Checksum(b.table, castagnoli) != header.bodyCRC {
+		err = fmt.Errorf("checksums of %s: %w", name, errFormat)
 	}
-	if crc32.Checksum(b.table, castagnoli) != header.bodyCRC {
+	if err != nil {
 		h.release()
-		return nil, fmt.Errorf("read body: checksums: %w", damagedBody(header))
+		return nil, err
 	}
 	return b, nil
 }
@@ -99,11 +106,11 @@ func (b *fileBody) Read(p []byte) (int, error) {
 			b.buf = make([]byte, 0, min(chunkSize, b.size))
 		}
 		b.buf = b.buf[:min(chunkSize, b.size-n*chunkSize)]
-		if got, err := b.handle.file.ReadAt(b.buf, n*chunkSize); got < len(b.buf) {
-			return 0, fmt.Errorf("read body: %w: %w", noEOF(err), damagedBody(b.header))
+		if err := b.handle.readFull(b.buf, n*chunkSize); err != nil {
+			return 0, err
 		}
 		if crc32.Checksum(b.buf, castagnoli) != binary.LittleEndian.Uint32(b.table[n*4:]) {
-			return 0, fmt.Errorf("read body: at %d: %w", n*chunkSize, damagedBody(b.header))
+			return 0, fmt.Errorf("%s at %d: %w", b.handle.name, n*chunkSize, errFormat)
 		}
 		b.chunk = n + 1
 	}
@@ -136,27 +143,59 @@ func (b *fileBody) Close() error {
 	return nil
 }
 
-// verify reads the whole body.
-func (b *fileBody) verify() error {
-	_, err := io.Copy(io.Discard, b)
-	return err
-}
-
 // memBody is a body that was read and verified at once.
 type memBody struct{ *bytes.Reader }
 
 func (memBody) Close() error { return nil }
 
-// noEOF keeps the end of a damaged file from looking like the end of a body.
-func noEOF(err error) error {
-	if err == nil || errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
+// bodyFiles makes and removes the files of long bodies. It is safe for concurrent use.
+type bodyFiles struct {
+	fs    disk.FS
+	files *files
+	names nameSync
+}
+
+// create makes a body file under a name of its own.
+func (d *bodyFiles) create() (*bodyWriter, error) {
+	for {
+		var b [8]byte
+		_, _ = rand.Read(b[:]) // never fails
+		id := binary.LittleEndian.Uint64(b[:])
+		if id == 0 {
+			continue
+		}
+		file, err := d.fs.Create(bodyName(id))
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("create the body's file: %w", err)
+		}
+		return &bodyWriter{dir: d, file: file, name: bodyName(id), id: id}, nil
 	}
-	return err
+}
+
+// remove removes body files and returns their bytes.
+func (d *bodyFiles) remove(ids []uint64, log *slog.Logger) (freed int64) {
+	for _, id := range ids {
+		name := bodyName(id)
+		if h, err := d.files.open(name); err == nil {
+			if size, err := h.size(); err == nil {
+				freed += size
+			}
+			h.release()
+		}
+		d.files.forget(name)
+		if err := d.fs.Remove(name); err != nil && !isNotExist(err) {
+			log.Warn("remove a released body; it goes at the next start", "body", name, "error", err)
+		}
+	}
+	return freed
 }
 
 // bodyWriter streams a body into its file.
 type bodyWriter struct {
+	dir  *bodyFiles
 	file disk.File
 	name string
 	id   uint64
@@ -174,8 +213,11 @@ func (w *bodyWriter) Write(p []byte) (int, error) {
 	return w.sums.Write(p)
 }
 
+// size is what the file takes, its checksums included.
+func (w *bodyWriter) size() int64 { return w.pos + int64(len(w.sums.table)) }
+
 // finish makes the body durable, its name included.
-func (w *bodyWriter) finish(fs disk.FS, names *nameSync) (sum uint32, err error) {
+func (w *bodyWriter) finish() (sum uint32, err error) {
 	sum = w.sums.sum()
 	if _, err = w.file.WriteAt(w.sums.table, w.pos); err != nil {
 		return 0, err
@@ -187,13 +229,13 @@ func (w *bodyWriter) finish(fs disk.FS, names *nameSync) (sum uint32, err error)
 		return 0, err
 	}
 	w.file = nil
-	return sum, names.sync(fs, bodyDir)
+	return sum, w.dir.names.sync(w.dir.fs, bodyDir)
 }
 
 // discard removes the file of a body that is not acked.
-func (w *bodyWriter) discard(fs disk.FS) {
+func (w *bodyWriter) discard() {
 	if w.file != nil {
 		_ = w.file.Close() // nothing in it is wanted
 	}
-	_ = fs.Remove(w.name) // an orphan goes at the next open
+	_ = w.dir.fs.Remove(w.name) // an orphan goes at the next open
 }

@@ -25,6 +25,7 @@ type oracle struct {
 	started map[string]bool
 	stored  map[record.Seq]bool
 	upto    record.Seq // released: before the call
+	twice   []string   // numbers that two acked records have
 }
 
 func newOracle() *oracle {
@@ -50,8 +51,11 @@ func (o *oracle) appendIn(ctx context.Context, s *spool.Spool, key string) (reco
 	o.started[key] = true
 	o.mu.Unlock()
 	r, err := s.Append(ctx, rec("b", key, keyBody(key)))
-	if err == nil && !r.Resent {
+	if err == nil {
 		o.mu.Lock()
+		if other, ok := o.acked[r.Seq]; ok && other != key {
+			o.twice = append(o.twice, fmt.Sprintf("%d is %q and %q", r.Seq, other, key))
+		}
 		o.acked[r.Seq] = key
 		o.mu.Unlock()
 	}
@@ -75,6 +79,9 @@ func (o *oracle) check(t *testing.T, s *spool.Spool, acked map[record.Seq]string
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if len(o.twice) > 0 {
+		t.Errorf("numbers given twice: %v", o.twice)
+	}
 	seen := map[record.Seq]bool{}
 	keys := map[string]record.Seq{}
 	last := record.Seq(0)

@@ -6,14 +6,17 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+	"strconv"
+	"strings"
 	"time"
 
 	"indelible/internal/record"
 )
 
 const (
-	segmentMagic  = "INDSEG01"
-	version       = 1
+	segmentMagic  = "INDSEG02" // the digits are the version
+	magicPrefix   = "INDSEG"
+	version       = 2
 	headerStride  = 4096             // the second copy of the segment header stands here
 	dataStart     = 2 * headerStride // the first entry stands here
 	segHeaderSize = 64               // without the log's name
@@ -28,8 +31,7 @@ type kind uint8
 const (
 	kindInline kind = 1 // a record, its body follows the meta block
 	kindFile   kind = 2 // a record, its body is the file bodies/<body id>
-	kindMark   kind = 3 // no record: says only how far the file was synced
-	kindSeal   kind = 4 // no record: the last entry of a segment that was closed in order
+	kindCommit kind = 3 // a commit frame: the entries before it, back to the frame before, are one batch
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -37,13 +39,26 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // errFormat is the cause of everything that does not parse.
 var errFormat = errors.New("damaged")
 
+// VersionError says that another version of this program wrote the spool. Nothing
+// of it was read or changed.
+type VersionError struct {
+	File    string // what was met, below the spool's directory
+	Version string // its format
+}
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("%s has format version %s, this program reads version %d: deliver what is in it with the version that wrote it (until its status says pending 0), then start this one with an empty spool directory", e.File, e.Version, version)
+}
+
+func isDigits(s string) bool { return strings.Trim(s, "0123456789") == "" && s != "" }
+
 // segHeader is the beginning of a segment.
 type segHeader struct {
 	nonce     uint64     // random, part of every entry header
 	first     record.Seq // the seq of the first record
 	created   int64      // Unix nanoseconds
 	prevNonce uint64     // of the segment before it, 0 if there is none
-	prevEnd   int64      // how far the segment before was acked; what is behind is void
+	prevEnd   int64      // where the acked entries of the segment before end; what is behind is void
 	log       string
 }
 
@@ -67,7 +82,13 @@ func (h segHeader) append(b []byte) []byte {
 
 // parseSegHeader reads one copy of a segment header from the beginning of b.
 func parseSegHeader(b []byte) (segHeader, error) {
-	if len(b) < segHeaderSize || string(b[:8]) != segmentMagic {
+	if len(b) < segHeaderSize {
+		return segHeader{}, fmt.Errorf("segment header: %w", errFormat)
+	}
+	if magic := string(b[:8]); magic != segmentMagic {
+		if digits, ok := strings.CutPrefix(magic, magicPrefix); ok && isDigits(digits) {
+			return segHeader{}, &VersionError{Version: digits}
+		}
 		return segHeader{}, fmt.Errorf("segment header: %w", errFormat)
 	}
 	n := segHeaderSize + int(binary.LittleEndian.Uint16(b[14:]))
@@ -75,7 +96,7 @@ func parseSegHeader(b []byte) (segHeader, error) {
 		return segHeader{}, fmt.Errorf("segment header: %w", errFormat)
 	}
 	if v := binary.LittleEndian.Uint16(b[12:]); v != version {
-		return segHeader{}, fmt.Errorf("segment header: version %d, this program reads %d", v, version)
+		return segHeader{}, &VersionError{Version: strconv.Itoa(int(v))}
 	}
 	return segHeader{
 		nonce:     binary.LittleEndian.Uint64(b[16:]),
@@ -87,7 +108,10 @@ func parseSegHeader(b []byte) (segHeader, error) {
 	}, nil
 }
 
-// entryHeader is the fixed part of an entry.
+// entryHeader is the fixed part of an entry. A commit frame is an entry header
+// alone, with other meanings: metaLen is the number of records of the batch,
+// metaCRC the checksum over the checksums of their headers, bodyLen the bytes of the batch before
+// the frame, seq the last record and bodyID the first.
 type entryHeader struct {
 	kind    kind
 	metaLen uint32
@@ -96,13 +120,16 @@ type entryHeader struct {
 	bodyCRC uint32 // of the body, or of the chunk checksums of a body file
 	seq     record.Seq
 	time    int64  // Unix nanoseconds
-	synced  uint64 // this many bytes of the segment were durable when the entry was written
+	synced  uint64 // of a commit frame: so many bytes of the segment were durable when it was written; else 0
 	bodyID  uint64
 	digest  record.Digest
 }
 
 // size is the number of bytes that the entry takes in the segment.
 func (h entryHeader) size() int64 {
+	if h.kind == kindCommit {
+		return entrySize
+	}
 	n := int64(entrySize) + int64(h.metaLen)
 	if h.kind == kindInline {
 		n += int64(h.bodyLen)
@@ -110,7 +137,7 @@ func (h entryHeader) size() int64 {
 	return (n + 7) &^ 7
 }
 
-// isRecord tells records from marks.
+// isRecord tells records from commit frames.
 func (h entryHeader) isRecord() bool { return h.kind == kindInline || h.kind == kindFile }
 
 // put encodes h into b[:entrySize].
@@ -155,8 +182,13 @@ func parseEntryHeader(b []byte, nonce uint64) (entryHeader, bool) {
 		bodyID:  le.Uint64(b[56:]),
 	}
 	copy(h.digest[:], b[64:96])
-	ok := k >= uint32(kindInline) && k <= uint32(kindSeal) && h.metaLen <= maxMeta && h.bodyLen <= record.MaxBody
-	return h, ok
+	switch k {
+	case uint32(kindInline), uint32(kindFile):
+		return h, h.metaLen <= maxMeta && h.bodyLen <= record.MaxBody
+	case uint32(kindCommit):
+		return h, true
+	}
+	return h, false
 }
 
 // meta is what an entry says about its record in its variable part.

@@ -2,14 +2,16 @@ package spool
 
 import (
 	"bytes"
+	"log/slog"
 	"reflect"
 	"testing"
 
+	"indelible/internal/disk"
 	"indelible/internal/disk/crashdisk"
 	"indelible/internal/record"
 )
 
-// segmentBytes is a segment with a record and a mark.
+// segmentBytes is a segment with a batch of one record.
 func segmentBytes() (segHeader, []byte) {
 	head := segHeader{nonce: 42, first: 1, created: 1, log: "l"}
 	b := make([]byte, dataStart)
@@ -20,27 +22,30 @@ func segmentBytes() (segHeader, []byte) {
 	b = append(b, make([]byte, h.size())...)
 	h.put(b[dataStart:], 42)
 	copy(b[dataStart+entrySize:], m)
-	mark := entryHeader{kind: kindMark, seq: 1, synced: uint64(len(b))}
+	frame := entryHeader{kind: kindCommit, metaLen: 1, metaCRC: addFrameSum(0, headerSum(b[dataStart:])), bodyLen: uint32(h.size()), seq: 1, bodyID: 1}
 	b = append(b, make([]byte, entrySize)...)
-	mark.put(b[len(b)-entrySize:], 42)
+	frame.put(b[len(b)-entrySize:], 42)
 	return head, b
 }
 
+// testFiles opens the files of d.
+func testFiles(d disk.FS) *files { return newFiles(d, newReadHealth(slog.New(slog.DiscardHandler))) }
+
 func FuzzScanSegment(f *testing.F) {
 	_, b := segmentBytes()
-	f.Add(b[dataStart:], int64(0))
-	f.Add(b[dataStart:], int64(dataStart+8))
-	f.Fuzz(func(t *testing.T, data []byte, limit int64) {
+	f.Add(b[dataStart:], int64(0), uint64(0))
+	f.Add(b[dataStart:], int64(dataStart+8), uint64(1))
+	f.Fuzz(func(t *testing.T, data []byte, end int64, acked uint64) {
 		head, b := segmentBytes()
 		b = append(b[:dataStart], data...)
-		file, err := crashdisk.New().Create("s")
+		d := crashdisk.New()
+		put(t, d, "s", b)
+		h, err := testFiles(d).open("s")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := file.WriteAt(b, 0); err != nil {
-			t.Fatal(err)
-		}
-		sc, err := scanSegment(file, head, limit, 0)
+		defer h.release()
+		sc, err := scanSegment(h, head, secret{}, evidence{end: end, acked: record.Seq(acked)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,13 +57,15 @@ func FuzzScanSegment(f *testing.F) {
 
 func FuzzIndexFile(f *testing.F) {
 	x := newMemIndex()
-	x.add(memEntry{place: place{off: dataStart, size: 3, bodyID: 9}, bucket: "b", key: "k", hash: 1, copy: 2}, memEntry{})
-	_, _, b := encodeIdx(42, 1, 9000, x, []fence{{First: 2, Last: 2, Cause: "c"}})
+	id := recordID{name: 1, copy: 2}
+	x.add(memEntry{location: location{off: dataStart, size: 3, bodyID: 9}, bucket: "b", key: "k", id: id})
+	x.add(memEntry{})
+	_, _, b := encodeIdx(segHeader{nonce: 42, first: 1}, 9000, secret{}.check(), x, []gap{{First: 2, Last: 2, Cause: "c"}})
 	f.Add(b[:blockPayload])
 	f.Fuzz(func(t *testing.T, data []byte) {
 		d := crashdisk.New()
 		put(t, d, "i", sumBlocks(data))
-		x, _, err := openIdx(newFiles(d), "i")
+		x, _, err := openIdx(testFiles(d), "i", secret{}.check())
 		if err != nil {
 			return
 		}
@@ -66,9 +73,9 @@ func FuzzIndexFile(f *testing.F) {
 		if filter, err := x.readFilter(); err == nil && len(data)%2 == 0 {
 			x.filter.Store(&filter)
 		}
-		_, _ = x.place(0)
-		_, _ = x.newest("b", "k", 1, 5)
-		_, _ = x.copies(2)
+		_, _ = x.location(0)
+		_, _ = x.newest(id, "b", "k", 5)
+		_ = x.ids(func(int, recordID) {})
 		_, _ = x.bodyIDs()
 		_, _, _ = x.firstBucket("")
 		_ = x.after("b", "", func(string, int) bool { return true })

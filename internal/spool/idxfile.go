@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	idxMagic      = "INDIDX01"
+	idxMagic      = "INDIDX02"
 	idxHeaderSize = 128
-	placeSize     = 12 // offset, size, flags
+	locationSize  = 12 // offset, size, flags
 	orderSize     = 8  // name position, record position
-	copySize      = 12 // hash, record position
+	idSize        = 16 // name and copy of a recordID
 	idxBodySize   = 12 // record position, body id
 )
 
@@ -27,7 +27,7 @@ type idxHeader struct {
 	first  record.Seq // of the segment
 	n      int        // records, fenced ones included
 	named  int        // records in the name table
-	dup    int        // records in the copy table
+	secret uint64     // check of the secret that the identities are made with
 	bodies int        // records with a body file
 	end    int64      // of the segment's entries
 	total  int64      // bytes of bodies
@@ -36,21 +36,21 @@ type idxHeader struct {
 	causes int        // bytes of the fences
 }
 
-func (h idxHeader) bloomPos() int64 { return idxHeaderSize }
-func (h idxHeader) placePos() int64 { return h.bloomPos() + int64(h.bloom) }
-func (h idxHeader) orderPos() int64 { return h.placePos() + int64(h.n)*placeSize }
-func (h idxHeader) copyPos() int64  { return h.orderPos() + int64(h.named)*orderSize }
-func (h idxHeader) bodyPos() int64  { return h.copyPos() + int64(h.dup)*copySize }
-func (h idxHeader) namePos() int64  { return h.bodyPos() + int64(h.bodies)*idxBodySize }
-func (h idxHeader) causePos() int64 { return h.namePos() + int64(h.names) }
-func (h idxHeader) fileSize() int64 { return h.causePos() + int64(h.causes) }
+func (h idxHeader) bloomPos() int64    { return idxHeaderSize }
+func (h idxHeader) locationPos() int64 { return h.bloomPos() + int64(h.bloom) }
+func (h idxHeader) orderPos() int64    { return h.locationPos() + int64(h.n)*locationSize }
+func (h idxHeader) idPos() int64       { return h.orderPos() + int64(h.named)*orderSize }
+func (h idxHeader) bodyPos() int64     { return h.idPos() + int64(h.n)*idSize }
+func (h idxHeader) namePos() int64     { return h.bodyPos() + int64(h.bodies)*idxBodySize }
+func (h idxHeader) causePos() int64    { return h.namePos() + int64(h.names) }
+func (h idxHeader) fileSize() int64    { return h.causePos() + int64(h.causes) }
 func (h idxHeader) plausible() bool {
-	for _, n := range []int64{int64(h.n), int64(h.named), int64(h.dup), int64(h.bodies), int64(h.bloom), int64(h.names), int64(h.causes)} {
+	for _, n := range []int64{int64(h.n), int64(h.named), int64(h.bodies), int64(h.bloom), int64(h.names), int64(h.causes)} {
 		if n < 0 || n > 1<<31 {
 			return false
 		}
 	}
-	return h.bloom > 0 && h.bloom%bloomLine == 0 && h.named <= h.n && h.dup <= h.n && h.bodies <= h.n
+	return h.bloom > 0 && h.bloom%bloomLine == 0 && h.named <= h.n && h.bodies <= h.n
 }
 
 func (h idxHeader) append(b []byte) []byte {
@@ -58,7 +58,7 @@ func (h idxHeader) append(b []byte) []byte {
 	le := binary.LittleEndian
 	b = append(b, idxMagic...)
 	for _, v := range []uint64{
-		h.nonce, uint64(h.first), uint64(h.n), uint64(h.named), uint64(h.dup), uint64(h.bodies),
+		h.nonce, uint64(h.first), uint64(h.n), uint64(h.named), h.secret, uint64(h.bodies),
 		uint64(h.end), uint64(h.total), uint64(h.bloom), uint64(h.names), uint64(h.causes),
 	} {
 		b = le.AppendUint64(b, v)
@@ -72,7 +72,7 @@ func parseIdxHeader(b []byte) (idxHeader, error) {
 	}
 	v := func(i int) uint64 { return binary.LittleEndian.Uint64(b[8+8*i:]) }
 	h := idxHeader{
-		nonce: v(0), first: record.Seq(v(1)), n: int(v(2)), named: int(v(3)), dup: int(v(4)), bodies: int(v(5)),
+		nonce: v(0), first: record.Seq(v(1)), n: int(v(2)), named: int(v(3)), secret: v(4), bodies: int(v(5)),
 		end: int64(v(6)), total: int64(v(7)), bloom: int(v(8)), names: int(v(9)), causes: int(v(10)),
 	}
 	if !h.plausible() {
@@ -81,59 +81,37 @@ func parseIdxHeader(b []byte) (idxHeader, error) {
 	return h, nil
 }
 
-// encodeIdx writes the side file of a segment, and returns its header and filter too.
-func encodeIdx(nonce uint64, first record.Seq, end int64, x *memIndex, fences []fence) (idxHeader, []byte, []byte) {
-	entries, order := x.sorted()
-	order = slices.DeleteFunc(slices.Clone(order), func(i int32) bool { return entries[i].key == "" })
-	h := idxHeader{nonce: nonce, first: first, n: len(entries), named: len(order), end: end, total: x.bytes()}
-	filter := newBloom(2 * len(order))
+// encodeIdx is the side file of a segment, with its header and filter.
+func encodeIdx(head segHeader, end int64, check uint64, x *memIndex, list []gap) (idxHeader, []byte, []byte) {
+	v, order := x.sorted()
+	order = slices.DeleteFunc(slices.Clone(order), func(i int32) bool { return v.at(int(i)).key == "" })
+	h := idxHeader{nonce: head.nonce, first: head.first, n: v.n, named: len(order), secret: check, end: end, total: x.bytes()}
+	filter := newBloom(len(order))
 	h.bloom = len(filter)
 	le := binary.LittleEndian
-	var places, table, names, bodies, causes []byte
-	var copies []int32
-	for i, e := range entries {
-		places = le.AppendUint32(le.AppendUint32(places, uint32(e.off)), e.size)
-		places = le.AppendUint32(places, boolBit(e.bodyID != 0))
+	var locations, table, ids, names, bodies []byte
+	for i := range v.n {
+		e := v.at(i)
+		locations = le.AppendUint32(le.AppendUint32(locations, uint32(e.off)), e.size)
+		locations = le.AppendUint32(locations, boolBit(e.bodyID != 0))
+		ids = le.AppendUint64(le.AppendUint64(ids, e.id.name), e.id.copy)
 		if e.bodyID != 0 {
 			bodies = le.AppendUint64(le.AppendUint32(bodies, uint32(i)), e.bodyID)
 			h.bodies++
 		}
 	}
 	for _, i := range order {
-		e := &entries[i]
-		bloomAdd(filter, e.hash)
+		e := v.at(int(i))
+		bloomAdd(filter, e.id.name)
 		table = le.AppendUint32(le.AppendUint32(table, uint32(len(names))), uint32(i))
 		names = appendString(appendString(names, e.bucket), e.key)
-		if e.off != 0 {
-			bloomAdd(filter, e.copy)
-			copies = append(copies, i)
-		}
 	}
-	slices.SortFunc(copies, func(a, b int32) int {
-		if x, y := entries[a].copy, entries[b].copy; x != y {
-			if x < y {
-				return -1
-			}
-			return 1
-		}
-		return int(a - b)
-	})
-	for _, f := range fences {
-		causes = le.AppendUint64(le.AppendUint64(causes, uint64(f.First)), uint64(f.Last))
-		causes = appendString(causes, f.Cause)
+	causes := appendGapList(nil, list)
+	h.names, h.causes = len(names), len(causes)
+	data := h.append(make([]byte, 0, h.fileSize()))
+	for _, part := range [][]byte{filter, locations, table, ids, bodies, names, causes} {
+		data = append(data, part...)
 	}
-	h.dup, h.names, h.causes = len(copies), len(names), len(causes)
-	data := make([]byte, 0, h.fileSize())
-	data = h.append(data)
-	data = append(data, filter...)
-	data = append(data, places...)
-	data = append(data, table...)
-	for _, i := range copies {
-		data = le.AppendUint32(le.AppendUint64(data, entries[i].copy), uint32(i))
-	}
-	data = append(data, bodies...)
-	data = append(data, names...)
-	data = append(data, causes...)
 	return h, filter, sumBlocks(data)
 }
 
@@ -150,6 +128,7 @@ type idxFile struct {
 	idxHeader
 	name   string
 	files  *files
+	check  uint64                 // of the spool's secret: filter and identities count where it is the header's
 	filter atomic.Pointer[[]byte] // nil: not in memory, but on the disk
 }
 
@@ -160,7 +139,7 @@ func (x *idxFile) use(do func(r *blockReader) error) error {
 		return err
 	}
 	defer h.release()
-	return do(&blockReader{file: h.file})
+	return do(&blockReader{file: h})
 }
 
 // may says whether the hash may be in the segment, as the filter on the disk has it.
@@ -188,20 +167,20 @@ func (x *idxFile) readFilter() ([]byte, error) {
 	return filter, x.use(func(r *blockReader) error { return r.read(filter, x.bloomPos()) })
 }
 
-func (x *idxFile) place(i int) (p place, err error) {
+func (x *idxFile) location(i int) (p location, err error) {
 	err = x.use(func(r *blockReader) error {
-		p, err = x.readPlace(r, i)
+		p, err = x.readLocation(r, i)
 		return err
 	})
 	return p, err
 }
 
-func (x *idxFile) readPlace(r *blockReader, i int) (place, error) {
-	var b [placeSize]byte
-	if err := r.read(b[:], x.placePos()+int64(i)*placeSize); err != nil {
-		return place{}, err
+func (x *idxFile) readLocation(r *blockReader, i int) (location, error) {
+	var b [locationSize]byte
+	if err := r.read(b[:], x.locationPos()+int64(i)*locationSize); err != nil {
+		return location{}, err
 	}
-	p := place{off: int64(binary.LittleEndian.Uint32(b[:])), size: binary.LittleEndian.Uint32(b[4:])}
+	p := location{off: int64(binary.LittleEndian.Uint32(b[:])), size: binary.LittleEndian.Uint32(b[4:])}
 	if b[8] == 0 {
 		return p, nil
 	}
@@ -281,14 +260,16 @@ func (x *idxFile) search(r *blockReader, bucket, key string, pos int) (int, erro
 	return k, failed
 }
 
-func (x *idxFile) newest(bucket, key string, hash uint64, limit int) (found int, err error) {
+func (x *idxFile) newest(id recordID, bucket, key string, limit int) (found int, err error) {
 	found = -1
-	if !x.mayInMemory(hash) {
+	if x.secret == x.check && !x.mayInMemory(id.name) {
 		return -1, nil
 	}
 	err = x.use(func(r *blockReader) error {
-		if may, err := x.may(r, hash); err != nil || !may {
-			return err
+		if x.secret == x.check && x.filter.Load() == nil {
+			if may, err := x.may(r, id.name); err != nil || !may {
+				return err
+			}
 		}
 		k, err := x.search(r, bucket, key, limit)
 		if err != nil || k == 0 {
@@ -303,37 +284,27 @@ func (x *idxFile) newest(bucket, key string, hash uint64, limit int) (found int,
 	return found, err
 }
 
-func (x *idxFile) copies(hash uint64) (found []int, err error) {
-	if !x.mayInMemory(hash) {
-		return nil, nil
+// ids yields nothing where the identities are of another secret.
+func (x *idxFile) ids(yield func(i int, id recordID)) error {
+	if x.secret != x.check {
+		return nil
 	}
-	err = x.use(func(r *blockReader) error {
-		if may, err := x.may(r, hash); err != nil || !may {
-			return err
-		}
-		read := func(k int) (uint64, int, error) {
-			var b [copySize]byte
-			err := r.read(b[:], x.copyPos()+int64(k)*copySize)
-			return binary.LittleEndian.Uint64(b[:]), int(binary.LittleEndian.Uint32(b[8:])), err
-		}
-		var failed error
-		k := sort.Search(x.dup, func(k int) bool {
-			h, _, err := read(k)
-			if err != nil {
-				failed = err
-			}
-			return h >= hash
-		})
-		for ; failed == nil && k < x.dup; k++ {
-			h, i, err := read(k)
-			if err != nil || h != hash || i >= x.n {
+	return x.use(func(r *blockReader) error {
+		b := make([]byte, min(x.n, 4096)*idSize)
+		for i := 0; i < x.n; {
+			part := b[:min(len(b), (x.n-i)*idSize)]
+			if err := r.read(part, x.idPos()+int64(i)*idSize); err != nil {
 				return err
 			}
-			found = append(found, i)
+			for ; len(part) > 0; part, i = part[idSize:], i+1 {
+				id := recordID{binary.LittleEndian.Uint64(part), binary.LittleEndian.Uint64(part[8:])}
+				if id != (recordID{}) {
+					yield(i, id)
+				}
+			}
 		}
-		return failed
+		return nil
 	})
-	return found, err
 }
 
 func (x *idxFile) after(bucket, from string, yield func(key string, i int) bool) error {
@@ -395,9 +366,9 @@ func (x *idxFile) bodyIDs() (ids []uint64, err error) {
 
 // openIdx opens the side file of a segment and checks that it is whole as far
 // as its header goes. Its filter is not in memory.
-func openIdx(files *files, name string) (*idxFile, []fence, error) {
-	x := &idxFile{name: name, files: files}
-	var fences []fence
+func openIdx(files *files, name string, check uint64) (*idxFile, []gap, error) {
+	x := &idxFile{name: name, files: files, check: check}
+	var list []gap
 	err := x.use(func(r *blockReader) error {
 		var b [idxHeaderSize]byte
 		err := r.read(b[:], 0)
@@ -407,36 +378,22 @@ func openIdx(files *files, name string) (*idxFile, []fence, error) {
 		if x.idxHeader, err = parseIdxHeader(b[:]); err != nil {
 			return err
 		}
-		if size, err := r.file.Size(); err != nil || size < (x.fileSize()+blockPayload-1)/blockPayload*blockSize {
+		size, err := r.file.size()
+		if err != nil {
+			return err
+		}
+		if size < (x.fileSize()+blockPayload-1)/blockPayload*blockSize {
 			return fmt.Errorf("side file: %w", errFormat)
 		}
 		causes := make([]byte, x.causes)
 		if err := r.read(causes, x.causePos()); err != nil {
 			return err
 		}
-		fences, err = parseFences(causes)
+		list, err = parseGaps(causes)
 		return err
 	})
 	if err != nil {
 		return nil, nil, err
 	}
-	return x, fences, nil
-}
-
-func parseFences(b []byte) ([]fence, error) {
-	var fences []fence
-	for len(b) > 0 {
-		var f fence
-		if len(b) < 17 {
-			return nil, fmt.Errorf("side file: fences: %w", errFormat)
-		}
-		f.First = record.Seq(binary.LittleEndian.Uint64(b))
-		f.Last = record.Seq(binary.LittleEndian.Uint64(b[8:]))
-		b = b[16:]
-		if !cutString(&b, &f.Cause) || f.First > f.Last {
-			return nil, fmt.Errorf("side file: fences: %w", errFormat)
-		}
-		fences = append(fences, f)
-	}
-	return fences, nil
+	return x, list, nil
 }

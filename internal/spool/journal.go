@@ -5,28 +5,46 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"log/slog"
+	"sync"
 
 	"indelible/internal/disk"
 	"indelible/internal/record"
 )
 
-const journalRecord = 16
+const (
+	journalSuffix = ".settled"
+	journalBytes  = 4 << 20
+	journalEntry  = 16
+	maxUnnoted    = 1 << 16 // notes kept for a disk that takes none
+)
 
-// settledNote is one record of a journal.
+var journalSeed = crc32.Checksum([]byte("settled"), castagnoli)
+
+// settledNote is one entry of a journal.
 type settledNote struct {
 	seq  record.Seq
 	size uint32 // of the body
 }
 
-// journal notes what was settled, without fsync.
+// journal notes which records above the release point are settled, without
+// fsync: what is lost of it costs a second delivery, which finds the object in the store. So a
+// disk that takes no notes delays nobody. It is safe for concurrent use.
 type journal struct {
-	name   string
-	file   disk.File
-	end    int64
-	newest record.Seq
-	number uint64
-	dirty  bool
-	old    []oldJournal
+	fs    disk.FS
+	files *files
+	log   *slog.Logger
+
+	mu      sync.Mutex
+	file    disk.File     // guarded by mu, as all below
+	name    string        // of file
+	number  uint64        // of file
+	end     int64         // of file
+	newest  record.Seq    // in file
+	dirty   bool          // file is not synced
+	unnoted []settledNote // the disk did not take them yet
+	failing bool          // that was logged
+	old     []oldJournal
 }
 
 type oldJournal struct {
@@ -34,47 +52,36 @@ type oldJournal struct {
 	newest record.Seq
 }
 
-const (
-	journalSuffix = ".settled"
-	journalBytes  = 4 << 20
-)
-
-var journalSeed = crc32.Checksum([]byte("settled"), castagnoli)
-
-// loadJournal reads what was settled and not released.
-func (s *Spool) loadJournal() error {
-	names, err := s.fs.ReadDir(".")
+// load calls settled for each note of the journals that are there, and returns the newest seq they know.
+func (j *journal) load(settled func(settledNote)) (newest record.Seq, err error) {
+	list, err := j.fs.ReadDir(".")
 	if err != nil {
-		return err
+		return 0, err
 	}
-	s.journal = &journal{}
-	for _, d := range names {
+	for _, d := range list {
 		n, ok := parseSeqName(d.Name(), journalSuffix)
 		if !ok {
 			continue
 		}
-		s.journal.number = uint64(n)
-		b, err := s.readSmall(d.Name())
-		if err != nil {
-			s.log.Error("what was settled is unreadable; it is delivered again", "file", d.Name(), "error", err)
-			b = nil
+		j.number = uint64(n)
+		b, err := j.files.readAll(d.Name())
+		if _, failed := errors.AsType[*record.ReadError](err); failed {
+			return 0, err
 		}
 		old := oldJournal{name: d.Name()}
-		for ; len(b) >= journalRecord; b = b[journalRecord:] {
+		for ; len(b) >= journalEntry; b = b[journalEntry:] {
 			if n, ok := parseSettled(b); ok {
 				old.newest = max(old.newest, n.seq)
-				if n.seq > s.released && s.settled.add(n.seq) {
-					s.totals.pendingBytes -= int64(n.size)
-				}
+				settled(n)
 			}
 		}
-		s.totals.seen = max(s.totals.seen, old.newest)
-		s.journal.old = append(s.journal.old, old)
+		newest = max(newest, old.newest)
+		j.old = append(j.old, old)
 	}
-	return nil
+	return newest, nil
 }
 
-// appendSettled encodes one record of the journal.
+// appendSettled encodes one entry of the journal.
 func appendSettled(b []byte, n settledNote) []byte {
 	at := len(b)
 	b = binary.LittleEndian.AppendUint64(b, uint64(n.seq))
@@ -83,30 +90,44 @@ func appendSettled(b []byte, n settledNote) []byte {
 }
 
 func parseSettled(b []byte) (settledNote, bool) {
-	sum := crc32.Update(journalSeed, castagnoli, b[:journalRecord-4])
+	sum := crc32.Update(journalSeed, castagnoli, b[:journalEntry-4])
 	n := settledNote{seq: record.Seq(binary.LittleEndian.Uint64(b)), size: binary.LittleEndian.Uint32(b[8:])}
-	return n, n.seq > 0 && sum == binary.LittleEndian.Uint32(b[journalRecord-4:])
+	return n, n.seq > 0 && sum == binary.LittleEndian.Uint32(b[journalEntry-4:])
 }
 
-// noteSettled writes seqs to the journal.
-func (s *Spool) noteSettled(notes []settledNote) error {
-	s.journalMu.Lock()
-	defer s.journalMu.Unlock()
-	j := s.journal
+// note writes notes down. Those that the disk does not take are written with the next.
+func (j *journal) note(notes ...settledNote) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.unnoted = append(j.unnoted, notes...)
+	err := j.write()
+	switch {
+	case err == nil:
+		j.failing = false
+	case !j.failing:
+		j.failing = true
+		j.log.Warn("note what is stored; a restart would find it in the store instead", "error", err)
+	}
+	if n := len(j.unnoted); n > maxUnnoted {
+		j.unnoted = append([]settledNote(nil), j.unnoted[n-maxUnnoted:]...)
+	}
+}
+
+func (j *journal) write() error {
 	if j.file == nil || j.end > journalBytes {
-		if err := s.closeJournalLocked(); err != nil {
+		if err := j.rotate(); err != nil {
 			return err
 		}
 		j.number++
 		j.name = fmt.Sprintf("%020d%s", j.number, journalSuffix)
-		file, err := s.fs.Create(j.name)
+		file, err := j.fs.Create(j.name)
 		if err != nil {
 			return fmt.Errorf("create a journal: %w", err)
 		}
 		j.file = file
 	}
 	var b []byte
-	for _, n := range notes {
+	for _, n := range j.unnoted {
 		b = appendSettled(b, n)
 		j.newest = max(j.newest, n.seq)
 	}
@@ -114,31 +135,31 @@ func (s *Spool) noteSettled(notes []settledNote) error {
 		return fmt.Errorf("write the journal: %w", err)
 	}
 	j.end += int64(len(b))
-	j.dirty = true
+	j.dirty, j.unnoted = true, nil
 	return nil
 }
 
-// syncJournal makes what was settled durable.
-func (s *Spool) syncJournal() error {
-	s.journalMu.Lock()
-	defer s.journalMu.Unlock()
-	if j := s.journal; j.file != nil && j.dirty {
-		if err := errors.Join(j.file.Sync(), s.fs.SyncDir(".")); err != nil {
-			return fmt.Errorf("sync the journal: %w", err)
+// sync makes durable what was noted.
+func (j *journal) sync() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if len(j.unnoted) > 0 {
+		if err := j.write(); err != nil {
+			return err
 		}
-		j.dirty = false
 	}
+	if j.file == nil || !j.dirty {
+		return nil
+	}
+	if err := errors.Join(j.file.Sync(), j.fs.SyncDir(".")); err != nil {
+		return fmt.Errorf("sync the journal: %w", err)
+	}
+	j.dirty = false
 	return nil
 }
 
-func (s *Spool) closeJournal() error {
-	s.journalMu.Lock()
-	defer s.journalMu.Unlock()
-	return s.closeJournalLocked()
-}
-
-func (s *Spool) closeJournalLocked() error {
-	j := s.journal
+// rotate ends the file. The caller holds j.mu.
+func (j *journal) rotate() error {
 	if j.file == nil {
 		return nil
 	}
@@ -148,14 +169,22 @@ func (s *Spool) closeJournalLocked() error {
 	return err
 }
 
-// trimJournals removes the journals in which everything was released.
-func (s *Spool) trimJournals(released record.Seq) {
-	s.journalMu.Lock()
-	defer s.journalMu.Unlock()
-	j := s.journal
+func (j *journal) close() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.rotate()
+}
+
+// trim removes the journals in which everything was released.
+func (j *journal) trim(released record.Seq) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for len(j.unnoted) > 0 && j.unnoted[0].seq <= released {
+		j.unnoted = j.unnoted[1:]
+	}
 	if j.file != nil && j.newest <= released && j.end > journalBytes/4 {
-		if err := s.closeJournalLocked(); err != nil {
-			s.log.Warn("close a journal", "error", err)
+		if err := j.rotate(); err != nil {
+			j.log.Warn("close a journal", "error", err)
 		}
 	}
 	kept := j.old[:0]
@@ -164,9 +193,9 @@ func (s *Spool) trimJournals(released record.Seq) {
 			kept = append(kept, o)
 			continue
 		}
-		s.files.drop(o.name)
-		if err := s.fs.Remove(o.name); err != nil && !isNotExist(err) {
-			s.log.Warn("remove a journal", "file", o.name, "error", err)
+		j.files.forget(o.name)
+		if err := j.fs.Remove(o.name); err != nil && !isNotExist(err) {
+			j.log.Warn("remove a journal", "file", o.name, "error", err)
 			kept = append(kept, o)
 		}
 	}

@@ -6,104 +6,103 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 
 	"indelible/internal/record"
 )
 
-// Lookup finds the newest record under bucket and key: see query.Pending. Where
-// that one is damaged it fails with a *record.GapError rather than give an older one.
+// Lookup finds the newest record under bucket and key: see query.Pending. Where that
+// one is damaged it fails with a *record.GapError rather than give an older one.
+//
+// The newest Options.KnownRecords records are found, or known not to be here, without I/O. For a key that is
+// not among them the older segments are asked, each with its filter.
 func (s *Spool) Lookup(ctx context.Context, bucket, key string) (record.Entry, bool, error) {
-	s.mu.Lock()
-	segs, released := s.segs, s.released
-	aside := s.aside.newest(bucket, key)
-	s.mu.Unlock()
-	hash := keyHash(bucket, key)
-	for i := len(segs) - 1; i >= 0; i-- {
-		if err := ctx.Err(); err != nil {
-			return record.Entry{}, false, err
+	if err := s.begin(); err != nil {
+		return record.Entry{}, false, fmt.Errorf("look up: %w", err)
+	}
+	defer s.life.RUnlock()
+	id := recordID{name: s.nameOf(bucket, key)}
+	held := s.held.newest(id.name, bucket, key)
+	oldest := record.Seq(1<<63 - 1)
+	if s.known != nil {
+		seq, _, ok := s.known.newest(id)
+		if ok {
+			return s.newestOf(seq, held, bucket, key)
 		}
-		g := segs[i]
-		last := s.lastOf(g)
-		if last <= max(released, aside) {
+		oldest = s.known.from()
+	}
+	seq, err := s.search(ctx, id, bucket, key, oldest, max(held, s.settled.released()))
+	if err != nil {
+		return record.Entry{}, false, fmt.Errorf("look up: %w", err)
+	}
+	return s.newestOf(seq, held, bucket, key)
+}
+
+// newestOf is the newer one of a record that is pending and one that is set aside.
+func (s *Spool) newestOf(seq, held record.Seq, bucket, key string) (record.Entry, bool, error) {
+	if seq <= s.settled.released() && seq > held {
+		return record.Entry{}, false, nil // the newest is in the store
+	}
+	if seq = max(seq, held); seq == 0 {
+		return record.Entry{}, false, nil
+	}
+	e, ok, err := s.entry(seq)
+	if ok && (e.Bucket != bucket || e.Key != key) {
+		return record.Entry{}, false, nil // another one with its identity
+	}
+	return e, ok, err
+}
+
+// search finds the newest record of a name in the segments that begin before
+// oldest, as far back as after; 0 if there is none.
+func (s *Spool) search(ctx context.Context, id recordID, bucket, key string, oldest, after record.Seq) (record.Seq, error) {
+	for _, g := range slices.Backward(s.segs.all()) {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		last := g.newest()
+		if g.first >= oldest {
+			continue
+		}
+		if last <= after {
 			break
 		}
 		at := -1
-		err := s.ask(g, func(x index) (err error) {
-			at, err = x.newest(bucket, key, hash, int(last-g.first)+1)
+		err := s.segs.ask(g, func(x index) (err error) {
+			at, err = x.newest(id, bucket, key, int(last-g.first)+1)
 			return err
 		})
 		if err != nil {
-			return record.Entry{}, false, fmt.Errorf("look up: %w", err)
+			return 0, err
 		}
-		if seq := g.first + record.Seq(max(at, 0)); at >= 0 {
-			if seq <= max(released, aside) {
-				break
-			}
-			return s.Entry(ctx, seq)
+		if seq := g.first + record.Seq(max(at, 0)); at >= 0 && seq > after {
+			return seq, nil
 		}
 	}
-	if aside > 0 {
-		return s.Entry(ctx, aside)
-	}
-	return record.Entry{}, false, nil
+	return 0, nil
 }
 
-// Entry finds a record by its number: see query.Pending. Where it is damaged it
-// fails with a *record.GapError.
-func (s *Spool) Entry(_ context.Context, seq record.Seq) (record.Entry, bool, error) {
-	s.mu.Lock()
-	aside := s.aside.items[seq] != nil
-	g, here := s.segmentOf(seq), seq > s.released && seq <= s.durable
-	var gap *fence
-	if f := s.fenceAt(seq); f != nil {
-		gap = &fence{First: f.First, Last: f.Last, Cause: f.Cause}
-	}
-	s.mu.Unlock()
-	if aside {
-		if a, err := s.readAside(seq); err == nil {
-			return a.Entry, true, nil
-		}
-	}
-	if !here {
-		return record.Entry{}, false, nil
-	}
-	if gap != nil {
-		return record.Entry{}, false, gap
-	}
-	if g == nil {
-		return record.Entry{}, false, nil
-	}
-	e, err := s.read(g, seq, false)
-	if d, ok := errors.AsType[*damageError](err); ok {
-		if seq <= s.Released() {
-			return record.Entry{}, false, nil // released meanwhile
-		}
-		return record.Entry{}, false, &fence{First: seq, Last: seq, Cause: d.cause}
-	}
-	return e, err == nil, err
-}
-
-// source is one segment, or the set-aside records, in the merge of Keys: the next key of it.
-type source struct {
+// keySource is one segment, or the records set aside, in the merge of Keys: the next key of it.
+type keySource struct {
 	key  string
 	seq  record.Seq
 	next func() (string, record.Seq, error, bool)
 }
 
-type sources []*source
+type keySources []*keySource
 
-func (h sources) Len() int { return len(h) }
-func (h sources) Less(i, j int) bool {
+func (h keySources) Len() int { return len(h) }
+func (h keySources) Less(i, j int) bool {
 	if h[i].key != h[j].key {
 		return h[i].key < h[j].key
 	}
 	return h[i].seq > h[j].seq
 }
-func (h sources) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *sources) Push(x any)   { *h = append(*h, x.(*source)) }
-func (h *sources) Pop() any {
+func (h keySources) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *keySources) Push(x any)   { *h = append(*h, x.(*keySource)) }
+func (h *keySources) Pop() any {
 	last := (*h)[len(*h)-1]
 	*h = (*h)[:len(*h)-1]
 	return last
@@ -116,7 +115,7 @@ const keyPage = 64
 // sorted tables of the segments and holds a page of each that has such keys.
 func (s *Spool) Keys(ctx context.Context, bucket, prefix, after string) iter.Seq2[record.Info, error] {
 	return func(yield func(record.Info, error) bool) {
-		h, err := s.openSources(bucket, prefix, after)
+		h, err := s.keySources(bucket, prefix, after)
 		if err != nil {
 			yield(record.Info{}, fmt.Errorf("list keys: %w", err))
 			return
@@ -137,7 +136,7 @@ func (s *Spool) Keys(ctx context.Context, bucket, prefix, after string) iter.Seq
 				continue // an older one
 			}
 			e, ok, err := s.Entry(ctx, seq)
-			if _, gap := errors.AsType[*fence](err); gap || err == nil && !ok {
+			if _, lost := errors.AsType[*record.GapError](err); lost || err == nil && !ok {
 				continue
 			}
 			if last, any = key, true; !yield(e.Info, err) || err != nil {
@@ -148,7 +147,7 @@ func (s *Spool) Keys(ctx context.Context, bucket, prefix, after string) iter.Seq
 }
 
 // advance takes the next key of the top source.
-func advance(h *sources) error {
+func advance(h *keySources) error {
 	top := (*h)[0]
 	key, seq, err, ok := top.next()
 	if err != nil {
@@ -163,43 +162,28 @@ func advance(h *sources) error {
 	return nil
 }
 
-// openSources begins the merge at the first key that starts with prefix and is greater than after.
-func (s *Spool) openSources(bucket, prefix, after string) (sources, error) {
+// keySources begins the merge at the first key that starts with prefix and is greater than after.
+func (s *Spool) keySources(bucket, prefix, after string) (keySources, error) {
 	from := prefix
 	if after >= from {
 		from = after + "\x00" // the least key behind it
 	}
-	s.mu.Lock()
-	segs, released := s.segs, s.released
-	var aside []keySeq
-	for seq, it := range s.aside.items {
-		if it.bucket == bucket && it.key >= from && strings.HasPrefix(it.key, prefix) {
-			aside = append(aside, keySeq{it.key, seq})
-		}
-	}
-	s.mu.Unlock()
-	slices.SortFunc(aside, func(a, b keySeq) int {
-		if c := strings.Compare(a.key, b.key); c != 0 {
-			return c
-		}
-		return compareSeq(b.seq, a.seq)
-	})
-	var h sources
+	var h keySources
 	add := func(fill func(from string) ([]keySeq, bool, error)) error {
 		p := &pager{fill: fill, from: from, more: true}
 		key, seq, err, ok := p.next()
 		if err == nil && ok {
-			h = append(h, &source{key: key, seq: seq, next: p.next})
+			h = append(h, &keySource{key: key, seq: seq, next: p.next})
 		}
 		return err
 	}
-	if len(aside) > 0 {
-		if err := add(func(string) ([]keySeq, bool, error) { return aside, false, nil }); err != nil {
+	if held := s.held.keys(bucket, prefix, from); len(held) > 0 {
+		if err := add(func(string) ([]keySeq, bool, error) { return held, false, nil }); err != nil {
 			return nil, err
 		}
 	}
-	for _, g := range segs {
-		if s.lastOf(g) <= released {
+	for _, g := range s.segs.all() {
+		if s.segs.isReleased(g.newest()) {
 			continue
 		}
 		err := add(func(from string) ([]keySeq, bool, error) { return s.keysOf(g, bucket, prefix, from) })
@@ -241,10 +225,12 @@ func (p *pager) next() (string, record.Seq, error, bool) {
 
 // keysOf is a page of the keys of a segment from the key from on, and whether there are more.
 func (s *Spool) keysOf(g *segment, bucket, prefix, from string) (page []keySeq, more bool, err error) {
-	last := s.lastOf(g)
-	limit := int(last-g.first) + 1
-	released := s.Released()
-	err = s.ask(g, func(x index) error {
+	if err := s.begin(); err != nil {
+		return nil, false, err
+	}
+	defer s.life.RUnlock()
+	limit := int(g.newest()-g.first) + 1
+	err = s.segs.ask(g, func(x index) error {
 		page, more = nil, false
 		var failed error
 		err := x.after(bucket, from, func(key string, i int) bool {
@@ -252,11 +238,12 @@ func (s *Spool) keysOf(g *segment, bucket, prefix, from string) (page []keySeq, 
 				return false
 			}
 			if i >= limit {
-				if i, failed = x.newest(bucket, key, keyHash(bucket, key), limit); failed != nil || i < 0 {
+				id := recordID{name: s.nameOf(bucket, key)}
+				if i, failed = x.newest(id, bucket, key, limit); failed != nil || i < 0 {
 					return failed == nil
 				}
 			}
-			if seq := g.first + record.Seq(i); seq > released {
+			if seq := g.first + record.Seq(i); !s.segs.isReleased(seq) {
 				page = append(page, keySeq{key, seq})
 			}
 			more = len(page) == keyPage
@@ -270,15 +257,8 @@ func (s *Spool) keysOf(g *segment, bucket, prefix, from string) (page []keySeq, 
 // Buckets yields the names of the buckets seen: see query.Pending.
 func (s *Spool) Buckets(ctx context.Context) iter.Seq2[record.Bucket, error] {
 	return func(yield func(record.Bucket, error) bool) {
-		s.mu.Lock()
-		names := make([]string, 0, len(s.buckets))
-		seen := s.buckets // replaced, never changed
-		s.mu.Unlock()
-		for name := range seen {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		for _, name := range names {
+		seen := s.buckets.all()
+		for _, name := range slices.Sorted(maps.Keys(seen)) {
 			if err := ctx.Err(); err != nil {
 				yield(record.Bucket{}, err)
 				return

@@ -1,37 +1,33 @@
 package spool
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
 	"slices"
 	"strings"
 	"sync"
-
-	"indelible/internal/record"
 )
 
-// place is where a record stands in its segment.
-type place struct {
+// location is where a record stands in its segment.
+type location struct {
 	off    int64 // of the entry; 0: the record is unreadable
 	size   uint32
 	bodyID uint64 // 0: the body is inline
 }
 
-// index finds the records of one segment. memIndex is the active segment's,
-// idxFile a sealed one's.
+// index finds the records of one segment. memIndex is that of a segment without
+// a side file, idxFile that of one with. An index is safe for concurrent use.
 type index interface {
-	// place finds a record by its position in the segment.
-	place(i int) (place, error)
+	// location finds a record by its position in the segment.
+	location(i int) (location, error)
 	// newest finds the last record under bucket and key below position limit, -1 if there is none.
-	newest(bucket, key string, hash uint64, limit int) (int, error)
-	// copies finds the positions of the records that may have this copy hash.
-	copies(hash uint64) ([]int, error)
+	newest(id recordID, bucket, key string, limit int) (int, error)
 	// after yields the last record of each key that is >= from, in key order,
 	// as long as yield says so.
 	after(bucket, from string, yield func(key string, i int) bool) error
 	// firstBucket finds the least bucket name >= from.
 	firstBucket(from string) (string, bool, error)
-	// count is the number of records, fenced ones included.
+	// ids calls yield for each record with its identity, in their order.
+	ids(yield func(i int, id recordID)) error
+	// count is the number of records, unreadable ones included.
 	count() int
 	// bytes is the sum of the body sizes.
 	bytes() int64
@@ -39,134 +35,119 @@ type index interface {
 	bodyIDs() ([]uint64, error)
 }
 
-// keyHash is the hash under which a name is found, copyHash the one under
-// which the same bytes under the same name are. They are cut from SHA-256 so that nobody can
-// make keys that collide.
-func keyHash(bucket, key string) uint64 {
-	b := make([]byte, 0, 256)
-	b = appendString(b, bucket)
-	b = append(b, key...)
-	sum := sha256.Sum256(b)
-	return binary.LittleEndian.Uint64(sum[:])
-}
-
-func copyHash(keyHash uint64, digest record.Digest) uint64 {
-	return keyHash*0x9e3779b97f4a7c15 ^ binary.LittleEndian.Uint64(digest[:])
-}
-
 // memEntry is one record of a memIndex.
 type memEntry struct {
-	place
+	location
+	id          recordID
 	bucket, key string // "" key: unreadable
-	hash, copy  uint64
-	prev        int32 // the record before with the same key hash, -1
 }
 
-// memIndex is an index in memory. Safe for concurrent use; it only grows.
+const memChunk = 1024
+
+// memIndex is an index in memory. Entries never change once they are added, so
+// readers work on a view and hold no lock.
 type memIndex struct {
-	mu      sync.RWMutex
-	entries []memEntry
-	byKey   map[uint64]int32 // newest by key hash
-	byCopy  map[uint64]int32 // newest by copy hash: those before it were released or damaged when it came
-	bodies  []uint64
-	total   int64
-	held    int     // bytes of names
-	order   []int32 // entries[:len(order)] by bucket, key, position
+	mu     sync.Mutex
+	chunks []*[memChunk]memEntry // guarded by mu
+	n      int                   // entries; guarded by mu
+	total  int64                 // bytes of bodies; guarded by mu
+
+	sortMu sync.Mutex
+	order  []int32 // the first so many entries by bucket, key, position; replaced, never changed; guarded by sortMu
 }
 
-func newMemIndex() *memIndex {
-	return &memIndex{byKey: map[uint64]int32{}, byCopy: map[uint64]int32{}}
+// memView is what a memIndex held at one moment.
+type memView struct {
+	chunks []*[memChunk]memEntry
+	n      int
 }
 
-// add appends records.
-func (x *memIndex) add(entries ...memEntry) {
+func (v memView) at(i int) *memEntry { return &v.chunks[i/memChunk][i%memChunk] }
+
+func newMemIndex() *memIndex { return &memIndex{} }
+
+// add appends a record.
+func (x *memIndex) add(e memEntry) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for _, e := range entries {
-		i := int32(len(x.entries))
-		e.prev = -1
-		if e.key != "" {
-			if p, ok := x.byKey[e.hash]; ok {
-				e.prev = p
-			}
-			x.byKey[e.hash] = i
-			if e.off != 0 {
-				x.byCopy[e.copy] = i
-			}
-		}
-		x.entries = append(x.entries, e)
-		x.total += int64(e.size)
-		x.held += len(e.bucket) + len(e.key)
-		if e.bodyID != 0 {
-			x.bodies = append(x.bodies, e.bodyID)
-		}
+	if x.n%memChunk == 0 {
+		x.chunks = append(x.chunks, new([memChunk]memEntry))
 	}
+	x.chunks[x.n/memChunk][x.n%memChunk] = e
+	x.n++
+	x.total += int64(e.size)
 }
 
-func (x *memIndex) place(i int) (place, error) {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	return x.entries[i].place, nil
+func (x *memIndex) view() memView {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return memView{x.chunks, x.n}
 }
 
-func (x *memIndex) newest(bucket, key string, hash uint64, limit int) (int, error) {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	i, ok := x.byKey[hash]
-	for ok && i >= 0 {
-		e := &x.entries[i]
-		if int(i) < limit && e.bucket == bucket && e.key == key {
-			return int(i), nil
-		}
-		i = e.prev
+func (x *memIndex) location(i int) (location, error) {
+	v := x.view()
+	if i < 0 || i >= v.n {
+		return location{}, nil
 	}
-	return -1, nil
+	return v.at(i).location, nil
 }
 
-func (x *memIndex) copies(hash uint64) ([]int, error) {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	if i, ok := x.byCopy[hash]; ok {
-		return []int{int(i)}, nil
-	}
-	return nil, nil
-}
-
-func (x *memIndex) count() int {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	return len(x.entries)
-}
+func (x *memIndex) count() int { return x.view().n }
 
 func (x *memIndex) bytes() int64 {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	return x.total
 }
 
-func (x *memIndex) bodyIDs() ([]uint64, error) {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	return slices.Clone(x.bodies), nil
+func (x *memIndex) bodyIDs() (ids []uint64, err error) {
+	v := x.view()
+	for i := range v.n {
+		if id := v.at(i).bodyID; id != 0 {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
 }
 
-// sorted is the order of the records by bucket, key and position, and the
-// entries that it points into, which stay as they are but for fences.
-func (x *memIndex) sorted() ([]memEntry, []int32) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if len(x.order) < len(x.entries) {
-		order := make([]int32, len(x.entries))
-		for i := range order {
-			order[i] = int32(i)
+func (x *memIndex) ids(yield func(i int, id recordID)) error {
+	v := x.view()
+	for i := range v.n {
+		if e := v.at(i); e.key != "" {
+			yield(i, e.id)
 		}
-		copy(order, x.order)
-		slices.SortStableFunc(order, func(a, b int32) int {
-			return compareNames(x.entries[a].bucket, x.entries[a].key, x.entries[b].bucket, x.entries[b].key, int(a), int(b))
-		})
-		x.order = order
 	}
-	return x.entries, x.order
+	return nil
+}
+
+// sorted is a view, and the order of its records by bucket, key and position.
+// What was sorted before is merged with what came since: nobody who adds waits for it.
+func (x *memIndex) sorted() (memView, []int32) {
+	x.sortMu.Lock()
+	defer x.sortMu.Unlock()
+	v := x.view()
+	if len(x.order) == v.n {
+		return v, x.order
+	}
+	compare := func(a, b int32) int {
+		return compareNames(v.at(int(a)).bucket, v.at(int(a)).key, v.at(int(b)).bucket, v.at(int(b)).key, int(a), int(b))
+	}
+	added := make([]int32, v.n-len(x.order))
+	for i := range added {
+		added[i] = int32(len(x.order) + i)
+	}
+	slices.SortFunc(added, compare)
+	merged := make([]int32, 0, v.n)
+	old := x.order
+	for len(old) > 0 && len(added) > 0 {
+		if compare(old[0], added[0]) < 0 {
+			merged, old = append(merged, old[0]), old[1:]
+		} else {
+			merged, added = append(merged, added[0]), added[1:]
+		}
+	}
+	x.order = append(append(merged, old...), added...)
+	return v, x.order
 }
 
 // compareNames is the order of the table in a side file.
@@ -180,21 +161,41 @@ func compareNames(b1, k1, b2, k2 string, i1, i2 int) int {
 	return i1 - i2
 }
 
-func (x *memIndex) after(bucket, from string, yield func(key string, i int) bool) error {
-	entries, order := x.sorted()
+// search finds the first place in the order that is not less than these.
+func (v memView) search(order []int32, bucket, key string, pos int) int {
 	at, _ := slices.BinarySearchFunc(order, 0, func(i int32, _ int) int {
-		return compareNames(entries[i].bucket, entries[i].key, bucket, from, 0, 0)
+		return compareNames(v.at(int(i)).bucket, v.at(int(i)).key, bucket, key, int(i), pos)
 	})
-	for ; at < len(order); at++ {
-		e := &entries[order[at]]
+	return at
+}
+
+func (x *memIndex) newest(_ recordID, bucket, key string, limit int) (int, error) {
+	v, order := x.sorted()
+	at := v.search(order, bucket, key, limit)
+	if at == 0 {
+		return -1, nil
+	}
+	i := int(order[at-1])
+	if e := v.at(i); e.bucket != bucket || e.key != key {
+		return -1, nil
+	}
+	return i, nil
+}
+
+func (x *memIndex) after(bucket, from string, yield func(key string, i int) bool) error {
+	v, order := x.sorted()
+	for at := v.search(order, bucket, from, 0); at < len(order); at++ {
+		e := v.at(int(order[at]))
 		if e.bucket != bucket {
 			return nil
 		}
 		if e.key == "" {
 			continue
 		}
-		if at+1 < len(order) && entries[order[at+1]].bucket == bucket && entries[order[at+1]].key == e.key {
-			continue
+		if at+1 < len(order) {
+			if next := v.at(int(order[at+1])); next.bucket == bucket && next.key == e.key {
+				continue
+			}
 		}
 		if !yield(e.key, int(order[at])) {
 			return nil
@@ -204,12 +205,9 @@ func (x *memIndex) after(bucket, from string, yield func(key string, i int) bool
 }
 
 func (x *memIndex) firstBucket(from string) (string, bool, error) {
-	entries, order := x.sorted()
-	at, _ := slices.BinarySearchFunc(order, 0, func(i int32, _ int) int {
-		return compareNames(entries[i].bucket, entries[i].key, from, "", 0, 0)
-	})
-	for ; at < len(order); at++ {
-		if e := &entries[order[at]]; e.key != "" {
+	v, order := x.sorted()
+	for at := v.search(order, from, "", 0); at < len(order); at++ {
+		if e := v.at(int(order[at])); e.key != "" {
 			return e.bucket, true, nil
 		}
 	}

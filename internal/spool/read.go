@@ -1,247 +1,211 @@
 package spool
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
-	"io"
 	"io/fs"
 	"iter"
-	"path"
-	"syscall"
+	"sync"
 
 	"indelible/internal/record"
 )
 
-func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
-func isExist(err error) bool    { return errors.Is(err, fs.ErrExist) }
-
-func dirOf(name string) string { return path.Dir(name) }
-
-// readAhead is how much of a segment is read at once when entries are read in order.
-const readAhead = 128 << 10
-
-// window reads a segment through a piece of it that is in memory. Not safe for concurrent use.
-type window struct {
-	handle *handle
-	step   int // bytes to read at once, at least
-	at     int64
-	buf    []byte
+// ofRecord gives a failed read the number of its record.
+func ofRecord(seq record.Seq, err error) error {
+	if r, ok := errors.AsType[*record.ReadError](err); ok {
+		return &record.ReadError{Seq: seq, Err: r.Err}
+	}
+	return err
 }
 
-// bytes returns n bytes at off, valid until the next call.
-func (w *window) bytes(off int64, n int) ([]byte, error) {
-	if off >= w.at && off+int64(n) <= w.at+int64(len(w.buf)) {
-		return w.buf[off-w.at:][:n], nil
-	}
-	size := max(n, w.step)
-	if cap(w.buf) < size {
-		w.buf = make([]byte, size)
-	}
-	w.buf = w.buf[:size]
-	w.at = off
-	got, err := w.handle.file.ReadAt(w.buf, off)
-	w.buf = w.buf[:got]
-	if got < n {
-		return nil, noEOF(err)
-	}
-	return w.buf[:n], nil
+// reader reads the entries of a segment.
+func (s *Spool) reader(g *segment) entryReader {
+	return entryReader{files: s.files, name: g.name, nonce: g.nonce, damaged: s.damagedBody}
 }
 
-// damageError says that the disk does not give a record back.
-type damageError struct{ cause string }
-
-func (e *damageError) Error() string { return e.cause }
-
-// passes says whether an error tells of this process or its rights, and nothing
-// of what the disk holds: then it is no damage, and what is read is tried again.
-func passes(err error) bool {
-	for _, cause := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EAGAIN, syscall.EINTR, fs.ErrPermission, fs.ErrClosed} {
-		if errors.Is(err, cause) {
-			return true
-		}
+// damagedBody is what the reader of a damaged body fails with: of a record that
+// was released meanwhile nothing is here any more, and its body is in the store.
+func (s *Spool) damagedBody(seq record.Seq, cause error) error {
+	err := s.damaged(seq, cause)
+	if err == nil {
+		err = fmt.Errorf("record %d was released and is read from the store: %w", seq, fs.ErrNotExist)
 	}
-	return false
+	return err
 }
 
-// unopened is what reading an entry fails with whose file does not open.
-func unopened(err error) error {
-	if passes(err) {
-		return err
+// damaged makes a gap of a record whose bytes arrived and are wrong, and returns
+// it; nil if the record was released meanwhile. A file that does not open is not damage before its
+// directory says so.
+func (s *Spool) damaged(seq record.Seq, cause error) error {
+	if s.settled.released() >= seq {
+		return nil
 	}
-	return &damageError{err.Error()}
-}
-
-// readEntry reads and checks the entry of seq at p, with its body if so asked.
-// bodyFile is the name of its body file, "" for the one that its id names.
-func (s *Spool) readEntry(w *window, g *segment, seq record.Seq, p place, body bool, bodyFile string) (record.Entry, error) {
-	fail := func(what string, err error) (record.Entry, error) {
-		if passes(err) {
-			return record.Entry{}, fmt.Errorf("read the %s of the entry at %d of %s: %w", what, p.off, g.name, err)
+	if g := s.segs.of(seq); g != nil && errors.Is(cause, fs.ErrNotExist) {
+		if here, err := s.files.exists(g.name); err != nil {
+			return ofRecord(seq, err)
+		} else if here && s.segs.of(seq) == nil {
+			return nil
 		}
-		return record.Entry{}, &damageError{fmt.Sprintf("%s of entry at %d of %s: %v", what, p.off, g.name, err)}
 	}
-	if p.off == 0 {
-		return record.Entry{}, &damageError{"fenced before"}
+	if s.opts.ReadOnly && s.catchUp() == nil && s.settled.released() >= seq {
+		return nil
 	}
-	b, err := w.bytes(p.off, entrySize)
-	if err != nil {
-		return fail("header", err)
-	}
-	h, ok := parseEntryHeader(b, g.nonce)
-	if !ok || h.seq != seq || !h.isRecord() {
-		return fail("header", errFormat)
-	}
-	if b, err = w.bytes(p.off+entrySize, int(h.metaLen)); err != nil {
-		return fail("meta block", err)
-	}
-	if crc32.Checksum(b, castagnoli) != h.metaCRC {
-		return fail("meta block", errFormat)
-	}
-	m, err := parseMeta(b)
-	if err != nil {
-		return fail("meta block", err)
-	}
-	if bodyFile == "" {
-		bodyFile = bodyName(h.bodyID)
-	}
-	e := record.Entry{Info: h.info(m), Open: s.opener(g.name, p.off+entrySize+int64(h.metaLen), h, bodyFile)}
-	if !body {
-		return e, nil
-	}
-	if h.kind == kindFile {
-		f, err := openFileBody(s.files, bodyFile, h)
-		if err == nil {
-			err = errors.Join(f.verify(), f.Close())
+	size := s.sizeOf(seq)
+	if s.gaps.add(gap{First: seq, Last: seq, Cause: cause.Error()}) > 0 {
+		s.settled.lost(size)
+		if g := s.segs.of(seq); g != nil {
+			g.damaged.Store(true)
 		}
-		if err != nil {
-			return fail("body", err)
+		if s.known != nil {
+			s.known.damaged(seq)
 		}
-		return e, nil
 	}
-	if b, err = w.bytes(p.off+entrySize+int64(h.metaLen), int(h.bodyLen)); err != nil {
-		return fail("body", err)
+	if f, ok := s.gaps.at(seq); ok {
+		return &gap{First: seq, Last: seq, Cause: f.Cause}
 	}
-	if crc32.Checksum(b, castagnoli) != h.bodyCRC {
-		return fail("body", errFormat)
-	}
-	return e, nil
-}
-
-// opener is the Open of an entry whose inline body stands at off of the file.
-func (s *Spool) opener(name string, off int64, h entryHeader, bodyFile string) func() (io.ReadSeekCloser, error) {
-	files := s.files
-	return func() (io.ReadSeekCloser, error) {
-		if h.kind == kindFile {
-			return openFileBody(files, bodyFile, h)
-		}
-		f, err := files.open(name)
-		if err != nil {
-			return nil, fmt.Errorf("open body: %w", err)
-		}
-		defer f.release()
-		b := make([]byte, h.bodyLen)
-		if got, err := f.file.ReadAt(b, off); got < len(b) {
-			return nil, fmt.Errorf("read body: %w: %w", noEOF(err), damagedBody(h))
-		}
-		if crc32.Checksum(b, castagnoli) != h.bodyCRC {
-			return nil, fmt.Errorf("read body: %w", damagedBody(h))
-		}
-		return memBody{bytes.NewReader(b)}, nil
-	}
-}
-
-// damagedBody is what reading a damaged body fails with.
-func damagedBody(h entryHeader) error {
-	return &record.GapError{First: h.seq, Last: h.seq, Cause: "its body is damaged"}
+	return nil
 }
 
 // read reads one entry of a segment.
 func (s *Spool) read(g *segment, seq record.Seq, body bool) (record.Entry, error) {
-	var p place
-	err := s.ask(g, func(x index) (err error) {
-		p, err = x.place(int(seq - g.first))
-		return err
-	})
-	if err != nil {
-		return record.Entry{}, err
-	}
-	h, err := s.files.open(g.name)
-	if err != nil {
-		return record.Entry{}, unopened(err)
-	}
-	defer h.release()
-	return s.readEntry(&window{handle: h, step: 4096}, g, seq, p, body, "")
+	c := s.cursor()
+	defer c.close()
+	return c.read(g, seq, body)
 }
 
-// Entries yields the durable records: see upload.Source.
+// Entries yields the durable records: see upload.Source. One that the disk does
+// not give back now is yielded as a *record.ReadError, one that is damaged as a *record.GapError, and the next follow.
 func (s *Spool) Entries(ctx context.Context, from record.Seq) iter.Seq2[record.Entry, error] {
 	return func(yield func(record.Entry, error) bool) {
-		c := &cursor{s: s}
+		c := s.cursor()
 		defer c.close()
-		s.mu.Lock()
-		upto := s.durable
-		s.mu.Unlock()
+		upto := record.Seq(s.writer.durable.Load())
 		for seq := max(from, 1); seq <= upto; {
-			if err := ctx.Err(); err != nil {
+			e, next, err := s.entryFrom(ctx, c, seq, upto)
+			switch {
+			case errors.Is(err, errStop):
+				return
+			case next == 0:
 				yield(record.Entry{}, err)
 				return
-			}
-			next, g, gap := s.nextUnsettled(seq, upto)
-			switch {
-			case gap != nil:
-				if !yield(record.Entry{}, gap) {
-					return
-				}
-				seq = gap.Last + 1
-				continue
-			case g == nil:
+			case !yield(e, err):
 				return
 			}
 			seq = next
-			e, err := c.read(g, seq)
-			if d, ok := errors.AsType[*damageError](err); ok {
-				s.fence(seq, d.cause)
-				continue // it is yielded as a gap, or was released meanwhile
-			}
-			if err != nil {
-				yield(record.Entry{}, fmt.Errorf("read record %d: %w", seq, err))
-				return
-			}
-			if !yield(e, nil) {
-				return
-			}
-			seq++
 		}
+	}
+}
+
+// entryFrom finds the first entry or gap from seq on that is not settled, and the seq behind it. next is 0
+// where nothing can be told; an errStop says that there is none.
+func (s *Spool) entryFrom(ctx context.Context, c *cursor, seq, upto record.Seq) (e record.Entry, next record.Seq, err error) {
+	if err := ctx.Err(); err != nil {
+		return e, 0, err
+	}
+	if err := s.begin(); err != nil {
+		return e, 0, err
+	}
+	defer s.life.RUnlock()
+	for {
+		found, g, lost := s.nextUnsettled(seq, upto)
+		switch {
+		case lost != nil:
+			return e, lost.Last + 1, lost
+		case g == nil:
+			return e, 0, errStop
+		}
+		seq = found
+		if e, err = c.read(g, seq, true); isDamage(err) {
+			e, err = c.read(g, seq, true) // a second look at what is about to be called lost
+		}
+		if isDamage(err) {
+			if err = s.damaged(seq, err); err == nil {
+				continue // released meanwhile
+			}
+			if _, ok := errors.AsType[*record.GapError](err); ok {
+				continue // it is found as a gap
+			}
+		}
+		if err != nil {
+			s.health.missed(seq)
+			return record.Entry{}, seq + 1, ofRecord(seq, err)
+		}
+		s.health.read(seq)
+		return e, seq + 1, nil
 	}
 }
 
 // nextUnsettled finds the first record from seq on that is neither settled nor
 // released, with its segment, or the gap that comes before it.
-func (s *Spool) nextUnsettled(seq, upto record.Seq) (record.Seq, *segment, *fence) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	seq = max(seq, s.released+1)
-	for seq <= upto {
+func (s *Spool) nextUnsettled(seq, upto record.Seq) (record.Seq, *segment, *gap) {
+	for seq = max(seq, s.settled.released()+1); seq <= upto; seq++ {
 		if s.settled.has(seq) {
-			seq++
 			continue
 		}
-		if f := s.fenceAt(seq); f != nil {
-			return seq, nil, &fence{First: seq, Last: min(f.Last, upto), Cause: f.Cause}
+		if f, ok := s.gaps.at(seq); ok {
+			return seq, nil, &gap{First: seq, Last: min(f.Last, upto), Cause: f.Cause}
 		}
-		if g := s.segmentOf(seq); g != nil {
+		if g := s.segs.of(seq); g != nil {
 			return seq, g, nil
 		}
-		f := s.addFence(fence{First: seq, Last: seq, Cause: "no segment holds it"})
-		return seq, nil, f
+		if s.settled.released() >= seq {
+			continue
+		}
+		s.gaps.add(gap{First: seq, Last: seq, Cause: "no segment holds it"})
+		return seq, nil, &gap{First: seq, Last: seq, Cause: "no segment holds it"}
 	}
 	return seq, nil, nil
 }
 
-// cursor reads entries in order, keeping the files of their segment open.
+// Entry finds a record by its number: see query.Pending. Where it is damaged it
+// fails with a *record.GapError, where it cannot be read now with a *record.ReadError.
+func (s *Spool) Entry(_ context.Context, seq record.Seq) (record.Entry, bool, error) {
+	if err := s.begin(); err != nil {
+		return record.Entry{}, false, fmt.Errorf("read record %d: %w", seq, err)
+	}
+	defer s.life.RUnlock()
+	return s.entry(seq)
+}
+
+func (s *Spool) entry(seq record.Seq) (record.Entry, bool, error) {
+	it, held := s.held.item(seq)
+	if held && !it.kept {
+		a, err := s.held.read(seq, it.state)
+		if err == nil || !isDamage(err) {
+			return a.Entry, err == nil, ofRecord(seq, err)
+		}
+	}
+	if seq == 0 || seq > record.Seq(s.writer.durable.Load()) || seq <= s.settled.released() && !it.kept {
+		return record.Entry{}, false, nil
+	}
+	if f, ok := s.gaps.at(seq); ok {
+		return record.Entry{}, false, &f
+	}
+	g := s.segs.of(seq)
+	if g == nil {
+		return record.Entry{}, false, nil
+	}
+	e, err := s.read(g, seq, false)
+	switch {
+	case err == nil:
+		s.health.read(seq)
+		return e, true, nil
+	case !isDamage(err):
+		s.health.missed(seq)
+		return record.Entry{}, false, ofRecord(seq, err)
+	case s.settled.released() >= seq:
+		return record.Entry{}, false, nil // released meanwhile
+	}
+	return record.Entry{}, false, &gap{First: seq, Last: seq, Cause: err.Error()}
+}
+
+const (
+	readAhead    = 128 << 10 // of a segment, once its entries are read in order
+	minReadAhead = 8 << 10
+)
+
+// cursor reads entries in order, keeping the files of their segment open. Not safe for concurrent use.
 type cursor struct {
 	s    *Spool
 	g    *segment
@@ -249,43 +213,88 @@ type cursor struct {
 	idx  *idxFile
 	bl   blockReader
 	open []*handle
+	buf  *[]byte // of win, to be given back
 }
 
+// windowBufs are the buffers of cursors.
+type windowBufs struct{ pool sync.Pool }
+
+func (p *windowBufs) get() *[]byte {
+	if b, ok := p.pool.Get().(*[]byte); ok {
+		return b
+	}
+	b := make([]byte, 0, minReadAhead)
+	return &b
+}
+
+func (s *Spool) cursor() *cursor {
+	buf := s.windows.get()
+	return &cursor{s: s, buf: buf, win: window{buf: (*buf)[:0], step: minReadAhead}}
+}
+
+// close gives back what the cursor holds.
 func (c *cursor) close() {
+	c.leave()
+	if buf := c.win.buf[:0]; cap(buf) <= 2*readAhead {
+		*c.buf = buf
+		c.s.windows.pool.Put(c.buf)
+	}
+}
+
+func (c *cursor) leave() {
 	for _, h := range c.open {
 		h.release()
 	}
-	c.open, c.g, c.idx = nil, nil, nil
+	c.open, c.g, c.idx = c.open[:0], nil, nil
+	c.win.buf, c.win.at = c.win.buf[:0], 0
 }
 
-// read reads the entry of seq with its body.
-func (c *cursor) read(g *segment, seq record.Seq) (record.Entry, error) {
+// read reads the entry of seq; body: with its inline body.
+func (c *cursor) read(g *segment, seq record.Seq, body bool) (record.Entry, error) {
 	if c.g != g || c.idx == nil && g.idx.Load() != nil {
-		c.close()
-		h, err := c.s.files.open(g.name)
-		if err != nil {
-			return record.Entry{}, unopened(err)
-		}
-		c.g, c.open, c.win = g, append(c.open, h), window{handle: h, step: readAhead, buf: c.win.buf[:0]}
-		if x := g.idx.Load(); x != nil {
-			if h, err := c.s.files.open(x.name); err == nil {
-				c.idx, c.bl, c.open = x, blockReader{file: h.file}, append(c.open, h)
-			}
+		if err := c.enter(g); err != nil {
+			return record.Entry{}, err
 		}
 	}
-	var p place
-	var err error
-	if c.idx != nil {
-		p, err = c.idx.readPlace(&c.bl, int(seq-g.first))
-	}
-	if c.idx == nil || err != nil {
-		err = c.s.ask(g, func(x index) (err error) {
-			p, err = x.place(int(seq - g.first))
-			return err
-		})
-	}
+	p, err := c.location(g, int(seq-g.first))
 	if err != nil {
 		return record.Entry{}, err
 	}
-	return c.s.readEntry(&c.win, g, seq, p, true, "")
+	if p.off > c.win.at && len(c.win.buf) > 0 && c.win.step < readAhead {
+		c.win.step = min(2*c.win.step, readAhead) // they are read in order
+	}
+	e, err := c.s.reader(g).read(&c.win, seq, p.off, body)
+	if isDamage(err) {
+		c.win.buf = c.win.buf[:0] // what is read again is read from the disk
+	}
+	return e, err
+}
+
+// enter opens the files of a segment.
+func (c *cursor) enter(g *segment) error {
+	c.leave()
+	h, err := c.s.files.open(g.name)
+	if err != nil {
+		return err
+	}
+	c.g, c.open, c.win.handle = g, append(c.open, h), h
+	if x := g.idx.Load(); x != nil {
+		if h, err := c.s.files.open(x.name); err == nil {
+			c.idx, c.bl, c.open = x, blockReader{file: h}, append(c.open, h)
+		}
+	}
+	return nil
+}
+
+func (c *cursor) location(g *segment, i int) (p location, err error) {
+	if c.idx != nil {
+		if p, err = c.idx.readLocation(&c.bl, i); err == nil {
+			return p, nil
+		}
+	}
+	err = c.s.segs.ask(g, func(x index) (err error) {
+		p, err = x.location(i)
+		return err
+	})
+	return p, err
 }

@@ -6,140 +6,217 @@ import (
 	"fmt"
 	"hash/crc32"
 
-	"indelible/internal/disk"
 	"indelible/internal/record"
 )
 
-const (
-	scanStep = 1 << 20
-	sector   = 512
-)
+const scanStep = 1 << 20
 
-// item is a stretch of a segment: an entry, or bytes that are none.
+// window reads a file through a piece of it that is in memory. Not safe for concurrent use.
+type window struct {
+	handle *handle
+	step   int // bytes to read at once, at least
+	at     int64
+	buf    []byte
+}
+
+// bytes returns n bytes at off, valid until the next call.
+func (w *window) bytes(off int64, n int) ([]byte, error) {
+	if off >= w.at && off+int64(n) <= w.at+int64(len(w.buf)) {
+		return w.buf[off-w.at:][:n], nil
+	}
+	size := max(n, w.step)
+	if cap(w.buf) < size {
+		w.buf = make([]byte, size)
+	}
+	w.buf = w.buf[:size]
+	w.at = off
+	got, err := w.handle.readSome(w.buf, off)
+	w.buf = w.buf[:got]
+	if err != nil && got < n {
+		return nil, err
+	}
+	if got < n {
+		return nil, w.handle.readFull(make([]byte, n), off) // says where the file ends
+	}
+	return w.buf[:n], nil
+}
+
+// item is an entry or a commit frame that the scan of a segment found.
 type item struct {
 	off, end int64
-	ok       bool // the header is whole
+	sum      uint32 // checksum of its header
 	h        entryHeader
 	m        meta
 	bad      string // what of the entry is damaged, "" if nothing
 }
 
-// scan is what a segment holds.
-type scan struct {
-	index  *memIndex
-	end    int64 // behind the last entry that counts
-	last   record.Seq
-	fences []fence
-	cut    int64 // bytes behind end that were never acked
+// evidence is what is known about a segment from outside of it.
+type evidence struct {
+	end   int64      // what stands at or behind this offset is void; 0: unknown
+	acked record.Seq // records up to this one were acked
+	upto  record.Seq // no later one can be in it; 0: unknown
 }
 
-// scanSegment reads a whole segment. limit is how far it was acked as the next segment
-// tells, 0 if there is none, -1 if it does not tell; upto is the last seq that can be in it, 0 if unknown.
-func scanSegment(file disk.File, head segHeader, limit int64, upto record.Seq) (scan, error) {
-	size, err := file.Size()
+// scan is what a segment holds.
+type scan struct {
+	index *memIndex
+	end   int64 // behind the last entry that counts
+	last  record.Seq
+	gaps  []gap
+	cut   int64 // bytes behind end that were never acked
+}
+
+// scanSegment reads a whole segment. It fails only where the disk does: what it
+// concludes, it concludes from bytes that arrived.
+func scanSegment(h *handle, head segHeader, ids secret, known evidence) (scan, error) {
+	size, err := h.size()
 	if err != nil {
 		return scan{}, err
 	}
-	if limit > 0 {
-		size = min(size, limit)
+	if known.end > 0 {
+		size = min(size, known.end)
 	}
-	items := readItems(&window{handle: &handle{file: file}, step: scanStep}, head, size, upto)
-	synced := int64(0)
-	for _, it := range items {
-		if it.ok {
-			synced = max(synced, int64(min(it.h.synced, uint64(size))))
-		}
-		if it.ok && it.h.kind == kindSeal {
-			synced = max(synced, it.end)
-		}
+	items, err := readItems(&window{handle: h, step: scanStep}, head, size, known.upto)
+	if err != nil {
+		return scan{}, err
 	}
-	if limit != 0 {
-		synced = size
+	whole := accepted(items, known)
+	sc := collect(items[:whole], head, ids)
+	if whole < len(items) {
+		sc.cut = items[len(items)-1].end - sc.end
 	}
-	items, cut := cutTail(file, items, synced)
-	sc := collect(items, head, synced)
-	sc.cut = cut
 	return sc, nil
 }
 
-// readItems splits a segment into entries and what is none. Zeros at the end are not mentioned.
-func readItems(w *window, head segHeader, size int64, upto record.Seq) []item {
+// accepted is how many of the items count: all batches with a whole frame, and
+// what was acked whether its batch is whole or not. What is behind them was never acked.
+func accepted(items []item, known evidence) int {
+	end := known.end
+	for _, it := range items {
+		if it.h.kind == kindCommit {
+			end = max(end, int64(it.h.synced))
+		}
+	}
+	acked := func(it item) bool { return it.end <= end || it.h.seq <= known.acked }
+	n := 0 // items before it count
+	for i, it := range items {
+		if it.h.kind != kindCommit {
+			continue
+		}
+		if !completes(it, items[n:i]) && !acked(it) {
+			break
+		}
+		n = i + 1
+	}
+	for i := n; i < len(items); i++ {
+		if acked(items[i]) {
+			n = i + 1
+		}
+	}
+	return n
+}
+
+// completes reports whether a commit frame is that of a batch and all of the batch is whole.
+func completes(frame item, batch []item) bool {
+	if len(batch) == 0 || int(frame.h.metaLen) != len(batch) || frame.h.bodyID != uint64(batch[0].h.seq) || frame.h.seq != batch[len(batch)-1].h.seq {
+		return false
+	}
+	sum := uint32(0)
+	for _, it := range batch {
+		if it.bad != "" || it.h.kind == kindCommit {
+			return false
+		}
+		sum = addFrameSum(sum, it.sum)
+	}
+	return sum == frame.h.metaCRC && int64(frame.h.bodyLen) == frame.off-batch[0].off
+}
+
+// addFrameSum continues the checksum in a commit frame with that of an entry's header.
+func addFrameSum(sum, header uint32) uint32 {
+	var b [4]byte
+	binary.LittleEndian.PutUint32(b[:], header)
+	return crc32.Update(sum, castagnoli, b[:])
+}
+
+// readItems finds the entries and frames of a segment.
+func readItems(w *window, head segHeader, size int64, upto record.Seq) ([]item, error) {
 	var items []item
 	seq := head.first - 1
 	for off := int64(dataStart); off+entrySize <= size; {
-		it, ok := readItem(w, head, off, size)
+		it, ok, err := readItem(w, head, off, size)
+		if err != nil {
+			return nil, err
+		}
 		if ok && it.h.isRecord() && (it.h.seq <= seq || upto > 0 && it.h.seq > upto) {
 			ok = false
 		}
-		if ok {
-			if it.h.isRecord() {
-				seq = it.h.seq
+		if !ok {
+			next, err := findEntry(w, head, off+8, size)
+			if err != nil || next < 0 {
+				return items, err
 			}
-			items = append(items, it)
-			off = it.end
+			off = next
 			continue
 		}
-		next := findEntry(w, head, off+8, size)
-		if next < 0 {
-			if end := lastByte(w, off, size); end > off {
-				items = append(items, item{off: off, end: end, bad: "no entry"})
-			}
-			break
+		if it.h.isRecord() {
+			seq = it.h.seq
 		}
-		if n := len(items); n > 0 && items[n-1].bad == "no entry" {
-			items[n-1].end = next
-		} else {
-			items = append(items, item{off: off, end: next, bad: "no entry"})
-		}
-		off = next
+		items = append(items, it)
+		off = it.end
 	}
-	return items
+	return items, nil
 }
 
-// readItem reads the entry at off.
-func readItem(w *window, head segHeader, off, size int64) (item, bool) {
+// readItem reads the entry or frame at off. ok is false where none stands there.
+func readItem(w *window, head segHeader, off, size int64) (it item, ok bool, err error) {
 	b, err := w.bytes(off, entrySize)
 	if err != nil {
-		return item{}, false
+		return item{}, false, err
 	}
 	h, ok := parseEntryHeader(b, head.nonce)
 	if !ok {
-		return item{}, false
+		return item{}, false, nil
 	}
-	it := item{off: off, end: off + h.size(), ok: true, h: h}
+	it = item{off: off, end: off + h.size(), sum: binary.LittleEndian.Uint32(b[8:]), h: h}
 	if !h.isRecord() {
-		return it, true
+		return it, true, nil
 	}
 	if it.end > size {
 		it.end, it.bad = size, "end"
-		return it, true
+		return it, true, nil
 	}
-	if b, err = w.bytes(off+entrySize, int(h.metaLen)); err == nil && crc32.Checksum(b, castagnoli) == h.metaCRC {
-		it.m, err = parseMeta(b)
+	if b, err = w.bytes(off+entrySize, int(h.metaLen)); err != nil {
+		return item{}, false, err
+	}
+	var bad error
+	if crc32.Checksum(b, castagnoli) != h.metaCRC {
+		bad = errFormat
 	} else {
-		err = errFormat
+		it.m, bad = parseMeta(b)
 	}
-	if err != nil {
+	if bad != nil {
 		it.bad = "meta block"
-		return it, true
+		return it, true, nil
 	}
 	if h.kind == kindInline {
-		if b, err = w.bytes(off+entrySize+int64(h.metaLen), int(h.bodyLen)); err != nil || crc32.Checksum(b, castagnoli) != h.bodyCRC {
+		if b, err = w.bytes(off+entrySize+int64(h.metaLen), int(h.bodyLen)); err != nil {
+			return item{}, false, err
+		}
+		if crc32.Checksum(b, castagnoli) != h.bodyCRC {
 			it.bad = "body"
 		}
 	}
-	return it, true
+	return it, true, nil
 }
 
-// findEntry finds the next whole entry header from off on, -1 if there is none.
-func findEntry(w *window, head segHeader, off, size int64) int64 {
+// findEntry finds the next whole header from off on, -1 if there is none.
+func findEntry(w *window, head segHeader, off, size int64) (int64, error) {
 	nonce := binary.LittleEndian.AppendUint64(nil, head.nonce)
 	for off+entrySize <= size {
 		n := int(min(size-off, scanStep))
 		b, err := w.bytes(off, n)
 		if err != nil {
-			off += 4096 - off%4096 // an unreadable page
-			continue
+			return 0, err
 		}
 		for at := 0; at+8 <= n; at += 8 {
 			k := bytes.Index(b[at:], nonce)
@@ -154,114 +231,44 @@ func findEntry(w *window, head segHeader, off, size int64) int64 {
 				break // it goes on behind this piece
 			}
 			if _, ok := parseEntryHeader(b[at:], head.nonce); ok {
-				return off + int64(at)
+				return off + int64(at), nil
 			}
 		}
 		if off+int64(n) >= size {
-			return -1
+			return -1, nil
 		}
 		off += int64(n-entrySize) &^ 7
 	}
-	return -1
+	return -1, nil
 }
 
-// lastByte finds the end of what is not zero from off on.
-func lastByte(w *window, off, size int64) int64 {
-	last := off
-	for at := off; at < size; {
-		n := int(min(size-at, scanStep))
-		b, err := w.bytes(at, n)
-		if err != nil {
-			return size
-		}
-		if k := len(bytes.TrimRight(b, "\x00")); k > 0 {
-			last = at + int64(k)
-		}
-		at += int64(n)
-	}
-	return last
-}
-
-// cutTail cuts off what was written last and not fsynced, of which nothing was
-// acked, and says how many bytes that were. What is damaged below synced stays: it was acked. Behind
-// it, the last thing in the file is a torn tail; so is one with whole entries behind it where
-// a sector of zeros shows that the disk had not got to it. Anything else there is damage.
-func cutTail(file disk.File, items []item, synced int64) ([]item, int64) {
-	for i, it := range items {
-		if it.bad == "" || it.off < synced {
-			continue
-		}
-		whole := false
-		for _, behind := range items[i+1:] {
-			whole = whole || behind.bad == ""
-		}
-		if !whole || hasZeroSector(file, it.off, it.end) {
-			return items[:i], items[len(items)-1].end - it.off
-		}
-	}
-	return items, 0
-}
-
-// hasZeroSector says whether a sector between off and end was never written.
-func hasZeroSector(file disk.File, off, end int64) bool {
-	var b [sector]byte
-	for at := off / sector * sector; at < end; at += sector {
-		from, to := max(at, off), min(at+sector, end)
-		if from > off && to-from < 64 {
-			continue // too little to tell; at off itself the nonce would stand
-		}
-		part := b[:to-from]
-		if got, _ := file.ReadAt(part, from); got < len(part) {
-			return true
-		}
-		if len(bytes.TrimRight(part, "\x00")) == 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// collect makes the index and the fences of a segment.
-func collect(items []item, head segHeader, synced int64) scan {
+// collect makes the index of a segment from what counts in it. Records that are
+// missing between those that are there, or damaged, are gaps.
+func collect(items []item, head segHeader, ids secret) scan {
 	sc := scan{index: newMemIndex(), end: dataStart, last: head.first - 1}
 	skip := func(upto record.Seq, off int64) {
-		if upto <= sc.last {
+		if upto <= sc.last || upto-sc.last > maxSegmentBytes/entrySize {
 			return
 		}
-		cause := fmt.Sprintf("damage before %d of %s", off, segmentName(head.first))
-		if off > synced {
-			cause += ", in bytes that may never have been acked"
-		}
-		sc.fences = append(sc.fences, fence{First: sc.last + 1, Last: upto, Cause: cause})
+		sc.gaps = append(sc.gaps, gap{First: sc.last + 1, Last: upto, Cause: fmt.Sprintf("damage before %d of %s", off, segmentName(head.first))})
 		for ; sc.last < upto; sc.last++ {
 			sc.index.add(memEntry{})
 		}
 	}
 	for _, it := range items {
 		sc.end = it.end
-		if !it.ok {
-			continue
-		}
 		if !it.h.isRecord() {
-			if it.h.seq-head.first < maxSegmentBytes/entrySize {
-				skip(it.h.seq, it.end)
-			}
+			skip(it.h.seq, it.end)
 			continue
 		}
 		skip(it.h.seq-1, it.off)
-		if it.bad != "" {
-			cause := fmt.Sprintf("%s of the entry at %d of %s is damaged", it.bad, it.off, segmentName(head.first))
-			if it.off >= synced {
-				cause += ", in bytes that may never have been acked"
-			}
-			sc.fences = append(sc.fences, fence{First: it.h.seq, Last: it.h.seq, Cause: cause})
-		}
-		e := memEntry{place: place{off: it.off, size: it.h.bodyLen, bodyID: it.h.bodyID}, bucket: it.m.bucket, key: it.m.key}
+		e := memEntry{location: location{off: it.off, size: it.h.bodyLen, bodyID: it.h.bodyID}, bucket: it.m.bucket, key: it.m.key}
 		if it.bad != "" {
 			e.off = 0
+			sc.gaps = append(sc.gaps, gap{First: it.h.seq, Last: it.h.seq, Cause: fmt.Sprintf("%s of the entry at %d of %s is damaged", it.bad, it.off, segmentName(head.first))})
+		} else {
+			e.id = ids.id(e.bucket, e.key, it.h.digest)
 		}
-		e.hash = keyHash(e.bucket, e.key)
-		e.copy = copyHash(e.hash, it.h.digest)
 		sc.index.add(e)
 		sc.last = it.h.seq
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"indelible/internal/disk"
@@ -20,8 +21,9 @@ type Options struct {
 	ReserveBytes int64  // of the disk left free for what is no append: 128 MiB
 	MaxBytes     int64  // of the disk that the spool may take; 0: the disk, less the reserve
 	InlineBytes  int    // longer bodies go to files of their own: 256 KiB; at most 1 MiB
-	MemoryBytes  int64  // for bodies on their way in, together; beyond it they go to files: 24 MiB
-	FilterBytes  int64  // for the filters of the newest sealed segments, 20 bits a record; among older ones nothing is known again: 32 MiB
+	MemoryBytes  int64  // for bodies on their way in, together; beyond it they wait, or go to files: 24 MiB
+	KnownRecords int    // how many of the newest records are known again when they are sent again: 512 Ki, 24 bytes each
+	FilterBytes  int64  // for the filters of the newest sealed segments, which look-ups of unknown keys ask: 16 MiB
 	ReadOnly     bool   // look at a directory that another process may use: no lock, no write
 	Events       Events
 	Logger       *slog.Logger // nil: discarded
@@ -35,81 +37,56 @@ type Events struct {
 	Gap    func(gap record.GapError)                                     // damage was found
 }
 
-// Limits of a segment that are no options.
-const (
-	maxSegmentBytes = 1 << 30
-	segmentRecords  = 65536   // records of a segment: bounds the index in memory
-	segmentNames    = 8 << 20 // bytes of buckets and keys of a segment: bounds it too
-	firstAllocation = 256 << 10
-	maxAllocation   = 16 << 20
-	maxBatch        = 2 << 20 // bytes written for one fsync
-)
-
-// Spool is a durable queue of records. Its methods may be called concurrently.
-// It satisfies ingest.Appender, upload.Source and query.Pending.
+// Spool is a durable queue of records. Its methods may be called concurrently,
+// and fail with record.ErrClosed once Close was called. It satisfies ingest.Appender, upload.Source and query.Pending.
+//
+// It puts the parts together; each has its own file and guards itself:
+//
+//	admit ─▶ queue ─▶ writer ─▶ segments      known: what was sent before
+//	                               ▲          settled, held, gaps: what became of records
+//	Entries, Lookup, Keys ─────────┘          space, budget: the bounds of disk and memory
 type Spool struct {
-	fs     disk.FS
-	opts   Options
-	log    *slog.Logger
-	lock   io.Closer // nil: read-only
-	files  *files
-	budget *budget
-	bufs   sync.Pool // of *[]byte: the buffers of batches
+	fs       disk.FS
+	opts     Options
+	log      *slog.Logger
+	ids      secret
+	lock     io.Closer // nil: read-only
+	health   *readHealth
+	files    *files
+	space    *space
+	bodies   *bodyFiles
+	admitter *admitter
+	known    *known
+	queue    *queue
+	writer   *writer
+	spare    *spareSegments
+	segs     *segments
+	gaps     *gaps
+	settled  *settlement
+	held     *quarantine
+	buckets  *buckets
 
-	stateMu   sync.Mutex // one writer of the state file, the aside directory and the segments' names at a time
-	indexMu   sync.Mutex // one removal or new index of a sealed segment at a time; may be taken with stateMu held
-	bucketMu  sync.Mutex // one writer of the buckets file at a time
-	journalMu sync.Mutex // one writer of the journal at a time
-	journal   *journal   // guarded by journalMu
-
-	mu        sync.Mutex
-	idle      sync.Cond            // on mu: the writer or a sync ended
-	segs      []*segment           // in seq order, replaced, never changed in place; guarded by mu
-	active    *segment             // the last of segs while it takes entries, else nil; guarded by mu
-	next      record.Seq           // the next seq to give; guarded by mu
-	durable   record.Seq           // acked up to here; guarded by mu
-	moved     chan struct{}        // closed and replaced when durable moves; guarded by mu
-	freed     chan struct{}        // closed and replaced when there may be room again; guarded by mu
-	closed    bool                 // guarded by mu
-	queue     []*waiter            // appends that no batch took yet; guarded by mu
-	pending   map[uint64]*waiter   // appends that are not durable yet, by copy hash; guarded by mu
-	writing   bool                 // somebody has the writer's role; guarded by mu
-	syncing   *batch               // the batch that is being fsynced; guarded by mu
-	failed    *batch               // its fsync failed while somebody had the writer's role, who is to write it again; guarded by mu
-	kick      chan struct{}        // tells the writer that the queue grew; capacity 1
-	room      roomState            // guarded by mu
-	released  record.Seq           // guarded by mu
-	settled   seqSet               // seqs above released, stored or set aside; guarded by mu
-	fences    []fence              // unreadable ranges above released, sorted; guarded by mu
-	aside     asideIndex           // guarded by mu
-	buckets   map[string]time.Time // first seen; guarded by mu
-	syncs     syncClock
-	bodyNames nameSync
-	totals    totals        // guarded by mu
-	oldest    oldest        // guarded by mu
-	sealing   chan struct{} // closed when the last side file is written, nil if none was; guarded by mu
-	opening   bool          // damage found is told later; guarded by mu
-	filters   int64         // bytes of filters in memory; guarded by mu
+	windows windowBufs
+	oldest  oldest
+	resent  atomic.Uint64
+	life    sync.RWMutex // held for reading by whatever is under way, for writing by Close
+	closing atomic.Bool
 }
 
 // Open opens the spool in fs, the root of which is the spool's own directory,
-// making what is missing. It reads the last segment, not the backlog. It fails
-// with a *disk.LockedError when another process has it.
+// making what is missing. It reads the last segment, not the backlog, and believes nothing that it has not
+// made durable. It fails with a *disk.LockedError when another process has it, with a
+// *VersionError when another version wrote it, and whenever the disk fails a read or a sync:
+// nothing is concluded from that.
 func Open(fs disk.FS, opts Options) (*Spool, error) {
-	opts = opts.withDefaults()
-	s := &Spool{
-		fs: fs, opts: opts, log: opts.Logger, files: newFiles(fs), budget: newBudget(opts.MemoryBytes),
-		moved: make(chan struct{}), freed: make(chan struct{}), kick: make(chan struct{}, 1),
-		pending: map[uint64]*waiter{}, buckets: map[string]time.Time{}, aside: asideIndex{items: map[record.Seq]*asideItem{}},
-	}
-	s.idle.L = &s.mu
-	s.opening = true
+	s := newSpool(fs, opts.withDefaults())
 	if err := s.open(); err != nil {
-		if s.lock != nil {
-			err = errors.Join(err, s.lock.Close())
-		}
 		s.files.close()
-		return nil, fmt.Errorf("open spool: %w", err)
+		errs := []error{fmt.Errorf("open spool: %w", err)}
+		if s.lock != nil {
+			errs = append(errs, s.settled.close(), s.writer.high.close(), s.lock.Close())
+		}
+		return nil, errors.Join(errs...)
 	}
 	return s, nil
 }
@@ -132,8 +109,11 @@ func (o Options) withDefaults() Options {
 	if o.MemoryBytes <= 0 {
 		o.MemoryBytes = 24 << 20
 	}
+	if o.KnownRecords <= 0 {
+		o.KnownRecords = 512 << 10
+	}
 	if o.FilterBytes <= 0 {
-		o.FilterBytes = 32 << 20
+		o.FilterBytes = 16 << 20
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -141,56 +121,55 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// open is Open's work, in the order in which what is found depends on what was found before.
-func (s *Spool) open() error {
-	if !s.opts.ReadOnly {
-		lock, err := s.fs.Lock("lock")
-		if err != nil {
-			return err
+// newSpool makes the parts and ties them together; it does no I/O.
+func newSpool(fs disk.FS, o Options) *Spool {
+	s := &Spool{fs: fs, opts: o, log: o.Logger}
+	s.health = newReadHealth(o.Logger)
+	s.files = newFiles(fs, s.health)
+	s.space = newSpace(fs, o)
+	s.bodies = &bodyFiles{fs: fs, files: s.files}
+	s.admitter = &admitter{inline: o.InlineBytes, budget: newBudget(o.MemoryBytes), space: s.space, bodies: s.bodies}
+	s.spare = newSpareSegments(fs, s.space, o)
+	s.gaps = &gaps{log: o.Logger, event: o.Events.Gap, quiet: true}
+	s.segs = &segments{
+		fs: fs, files: s.files, log: o.Logger, space: s.space, spare: s.spare, bodies: s.bodies, gaps: s.gaps,
+		readOnly: o.ReadOnly, filterLimit: o.FilterBytes,
+	}
+	s.segs.saved.L = &s.segs.sealMu
+	s.writer = &writer{
+		spare: s.spare, segs: s.segs, space: s.space, fs: fs, log: o.Logger, events: o.Events, clock: &syncClock{},
+		high: &highWater{fs: fs, log: o.Logger}, moved: make(chan struct{}), results: make(chan error, 1),
+	}
+	s.settled = &settlement{
+		segs: s.segs, state: stateWriter{fs: fs}, journal: &journal{fs: fs, files: s.files, log: o.Logger},
+	}
+	s.held = newQuarantine(fs, s.files, o.Logger)
+	s.segs.pinned = s.held.pins
+	s.buckets = &buckets{fs: fs, log: o.Logger}
+	s.segs.names = s.buckets.save
+	if !o.ReadOnly {
+		s.gaps.fs = fs
+	}
+	return s
+}
+
+// begin notes that something is under way, for Close to wait for. The caller ends it with s.life.RUnlock.
+func (s *Spool) begin() error {
+	if !s.closing.Load() {
+		s.life.RLock()
+		if !s.closing.Load() {
+			return nil
 		}
-		s.lock = lock
-		for _, dir := range []string{bodyDir, asideDir} {
-			if err := s.fs.MkdirAll(dir); err != nil {
-				return err
-			}
-		}
+		s.life.RUnlock()
 	}
-	if err := s.loadState(); err != nil {
-		return err
-	}
-	if err := s.loadSegments(); err != nil {
-		return err
-	}
-	if err := s.loadAside(); err != nil {
-		return err
-	}
-	if err := s.loadJournal(); err != nil {
-		return err
-	}
-	if err := s.loadBuckets(); err != nil {
-		return err
-	}
-	if s.opts.ReadOnly {
-		s.catchUp()
-	}
-	s.numberOn()
-	s.tellFences()
-	if err := s.countPending(); err != nil || s.opts.ReadOnly {
-		return err
-	}
-	s.stateMu.Lock()
-	s.removeReleased()
-	s.stateMu.Unlock()
-	return s.sweepBodies()
+	return record.ErrClosed
 }
 
 // Wait returns once a record with a seq greater than after is durable, and
 // tells the newest durable seq. It fails with ctx's error.
 func (s *Spool) Wait(ctx context.Context, after record.Seq) (record.Seq, error) {
 	for {
-		s.mu.Lock()
-		durable, moved := s.durable, s.moved
-		s.mu.Unlock()
+		durable, moved := s.writer.wait()
 		if durable > after {
 			return durable, nil
 		}
@@ -203,43 +182,43 @@ func (s *Spool) Wait(ctx context.Context, after record.Seq) (record.Seq, error) 
 }
 
 // Sync returns once everything that was appended before is durable, and what
-// was settled before too.
+// was settled before too. It does not wait for what comes meanwhile.
 func (s *Spool) Sync() error {
-	s.mu.Lock()
-	s.drain()
-	s.mu.Unlock()
 	if s.opts.ReadOnly {
 		return nil
 	}
-	return errors.Join(s.syncJournal(), s.saveState())
-}
-
-// drain waits until nothing is on its way to the disk. The caller holds s.mu.
-func (s *Spool) drain() {
-	for s.writing || s.syncing != nil || len(s.queue) > 0 {
-		s.idle.Wait()
+	if err := s.begin(); err != nil {
+		return fmt.Errorf("sync spool: %w", err)
 	}
+	defer s.life.RUnlock()
+	<-s.queue.position().done
+	return errors.Join(s.settled.journal.sync(), s.settled.save(s.snapshot))
 }
 
 // Close ends the spool in order: appends that wait for the disk are finished,
-// those that wait for room and later ones fail with record.ErrClosed. What was acked is
-// durable whatever Close returns.
+// those that wait for room and later calls fail with record.ErrClosed, and what is under way is waited
+// for. What was acked is durable whatever Close returns.
 func (s *Spool) Close() error {
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
+	if s.closing.Swap(true) {
 		return nil
 	}
-	s.closed = true
-	close(s.freed)
-	s.freed = make(chan struct{})
-	s.drain()
-	s.mu.Unlock()
+	if s.queue != nil {
+		s.queue.close()
+	}
+	s.space.close()
+	s.life.Lock()
+	defer s.life.Unlock()
+	s.writer.wg.Wait()
 	var errs []error
 	if !s.opts.ReadOnly {
-		errs = append(errs, s.sealForGood(), s.syncJournal(), s.closeJournal(), s.saveState())
+		if s.writer.seg != nil {
+			s.writer.awaitAcks()
+			s.writer.seal()
+		}
+		s.segs.close()
+		s.spare.close()
+		errs = append(errs, s.settled.journal.sync(), s.settled.journal.close(), s.settled.save(s.snapshot), s.settled.close(), s.writer.high.close())
 	}
-	s.waitForSeal()
 	s.files.close()
 	if s.lock != nil {
 		errs = append(errs, s.lock.Close())

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -240,3 +241,6 @@ func TestConcurrentAppends(t *testing.T) {
 	}
 	check(openDir(t, dir, opts))
 }
+
+// textLogger logs to w.
+func textLogger(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }

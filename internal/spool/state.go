@@ -1,173 +1,194 @@
 package spool
 
 import (
+	"bytes"
+	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/crc32"
+	"log/slog"
 	"time"
 
+	"indelible/internal/disk"
 	"indelible/internal/record"
 )
 
 const (
-	stateFile   = "state"
-	bucketsFile = "buckets"
-	sumLine     = 9 // eight hexadecimal digits and a line feed
+	stateFile = "state"
+	stateSlot = 64 << 10 // bytes of a slot
 )
 
-// totals are counters, those in capitals' company durable in the state file. Guarded by Spool.mu.
-type totals struct {
-	acked         record.Seq // newest seq when the state was read: numbers up to it were given
-	seen          record.Seq // newest seq that the journal or a set-aside copy knows of
-	resent        uint64
-	collisions    uint64
-	gaps          uint64 // ranges released
-	gapRecords    uint64 // records in them
-	fsyncFailures uint64
-	pendingBytes  int64
-	lastAppend    time.Time
-}
-
-// state is the state file: JSON, for the sake of whoever has to look at it.
+// state is the state file: two slots that are written in turn, in place, so that
+// a release needs not one more byte on a full disk. A slot is a line with the CRC of the rest and its
+// length, then JSON, for the sake of whoever has to look at it, then zeros.
 type state struct {
-	Version       int    `json:"version"`
-	Log           string `json:"log"`
-	Released      uint64 `json:"released"`
-	Acked         uint64 `json:"acked"`
-	Resent        uint64 `json:"resent"`
-	Collisions    uint64 `json:"collisions"`
-	Gaps          uint64 `json:"gaps"`
-	GapRecords    uint64 `json:"gap_records"`
-	FsyncFailures uint64 `json:"fsync_failures"`
+	Version       int       `json:"version"`
+	Generation    uint64    `json:"generation"` // the greater one counts
+	Log           string    `json:"log"`
+	Secret        string    `json:"secret"` // keys the identities of records; of use to nobody else
+	Released      uint64    `json:"released"`
+	Acked         uint64    `json:"acked"`
+	Resent        uint64    `json:"resent"`
+	Collisions    uint64    `json:"collisions"`
+	Gaps          uint64    `json:"gaps"`
+	GapRecords    uint64    `json:"gap_records"`
+	FsyncFailures uint64    `json:"fsync_failures"`
+	Kept          []keptRow `json:"kept,omitempty"` // set aside where they are, and released
 }
 
-// sealJSON encodes a small file: the CRC32C of the rest in a line of its own, then JSON.
-func sealJSON(v any) ([]byte, error) {
-	b, err := json.MarshalIndent(v, "", " ")
+// keptRow is a record that was set aside without a copy.
+type keptRow struct {
+	Seq    uint64    `json:"seq"`
+	Size   int64     `json:"size"`
+	State  string    `json:"state"`
+	Reason string    `json:"reason"`
+	Since  time.Time `json:"since"`
+}
+
+const stateLine = len("00000000 00000000\n")
+
+// appendState encodes a slot.
+func appendState(st state) ([]byte, error) {
+	b, err := json.MarshalIndent(st, "", " ")
 	if err != nil {
 		return nil, err
 	}
 	b = append(b, '\n')
-	return append(fmt.Appendf(nil, "%08x\n", crc32.Checksum(b, castagnoli)), b...), nil
+	if len(b)+stateLine > stateSlot { // a multiple of blockSize
+		return nil, fmt.Errorf("encode the state: %d bytes are more than a slot holds", len(b))
+	}
+	slot := fmt.Appendf(make([]byte, 0, stateSlot), "%08x %08x\n", crc32.Checksum(b, castagnoli), len(b))
+	slot = append(slot, b...)
+	return slot[:(len(slot)+blockSize-1)/blockSize*blockSize], nil
 }
 
-// openJSON decodes what sealJSON encoded.
-func openJSON(b []byte, v any) error {
-	var sum uint32
-	if len(b) < sumLine {
-		return errFormat
+// parseState decodes a slot.
+func parseState(slot []byte) (st state, err error) {
+	var sum, n uint32
+	if len(slot) < stateLine {
+		return st, errFormat
 	}
-	if _, err := fmt.Sscanf(string(b[:sumLine]), "%08x\n", &sum); err != nil || sum != crc32.Checksum(b[sumLine:], castagnoli) {
-		return errFormat
+	if _, err := fmt.Sscanf(string(slot[:stateLine]), "%08x %08x\n", &sum, &n); err != nil || int64(n) > int64(len(slot)-stateLine) {
+		return st, errFormat
 	}
-	return json.Unmarshal(b[sumLine:], v)
+	b := slot[stateLine:][:n]
+	if crc32.Checksum(b, castagnoli) != sum {
+		return st, errFormat
+	}
+	if err := json.Unmarshal(b, &st); err != nil {
+		return st, errFormat
+	}
+	return st, nil
 }
 
-// readSmall reads a whole small file.
-func (s *Spool) readSmall(name string) ([]byte, error) {
-	h, err := s.files.open(name)
+// stateWriter writes the state file. Owned by one goroutine at a time.
+type stateWriter struct {
+	fs         disk.FS
+	file       disk.File
+	generation uint64
+}
+
+// write makes a state durable. After a failed fsync the file is made anew.
+func (w *stateWriter) write(st state) error {
+	st.Generation = w.generation + 1
+	slot, err := appendState(st)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer h.release()
-	size, err := h.file.Size()
-	if err != nil {
-		return nil, err
-	}
-	b := make([]byte, size)
-	if got, err := h.file.ReadAt(b, 0); got < len(b) {
-		return nil, noEOF(err)
-	}
-	return b, nil
-}
-
-// loadState reads the state file. Without one everything that the segments hold
-// counts as not yet released: it is delivered again rather than lost.
-func (s *Spool) loadState() error {
-	var st state
-	b, err := s.readSmall(stateFile)
-	if err == nil {
-		err = openJSON(b, &st)
-	}
-	if err == nil && st.Version == 0 {
-		err = fmt.Errorf("another file in its place: %w", errFormat)
-	}
-	switch {
-	case isNotExist(err):
-		st = state{}
-	case err != nil:
-		s.log.Error("the state file is damaged; what the segments hold is delivered again", "error", err)
-		st = state{}
-	case st.Version != version:
-		return fmt.Errorf("state file: version %d, this program reads %d", st.Version, version)
-	}
-	if s.opts.Log == "" {
-		s.opts.Log = st.Log
-	}
-	if st.Log != "" && st.Log != s.opts.Log {
-		return fmt.Errorf("the spool belongs to the log %q, not to %q", st.Log, s.opts.Log)
-	}
-	if len(s.opts.Log) > maxLogName {
-		return fmt.Errorf("log name of %d bytes: at most %d", len(s.opts.Log), maxLogName)
-	}
-	s.released = record.Seq(st.Released)
-	s.totals = totals{
-		acked: record.Seq(st.Acked), resent: st.Resent, collisions: st.Collisions,
-		gaps: st.Gaps, gapRecords: st.GapRecords, fsyncFailures: st.FsyncFailures,
-	}
-	if err == nil {
-		return nil
-	}
-	oldest, some := s.oldestSegment()
-	if !some && !isNotExist(err) {
-		// Without either, the next record would get a number that a receipt has already.
-		return fmt.Errorf("the file %s is damaged (%w), and there is no segment that tells how far the numbers went: put %s back from a copy, or begin a new log in an empty data directory", stateFile, err, stateFile)
-	}
-	s.released = oldest
-	return nil
-}
-
-// oldestSegment is the seq before the oldest segment, if there is one.
-func (s *Spool) oldestSegment() (seq record.Seq, ok bool) {
-	names, err := s.fs.ReadDir(".")
-	if err != nil {
-		return 0, false // loadSegments tells
-	}
-	for _, d := range names {
-		if first, ok := parseSeqName(d.Name(), segmentSuffix); ok {
-			return first - 1, true
+	if w.file != nil {
+		_, err = w.file.WriteAt(slot, int64(st.Generation%2)*stateSlot)
+		if err == nil {
+			err = w.file.Sync()
 		}
+		if err == nil {
+			w.generation = st.Generation
+			return nil
+		}
+		_ = w.file.Close() // never synced again
+		w.file = nil
 	}
-	return 0, false
-}
-
-// saveState writes the state file with what is known now.
-func (s *Spool) saveState() error {
-	s.stateMu.Lock()
-	defer s.stateMu.Unlock()
-	s.mu.Lock()
-	st := s.state()
-	s.mu.Unlock()
-	return s.writeState(st)
-}
-
-// state is what the state file is to say. The caller holds s.mu.
-func (s *Spool) state() state {
-	t := s.totals
-	return state{
-		Version: version, Log: s.opts.Log, Released: uint64(s.released), Acked: uint64(s.durable),
-		Resent: t.resent, Collisions: t.collisions, Gaps: t.gaps, GapRecords: t.gapRecords, FsyncFailures: t.fsyncFailures,
-	}
-}
-
-// writeState writes the state file. The caller holds s.stateMu.
-func (s *Spool) writeState(st state) error {
-	b, err := sealJSON(st)
-	if err == nil {
-		err = s.replace(stateFile, b)
-	}
-	if err != nil {
+	if err := w.remake(slot, st.Generation); err != nil {
 		return fmt.Errorf("write the state: %w", err)
 	}
+	w.generation = st.Generation
 	return nil
 }
+
+// remake writes a new file with both slots allocated.
+func (w *stateWriter) remake(slot []byte, generation uint64) error {
+	data := make([]byte, 2*stateSlot)
+	copy(data[int64(generation%2)*stateSlot:], slot)
+	if err := replace(w.fs, stateFile, data); err != nil {
+		return err
+	}
+	file, err := w.fs.OpenWrite(stateFile)
+	if err != nil {
+		return err
+	}
+	w.file = file
+	return nil
+}
+
+func (w *stateWriter) close() error {
+	if w.file == nil {
+		return nil
+	}
+	err := w.file.Close()
+	w.file = nil
+	return err
+}
+
+// errNoState says that there is no state file, or none that is whole.
+var errNoState = errors.New("no state")
+
+// loadState reads the state file. found is false where there is none; one that
+// is damaged is logged, and an errNoState.
+func loadState(f *files, log *slog.Logger) (st state, found bool, err error) {
+	b, err := f.readAll(stateFile)
+	switch {
+	case isNotExist(err):
+		return state{}, false, nil
+	case err != nil && !errors.Is(err, errShort):
+		return state{}, false, err
+	}
+	if v := oldStateVersion(b); v != "" {
+		return state{}, false, &VersionError{File: stateFile, Version: v}
+	}
+	for i := range 2 {
+		if len(b) < (i+1)*stateSlot {
+			break
+		}
+		if s, err := parseState(b[i*stateSlot:][:stateSlot]); err == nil && (!found || s.Generation > st.Generation) {
+			st, found = s, true
+		}
+	}
+	switch {
+	case !found:
+		log.Error("the state file is damaged; what the segments hold is delivered again", "file", stateFile)
+		return state{}, true, errNoState
+	case st.Version != version:
+		return state{}, true, &VersionError{File: stateFile, Version: fmt.Sprint(st.Version)}
+	}
+	return st, true, nil
+}
+
+// oldStateVersion is the version of a state file from before there were slots, "" if b is none.
+func oldStateVersion(b []byte) string {
+	var st struct {
+		Version int `json:"version"`
+	}
+	if !bytes.Contains(b, []byte("\n{")) || len(b) >= stateSlot || parseJSON(b, &st) != nil {
+		return ""
+	}
+	return fmt.Sprint(st.Version)
+}
+
+func (st state) secret() (s secret, ok bool) {
+	b, err := hex.DecodeString(st.Secret)
+	return s, copy(s[:], b) == len(s) && err == nil && len(b) == len(s)
+}
+
+func (s secret) String() string { return hex.EncodeToString(s[:]) }
+
+func (r keptRow) seq() record.Seq { return record.Seq(r.Seq) }

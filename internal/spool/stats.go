@@ -29,6 +29,10 @@ type Stats struct {
 	// has taken so far if that is longer.
 	SyncTook time.Duration
 
+	ReadErrors    uint64 // reads that the disk failed in this run; each is tried again
+	Unread        uint64 // records that could not be read at the last try
+	LastReadError string // the newest of those errors, "" if there was none
+
 	SpoolBytes int64  // taken on the disk
 	FreeBytes  uint64 // of the disk
 	Segments   int
@@ -64,10 +68,11 @@ func (c *syncClock) took(now time.Time) time.Duration {
 	return max(c.last, now.Sub(c.begun))
 }
 
-// oldest remembers the time of the oldest pending record. Guarded by Spool.mu.
+// oldest remembers the time of the oldest pending record. It is safe for concurrent use.
 type oldest struct {
-	seq  record.Seq
-	time time.Time
+	mu   sync.Mutex
+	seq  record.Seq // guarded by mu
+	time time.Time  // guarded by mu
 }
 
 // Stats takes a snapshot. It is cheap enough to be asked every second.
@@ -76,33 +81,31 @@ func (s *Spool) Stats() Stats {
 	if err != nil {
 		s.log.Warn("ask the disk how much is free", "error", err)
 	}
-	took := s.syncs.took(time.Now())
-	s.mu.Lock()
-	t := s.totals
-	ranges, records := s.fencedUpTo(s.durable)
+	released, durable := s.settled.released(), record.Seq(s.writer.durable.Load())
+	lost := s.gaps.totals()
+	held, oldestHeld := s.held.stats()
+	s.settled.mu.Lock()
+	settled, gone, collisions := uint64(released)+uint64(s.settled.set.n), s.settled.bytes, s.settled.collisions
+	s.settled.mu.Unlock()
+	s.writer.movedMu.Lock()
+	lastAck := s.writer.lastAck
+	s.writer.movedMu.Unlock()
+	used, holding := s.space.stats()
 	st := Stats{
-		Acked: uint64(s.durable), Released: uint64(s.released), Resent: t.resent, Collisions: t.collisions,
-		Gaps: t.gaps + ranges, GapRecords: t.gapRecords + records, FsyncFailures: t.fsyncFailures,
-		PendingBytes: t.pendingBytes, LastAppend: t.lastAppend, SyncTook: took,
-		SpoolBytes: s.room.used, FreeBytes: free, Segments: len(s.segs), Holding: s.room.holding,
+		Acked: uint64(durable), Released: uint64(released), Resent: s.resent.Load(), Collisions: collisions,
+		Gaps: lost.ranges, GapRecords: lost.records, FsyncFailures: s.writer.failures.Load(),
+		Deferred: held.deferred, Quarantined: held.quarantined,
+		PendingBytes: s.writer.bytes.Load() - gone + held.bytes, OldestPending: oldestHeld, LastAppend: lastAck,
+		SyncTook: s.writer.clock.took(time.Now()), SpoolBytes: used, FreeBytes: free, Segments: len(s.segs.all()), Holding: holding,
 	}
-	for _, it := range s.aside.items {
-		if it.state == record.Quarantined {
-			st.Quarantined++
-			continue
-		}
-		st.Deferred++
-		st.PendingBytes += it.size
-		if st.OldestPending.IsZero() || it.time.Before(st.OldestPending) {
-			st.OldestPending = it.time
-		}
+	var last error
+	if st.ReadErrors, st.Unread, last = s.health.stats(); last != nil {
+		st.LastReadError = last.Error()
 	}
-	settled := uint64(s.released) + uint64(s.settled.n)
-	st.Stored = settled - min(settled, t.gapRecords+st.Quarantined+st.Deferred)
+	st.Stored = settled - min(settled, s.gaps.upTo(released).records+st.Quarantined+st.Deferred)
 	if out := st.Stored + st.Quarantined + st.GapRecords; out < st.Acked {
 		st.Pending = st.Acked - out
 	}
-	s.mu.Unlock()
 	if at := s.oldestPending(); !at.IsZero() && (st.OldestPending.IsZero() || at.Before(st.OldestPending)) {
 		st.OldestPending = at
 	}
@@ -111,78 +114,30 @@ func (s *Spool) Stats() Stats {
 
 // oldestPending is the arrival of the oldest record that is not settled, zero if there is none.
 func (s *Spool) oldestPending() time.Time {
-	s.mu.Lock()
-	upto, known := s.durable, s.oldest
-	var g *segment
-	seq := max(s.released+1, known.seq)
-	for ; seq <= upto; seq++ {
-		if s.settled.has(seq) || s.fenceAt(seq) != nil {
-			continue
-		}
-		if g = s.segmentOf(seq); g != nil {
+	if s.begin() != nil {
+		return time.Time{}
+	}
+	defer s.life.RUnlock()
+	s.oldest.mu.Lock()
+	defer s.oldest.mu.Unlock()
+	durable := record.Seq(s.writer.durable.Load())
+	seq := max(s.settled.released()+1, s.oldest.seq)
+	for ; seq <= durable; seq++ {
+		if _, lost := s.gaps.at(seq); !lost && !s.settled.has(seq) {
 			break
 		}
 	}
-	s.mu.Unlock()
-	if g == nil {
-		return time.Time{}
+	if seq == s.oldest.seq {
+		return s.oldest.time
 	}
-	if seq == known.seq {
-		return known.time
+	g := s.segs.of(seq)
+	if seq > durable || g == nil {
+		return time.Time{}
 	}
 	e, err := s.read(g, seq, false)
 	if err != nil {
-		return time.Time{} // delivery finds the damage
+		return time.Time{} // delivery finds out why
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.oldest = oldest{seq: seq, time: e.Time}
+	s.oldest.seq, s.oldest.time = seq, e.Time
 	return e.Time
-}
-
-// countPending counts the bytes that are pending and the bytes on the disk. Open calls it.
-func (s *Spool) countPending() error {
-	for _, g := range s.segs {
-		var total int64
-		err := s.ask(g, func(x index) error {
-			total = x.bytes()
-			for i := 0; g.first <= s.released && i < x.count() && g.first+record.Seq(i) <= s.released; i++ {
-				p, err := x.place(i)
-				if err != nil {
-					return err
-				}
-				total -= int64(p.size)
-			}
-			return nil
-		})
-		if err != nil && !s.removedMeanwhile(err) {
-			return err
-		}
-		s.totals.pendingBytes += total
-		if h, err := s.files.open(g.name); err == nil {
-			g.alloc, _ = h.file.Size()
-			h.release()
-		}
-		s.room.used += g.alloc
-	}
-	for _, f := range s.fences {
-		for seq := f.First; seq <= f.Last; seq++ {
-			if s.segmentOf(seq) == nil {
-				break
-			}
-			s.totals.pendingBytes -= s.sizeOf(seq)
-		}
-	}
-	for _, dir := range []string{bodyDir, asideDir} {
-		names, err := s.fs.ReadDir(dir)
-		if err != nil {
-			continue // a reader of a spool that was never written
-		}
-		for _, d := range names {
-			if i, err := d.Info(); err == nil {
-				s.room.used += i.Size()
-			}
-		}
-	}
-	return nil
 }

@@ -49,6 +49,9 @@ func (tr trouble) disk(base *crashdisk.Disk, n int, again *[]string) (fd *faultd
 		if c.Op == faultdisk.Create {
 			delete(failed, c.Name) // another file
 		}
+		if c.Op == faultdisk.Rename {
+			delete(failed, c.To) // likewise
+		}
 		if c.Op == faultdisk.Sync && failed[c.Name] {
 			*again = append(*again, c.Name)
 		}
@@ -79,7 +82,7 @@ func TestTortureFsync(t *testing.T) {
 			trouble{"syncdir", ops(faultdisk.SyncDir), syscall.EIO, times, false, 0},
 			trouble{"sync or syncdir", ops(faultdisk.Sync, faultdisk.SyncDir), syscall.EIO, times, false, 0})
 	}
-	for _, part := range []string{".seg", "bodies", "state", "buckets", ".idx", "aside", ".settled"} {
+	for _, part := range []string{".seg", "bodies", "state", "buckets", ".idx", "quarantine", ".settled", "acked", "gaps", ".spare"} {
 		troubles = append(troubles, trouble{part, on(part, ops(faultdisk.Sync, faultdisk.SyncDir)), syscall.EIO, 3, false, 0})
 	}
 	torment(t, row, troubles)

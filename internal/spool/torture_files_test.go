@@ -49,7 +49,7 @@ func TestTortureFiles(t *testing.T) {
 		}
 		for _, file := range sortedNames(f.img) {
 			b := f.img[file]
-			if path.Dir(file) != "aside" {
+			if path.Dir(file) != "quarantine" {
 				// Who deletes what was set aside takes the only copy: verify names it, the leaf that says so having no other behind it.
 				try(file+" deleted", with(file, nil))
 			}
