@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,9 +28,18 @@ type testWitness struct {
 	log  note.Verifier
 	name string
 	key  ed25519.PrivateKey
+
+	mu   sync.Mutex // guards what follows, and is held while a request is answered
 	size int64
 	root tlog.Hash
 	away bool
+}
+
+// set changes what the witness thinks.
+func (w *testWitness) set(change func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change()
 }
 
 func newTestWitness(t *testing.T, log note.Verifier) (*testWitness, Witness) {
@@ -46,8 +56,12 @@ func newTestWitness(t *testing.T, log note.Verifier) (*testWitness, Witness) {
 
 func (w *testWitness) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.away {
+		w.mu.Unlock()
 		<-r.Context().Done()
+		w.mu.Lock()
 		return
 	}
 	head, checkpoint, ok := strings.Cut(string(body), "\n\n")
@@ -144,7 +158,7 @@ func TestWitnessIsAway(t *testing.T) {
 		}
 		said = append(said, err.Error())
 	}
-	w.away = true
+	w.set(func() { w.away = true })
 	l := b.open()
 	b.add(l, 1, 3)
 	b.do(l.Checkpoint(t.Context()))
@@ -152,21 +166,23 @@ func TestWitnessIsAway(t *testing.T) {
 		t.Errorf("said %q", said)
 	}
 	b.opt.WitnessTimeout, b.opt.Witnesses = time.Minute, []Witness{known}
-	w.away, said = false, nil
+	w.set(func() { w.away = false })
+	said = nil
 	l = b.open()
 	b.add(l, 4, 4)
 	b.do(l.Checkpoint(t.Context()))
 	if len(said) != 0 || !b.cosignedBy(known) {
 		t.Errorf("said %q when it was back", said)
 	}
-	w.size = 77
+	w.set(func() { w.size = 77 })
 	b.add(l, 5, 5)
 	b.do(l.Checkpoint(t.Context()))
 	if len(said) != 1 || !strings.Contains(said[0], "another process") {
 		t.Errorf("said %q of a witness that has seen more", said)
 	}
 	other, _ := GenerateKey("test-log")
-	w.size, w.log, said = 4, other.verifier(), nil
+	w.set(func() { w.size, w.log = 4, other.verifier() })
+	said = nil
 	b.add(l, 6, 6)
 	b.do(l.Checkpoint(t.Context()))
 	if len(said) != 1 || !strings.Contains(said[0], "403") {
