@@ -57,7 +57,7 @@ func (b *bench) resign(edit func(leaves []Leaf) []Leaf) {
 func said(leaves ...Leaf) func(b *bench) {
 	return func(b *bench) {
 		l := b.open()
-		b.do(l.Start("p", "c", testBase))
+		b.do(l.Start("p", "c", ""))
 		b.add(l, 1, 3)
 		for _, leaf := range leaves {
 			if leaf.Time.IsZero() {
