@@ -54,6 +54,7 @@ var floors = map[string]int{
 	"s3store":          9,
 	"internal/catalog": 9,
 	"internal/control": 10,
+	"internal/doctor":  11,
 	"internal/metrics": 11,
 	"internal/daemon":  12,
 	"cmd/indelible":    13,

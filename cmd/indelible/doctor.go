@@ -7,6 +7,7 @@ import (
 
 	"indelible/internal/control"
 	"indelible/internal/daemon"
+	"indelible/internal/doctor"
 	"indelible/internal/term"
 )
 
@@ -33,10 +34,10 @@ writes, Object Lock). It exits with status 1 if a check failed; warnings are no 
 			}
 			result := struct {
 				OK     bool           `json:"ok"`
-				Checks []daemon.Check `json:"checks"`
+				Checks []doctor.Check `json:"checks"`
 			}{OK: true}
-			daemon.Doctor(cmd.Context(), l, func(check daemon.Check) {
-				result.OK = result.OK && check.State != daemon.CheckFailed
+			daemon.Doctor(cmd.Context(), l, func(check doctor.Check) {
+				result.OK = result.OK && check.State != doctor.Failed
 				result.Checks = append(result.Checks, check)
 				if !asJSON {
 					c.printCheck(check)
@@ -62,22 +63,22 @@ writes, Object Lock). It exits with status 1 if a check failed; warnings are no 
 }
 
 // doctorSummary counts the findings.
-func doctorSummary(checks []daemon.Check) string {
+func doctorSummary(checks []doctor.Check) string {
 	n := map[string]uint64{}
 	for _, c := range checks {
 		n[c.State]++
 	}
-	text := fmt.Sprintf("%s: %d ok", count(uint64(len(checks)), "check"), n[daemon.CheckOK])
-	if w := n[daemon.CheckWarning]; w > 0 {
+	text := fmt.Sprintf("%s: %d ok", count(uint64(len(checks)), "check"), n[doctor.OK])
+	if w := n[doctor.Warning]; w > 0 {
 		text += ", " + count(w, "warning")
 	}
-	return text + fmt.Sprintf(", %d failed", n[daemon.CheckFailed])
+	return text + fmt.Sprintf(", %d failed", n[doctor.Failed])
 }
 
 // printCheck writes a finding, and its remedy on a line of its own.
-func (c *cli) printCheck(check daemon.Check) {
+func (c *cli) printCheck(check doctor.Check) {
 	style := term.StyleOf(c.stdout)
-	state := map[string]func(string) string{daemon.CheckOK: style.Good, daemon.CheckWarning: style.Warn, daemon.CheckFailed: style.Bad}[check.State]
+	state := map[string]func(string) string{doctor.OK: style.Good, doctor.Warning: style.Warn, doctor.Failed: style.Bad}[check.State]
 	fmt.Fprintf(c.stdout, "%s %-12s %s\n", state(fmt.Sprintf("%-8s", check.State)), check.Name, plain(term.Quote(check.Found)))
 	if check.Remedy != "" {
 		fmt.Fprintf(c.stdout, "%-21s %s\n", "", "what to do: "+term.Quote(check.Remedy))

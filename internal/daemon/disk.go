@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"indelible/internal/control"
+	"indelible/internal/doctor"
 	"indelible/internal/engine"
 	"indelible/internal/spool"
 	"indelible/internal/term"
@@ -52,9 +53,9 @@ func (w *diskWatch) status(c *engine.Components) (control.DiskStatus, error) {
 	if c.Spool() != nil {
 		takeSpool(&s, c.Spool().Stats())
 	}
-	limits := limitsOf(w.dir)
+	limits := doctor.LimitsOf(w.dir)
 	switch failed := w.syncError(); {
-	case limits.readOnly:
+	case limits.ReadOnly:
 		s.State, s.Reason = control.DiskReadOnly, "its file system takes no writes: see dmesg, then mount it again"
 	case failed != "":
 		s.State, s.Reason = control.DiskFailing, "the last sync failed: "+failed
@@ -62,7 +63,7 @@ func (w *diskWatch) status(c *engine.Components) (control.DiskStatus, error) {
 		s.State, s.Reason = control.DiskFailing, fmt.Sprintf("%d acknowledged records cannot be read now, and are tried again: %s", s.Unread, s.LastReadError)
 	case c.Data() != nil && s.FreeBytes < w.reserve:
 		s.State, s.Reason = control.DiskFull, fmt.Sprintf("%s free, and %s are kept in reserve", term.Bytes(s.FreeBytes), term.Bytes(w.reserve))
-	case limits.noInodes:
+	case limits.NoInodes:
 		s.State, s.Reason = control.DiskInodes, "there is room, but no inode for another file"
 	case s.SyncSeconds >= slowSync.Seconds():
 		s.State, s.Reason = control.DiskSlow, fmt.Sprintf("the newest sync took %.1f s, and acks wait for syncs", s.SyncSeconds)
@@ -73,6 +74,3 @@ func (w *diskWatch) status(c *engine.Components) (control.DiskStatus, error) {
 func takeSpool(s *control.DiskStatus, st spool.Stats) {
 	s.SpoolBytes, s.SyncSeconds = st.SpoolBytes, st.SyncTook.Seconds()
 }
-
-// limits are what a file system is short of besides bytes.
-type limits struct{ readOnly, noInodes bool }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"indelible/internal/config"
+	"indelible/internal/doctor"
 )
 
 // noEnv is an empty environment.
@@ -29,12 +30,12 @@ func TestChecksAreDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := 0
-	Doctor(t.Context(), l, func(c Check) {
+	Doctor(t.Context(), l, func(c doctor.Check) {
 		n++
 		if !strings.Contains(doc, "`"+c.Name+"`") {
 			t.Errorf("the line %q is not documented", c.Name)
 		}
-		if c.State == CheckFailed {
+		if c.State == doctor.Failed {
 			t.Errorf("%s failed: %s", c.Name, c.Found)
 		}
 	})

@@ -93,3 +93,11 @@ func stateOf(err error) upload.State {
 	}
 	return upload.Unreachable
 }
+
+// probeErr lists one object: whether it may is what is asked.
+func probeErr(ctx context.Context, s store.Store) error {
+	for _, err := range s.List(ctx, store.ListOptions{Limit: 1}) {
+		return err
+	}
+	return nil
+}

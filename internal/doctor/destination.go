@@ -1,4 +1,4 @@
-package daemon
+package doctor
 
 import (
 	"bytes"
@@ -14,18 +14,17 @@ import (
 	"indelible/internal/store"
 	"indelible/internal/store/dir"
 	"indelible/internal/store/s3"
-	"indelible/internal/upload"
 )
 
 const (
 	// checkTimeout bounds each question to the destination.
 	checkTimeout = 15 * time.Second
-	// checkObject is what the doctor writes, below the base prefix. It stays: the store has no delete.
-	checkObject = layout.ProofDir + "doctor.txt"
+	// ProbeObject is what the doctor writes, below the base prefix. It stays: the store has no delete.
+	ProbeObject = layout.ProofDir + "doctor.txt"
 )
 
 // checkDestination asks the store what an upload would meet.
-func checkDestination(ctx context.Context, l *config.Loaded, report func(Check)) {
+func checkDestination(ctx context.Context, l *config.Loaded, bucket func(context.Context, func(s3.Finding)) error, report func(Check)) {
 	loc, err := config.ParseLocation(l.Config.Destination.URL)
 	if err != nil {
 		report(failed("destination", "choose another with --to", "%v", err))
@@ -35,17 +34,14 @@ func checkDestination(ctx context.Context, l *config.Loaded, report func(Check))
 		checkDirectory(ctx, loc.Dir, report)
 		return
 	}
-	d, err := openDestination(ctx, &l.Config, "", true)
-	if err != nil {
-		report(failed("destination", "mend the configuration", "%v", err))
-		return
-	}
-	defer func() { _ = d.Close() }()
 	ctx, cancel := context.WithTimeout(ctx, 4*checkTimeout)
 	defer cancel()
-	d.check(ctx, d.Layout.Base()+checkObject, func(f s3.Finding) {
+	err = bucket(ctx, func(f s3.Finding) {
 		report(Check{Name: findingName(f.Name), State: string(f.Verdict), Found: f.Found, Remedy: f.Remedy})
 	})
+	if err != nil {
+		report(failed("destination", "mend the configuration", "%v", err))
+	}
 }
 
 // findingName is the line of a finding that the doctor also has about
@@ -85,7 +81,7 @@ func checkDirectory(ctx context.Context, root string, report func(Check)) {
 	}
 	defer func() { _ = fsys.Close() }()
 	report(good("destination", "the directory %s can be written", root))
-	checkWrites(ctx, dir.Open(fsys), checkObject, "nothing is left there", report)
+	checkWrites(ctx, dir.Open(fsys), ProbeObject, "nothing is left there", report)
 }
 
 // checkWrites stores an object, and tries to store another under the same key:
@@ -115,14 +111,6 @@ func ask(ctx context.Context, f func(context.Context) error) error {
 	return f(ctx)
 }
 
-// probeErr lists one object: whether it may is what is asked.
-func probeErr(ctx context.Context, s store.Store) error {
-	for _, err := range s.List(ctx, store.ListOptions{Limit: 1}) {
-		return err
-	}
-	return nil
-}
-
 func putCheck(ctx context.Context, s store.Store, key, text string) error {
 	_, err := s.Put(ctx, store.Object{
 		Key: key, Body: bytes.NewReader([]byte(text)), Size: int64(len(text)),
@@ -134,12 +122,12 @@ func putCheck(ctx context.Context, s store.Store, key, text string) error {
 
 // cure is what to do about an error of the store.
 func cure(err error) string {
-	switch stateOf(err) {
-	case upload.Credentials:
+	switch store.ClassOf(err) {
+	case store.Credentials:
 		return "give this user credentials that may list and write there (AWS_ACCESS_KEY_ID, AWS_PROFILE, a role)"
-	case upload.Configuration:
+	case store.Configuration, store.NotFound:
 		return "check --to, --region and --endpoint, and that the bucket exists"
-	case upload.Throttled:
+	case store.Throttled:
 		return "try again later: it asks for less"
 	}
 	return "check network and --endpoint; serve starts and acknowledges all the same, and delivers when it is back"

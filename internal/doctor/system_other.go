@@ -1,13 +1,13 @@
 //go:build !linux
 
-package daemon
+package doctor
 
 // fileSystem names the kind of file system that dir lies on, where we know how
 // to ask.
 func fileSystem(string) (kind string, v verdict) { return "", lasting }
 
-// limitsOf says what the file system of dir is short of, where we know how to ask.
-func limitsOf(string) limits { return limits{} }
+// LimitsOf says what the file system of dir is short of, where we know how to ask.
+func LimitsOf(string) Limits { return Limits{} }
 
 // clockSynced says whether something disciplines the clock, where we know how
 // to ask.

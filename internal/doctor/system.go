@@ -1,4 +1,4 @@
-package daemon
+package doctor
 
 // verdict is what a kind of file system means for durability.
 type verdict int
@@ -9,3 +9,6 @@ const (
 	layered                 // a container's own layer
 	remote                  // another machine or program answers for it
 )
+
+// Limits are what a file system is short of besides bytes.
+type Limits struct{ ReadOnly, NoInodes bool }

@@ -1,4 +1,4 @@
-package daemon
+package doctor
 
 import (
 	"fmt"
@@ -41,14 +41,14 @@ func fileSystem(dir string) (kind string, v verdict) {
 	return fmt.Sprintf("file system %#x", uint32(s.Type)), lasting
 }
 
-// limitsOf says what the file system of dir is short of.
-func limitsOf(dir string) limits {
+// LimitsOf says what the file system of dir is short of.
+func LimitsOf(dir string) Limits {
 	var s unix.Statfs_t
 	if err := unix.Statfs(dir, &s); err != nil {
-		return limits{}
+		return Limits{}
 	}
 	// A file system without a table of inodes has 0 of them altogether.
-	return limits{readOnly: s.Flags&unix.ST_RDONLY != 0, noInodes: s.Files > 0 && s.Ffree == 0}
+	return Limits{ReadOnly: s.Flags&unix.ST_RDONLY != 0, NoInodes: s.Files > 0 && s.Ffree == 0}
 }
 
 // staUnsync is STA_UNSYNC of adjtimex(2).
