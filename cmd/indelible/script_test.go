@@ -90,7 +90,7 @@ func ready(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // http STATUS METHOD URL [BODY] [HEADER:VALUE...] sends a request whose body is a
-// text, and writes the answer's headers and body to stdout's file "answer".
+// text in which {NL} is a line break, and writes the answer's headers and body to stdout's file "answer".
 func request(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 {
 		ts.Fatalf("usage: http STATUS METHOD URL [BODY] [HEADER:VALUE...]")
@@ -99,6 +99,7 @@ func request(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) > 3 {
 		body = args[3]
 	}
+	body = strings.ReplaceAll(body, "{NL}", "\n")
 	req, err := http.NewRequest(args[1], args[2], strings.NewReader(body))
 	ts.Check(err)
 	for _, h := range args[min(4, len(args)):] {

@@ -187,24 +187,39 @@ func (c *Catalog) byKey(ctx context.Context, buckets []string, key string) (m ma
 	return m
 }
 
+// byID finds the records that carry an id: by their keys, or, where no key has it, by the
+// lines of batch files.
 func (c *Catalog) byID(ctx context.Context, buckets []string, id string) (m matches) {
-	for _, space := range c.spaces(buckets) {
-		for _, pendingOnly := range []bool{false, true} {
-			var away error
-			for e, err := range c.o.Records.ByID(ctx, space, id, query.ListOptions{PendingOnly: pendingOnly}) {
-				if err != nil {
-					away = err
-				} else if slices.Contains(space, e.Bucket) || !c.o.Spool {
+	for _, look := range []func(context.Context, []string, string, query.ListOptions, func(record.Entry)) error{c.inKeys, c.inBatches} {
+		for _, space := range c.spaces(buckets) {
+			found := func(e record.Entry) {
+				if slices.Contains(space, e.Bucket) || !c.o.Spool {
 					m.add(e)
 				}
 			}
-			if away == nil {
-				break
+			err := look(ctx, space, id, query.ListOptions{}, found)
+			if err != nil { // once more, without the destination
+				m.missing = err
+				m.missing = cmp.Or(look(ctx, space, id, query.ListOptions{PendingOnly: true}, found), m.missing)
 			}
-			m.missing = away // and once more, without the destination
+		}
+		if len(m.entries) > 0 {
+			break
 		}
 	}
 	return m
+}
+
+// inKeys finds the records of a name space whose keys carry an id.
+func (c *Catalog) inKeys(ctx context.Context, buckets []string, id string, o query.ListOptions, found func(record.Entry)) (away error) {
+	for e, err := range c.o.Records.ByID(ctx, buckets, id, o) {
+		if err != nil {
+			away = err
+		} else {
+			found(e)
+		}
+	}
+	return away
 }
 
 // spaces are the buckets in groups that share a name space.

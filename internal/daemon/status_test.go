@@ -32,7 +32,7 @@ func TestStatusWithADamagedProofState(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, err := statusOf(&e.Components, &diskWatch{dir: dir})
-	if err != nil || !strings.Contains(s.Log.Problem, "set it aside") || s.Log.Name != e.Name() {
+	if err != nil || !strings.Contains(s.Log.Problem, "that file away") || s.Log.Name != e.Name() {
 		t.Errorf("%+v, %v", s.Log, err)
 	}
 }
