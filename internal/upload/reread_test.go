@@ -232,7 +232,6 @@ func (f unreadableFile) ReadAt(b []byte, off int64) (int, error) {
 
 // The whole way, with the real spool: reads fail for a minute, and every acked record arrives.
 func TestSpoolReadOutage(t *testing.T) {
-	t.Skip("needs the spool that tells a failed read from damage")
 	synctest.Test(t, func(t *testing.T) {
 		var out atomic.Bool
 		s, err := spool.Open(unreadable{crashdisk.NewPlain(), &out}, spool.Options{Log: "test", SegmentBytes: 256 << 10})
