@@ -167,13 +167,36 @@ func (f *FS) Lock(name string) (io.Closer, error) {
 		pid, _ := strconv.Atoi(strings.TrimSpace(string(holder[:n])))
 		return nil, &disk.LockedError{PID: pid}
 	}
+	dir, err := f.lockDir(path.Dir(path.Clean(name)))
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
 	// The lock is held whether or not its file can say by whom: on a full disk it cannot.
 	pid := []byte(strconv.Itoa(os.Getpid()) + "\n")
 	if _, err := file.WriteAt(pid, 0); err == nil {
 		_ = file.Truncate(int64(len(pid)))
 	}
-	return file, nil
+	return held{file, dir}, nil
 }
+
+// lockDir locks the directory of a lock's file, too, where the system has that: whoever
+// removes the file, and makes another, does not have the lock.
+func (f *FS) lockDir(name string) (*os.File, error) {
+	dir, err := f.root.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("lock: %w", err)
+	}
+	if err := lockDir(dir); errors.Is(err, errHeld) {
+		_ = dir.Close()
+		return nil, &disk.LockedError{} // the file that names the process is gone
+	}
+	return dir, nil
+}
+
+// held is a lock: its file and its directory, both open.
+type held struct{ file, dir *os.File }
+
+func (h held) Close() error { return errors.Join(h.file.Close(), h.dir.Close()) }
 
 // errHeld is lock's answer when another process has it.
 var errHeld = errors.New("held")

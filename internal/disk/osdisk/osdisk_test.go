@@ -81,6 +81,29 @@ func TestLockNamesTheHolder(t *testing.T) {
 	_ = again.Close()
 }
 
+// A lock whose file somebody removed is held all the same.
+func TestLockOutlivesItsFile(t *testing.T) {
+	dir := t.TempDir()
+	first, err := open(t, dir).Lock("lock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, "lock")); err != nil {
+		t.Skipf("this system keeps the file: %v", err)
+	}
+	if _, err := open(t, dir).Lock("lock"); !errors.As(err, new(*disk.LockedError)) {
+		t.Errorf("a second lock: %v", err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := open(t, dir).Lock("lock")
+	if err != nil {
+		t.Fatalf("lock after release: %v", err)
+	}
+	_ = again.Close()
+}
+
 func TestErrorsAreTheContracts(t *testing.T) {
 	f := open(t, t.TempDir())
 	if _, err := f.Open("missing"); !errors.Is(err, fs.ErrNotExist) {

@@ -24,6 +24,14 @@ func lock(f *os.File) error {
 	return err
 }
 
+// lockDir locks a directory. Some network file systems cannot: there the lock's file has to do.
+func lockDir(dir *os.File) error {
+	if err := lock(dir); errors.Is(err, errHeld) {
+		return err
+	}
+	return nil
+}
+
 // linked reads the number of names from the result of fstat(2).
 func linked(info os.FileInfo) bool {
 	s, ok := info.Sys().(*syscall.Stat_t)
