@@ -4,11 +4,10 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 
-	"indelible/internal/config"
+	"indelible/internal/ingest"
 )
 
 // Admin is the operators' listener: health and metrics, and the API for those who
@@ -62,15 +61,7 @@ func front(w http.ResponseWriter, _ *http.Request) {
 // no read, and, where no token was configured, those that reach us by a name of
 // their own.
 func (a *Admin) local(next http.Handler) http.Handler {
-	var same http.CrossOriginProtection
-	next = same.Handler(next)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !a.Configured && !config.IsLoopback(r.Host) && !config.IsLoopback(net.JoinHostPort(strings.Trim(r.Host, "[]"), "0")) {
-			http.Error(w, "without admin.token, this answers only to 127.0.0.1 and localhost", http.StatusForbidden)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
+	return (&ingest.Guard{Open: !a.Configured}).Handler(next)
 }
 
 // allow lets in whoever has one of the tokens; "" is none.

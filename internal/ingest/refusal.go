@@ -1,6 +1,9 @@
 package ingest
 
-import "net/http"
+import (
+	"maps"
+	"net/http"
+)
 
 // Refusal is an answer other than success. It is an error, and each door
 // writes it in its own format. Message says what the sender has to do.
@@ -26,8 +29,6 @@ func (e *Refusal) Unwrap() error { return e.Cause }
 
 // writePlain answers with a refusal as text, for listeners that have no format of their own.
 func writePlain(w http.ResponseWriter, _ *http.Request, e *Refusal) {
-	for name, values := range e.Header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), e.Header)
 	http.Error(w, e.Message, e.Status)
 }
