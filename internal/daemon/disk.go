@@ -53,7 +53,13 @@ func (w *diskWatch) status(c *engine.Components) (control.DiskStatus, error) {
 	if c.Spool() != nil {
 		takeSpool(&s, c.Spool().Stats())
 	}
-	limits := doctor.LimitsOf(w.dir)
+	w.judge(&s, doctor.LimitsOf(w.dir), c.Data() != nil)
+	return s, nil
+}
+
+// judge says what state the disk is in, the worst there is; known says that its free
+// space is.
+func (w *diskWatch) judge(s *control.DiskStatus, limits doctor.Limits, known bool) {
 	switch failed := w.syncError(); {
 	case limits.ReadOnly:
 		s.State, s.Reason = control.DiskReadOnly, "its file system takes no writes: see dmesg, then mount it again"
@@ -61,16 +67,16 @@ func (w *diskWatch) status(c *engine.Components) (control.DiskStatus, error) {
 		s.State, s.Reason = control.DiskFailing, "the last sync failed: "+failed
 	case s.Unread > 0:
 		s.State, s.Reason = control.DiskFailing, fmt.Sprintf("%d acknowledged records cannot be read now, and are tried again: %s", s.Unread, s.LastReadError)
-	case c.Data() != nil && s.FreeBytes < w.reserve:
+	case known && s.FreeBytes < w.reserve:
 		s.State, s.Reason = control.DiskFull, fmt.Sprintf("%s free, and %s are kept in reserve", term.Bytes(s.FreeBytes), term.Bytes(w.reserve))
 	case limits.NoInodes:
 		s.State, s.Reason = control.DiskInodes, "there is room, but no inode for another file"
 	case s.SyncSeconds >= slowSync.Seconds():
 		s.State, s.Reason = control.DiskSlow, fmt.Sprintf("the newest sync took %.1f s, and acks wait for syncs", s.SyncSeconds)
 	}
-	return s, nil
 }
 
 func takeSpool(s *control.DiskStatus, st spool.Stats) {
 	s.SpoolBytes, s.SyncSeconds = st.SpoolBytes, st.SyncTook.Seconds()
+	s.ReadErrors, s.Unread, s.LastReadError = st.ReadErrors, st.Unread, st.LastReadError
 }
