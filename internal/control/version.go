@@ -15,7 +15,7 @@ type Build struct {
 
 // Version is this binary's Build, from what the Go toolchain noted in it.
 func Version() Build {
-	b := Build{Version: "devel", Commit: "unknown", Go: runtime.Version(), Formats: map[string]int{"spool": 1}}
+	b := Build{Version: "devel", Commit: "unknown", Go: runtime.Version(), Formats: map[string]int{"spool": 2}}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return b
