@@ -112,7 +112,6 @@ type findings struct {
 	bareN   int64
 	shown   int64 // objects that show attributes
 	early   *Fault
-	late    *Fault
 }
 
 func (f *findings) fault(x Fault) {
