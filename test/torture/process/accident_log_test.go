@@ -85,11 +85,14 @@ var logAccidents = []accident{
 			if err := m.must("damaged", 5); err != nil {
 				return err
 			}
-			m.serve.Kill()
 		}
-		if !strings.Contains(m.serve.Tail(), "proof/state is damaged") {
-			return fmt.Errorf("it does not say what is damaged")
+		if err := m.until("it says what is damaged", func() (bool, string) {
+			said := m.serve.Tail()
+			return strings.Contains(said, "proof/state"), said
+		}); err != nil {
+			return err
 		}
+		m.serve.Kill()
 		if err := os.Rename(name, name+".damaged"); err != nil { // as it is told to
 			return err
 		}
