@@ -1,7 +1,7 @@
 // Package faultdisk makes a disk fail on purpose, for tests: it wraps a
 // disk.FS, shows each call to a function that may fault it, and keeps a trace
 // of all calls. It can also end the process that uses it at any call (Kill) and
-// have no byte free (SetFull); ReadOutage and SlowReads are ready-made rules.
+// have no byte free (SetFull); ReadOutage is a ready-made rule.
 package faultdisk
 
 import (

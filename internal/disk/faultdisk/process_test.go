@@ -110,11 +110,16 @@ func TestReadOutage(t *testing.T) {
 	}
 }
 
-func TestSlowReads(t *testing.T) {
+func TestDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := faultdisk.New(crashdisk.New(), nil)
 		disktest.Write(t, d, "a", "content")
-		d.SetDecide(faultdisk.SlowReads(nil, func() time.Duration { return time.Second }))
+		d.SetDecide(func(c faultdisk.Call) *faultdisk.Fault {
+			if c.Op == faultdisk.Read {
+				return &faultdisk.Fault{Delay: time.Second}
+			}
+			return nil
+		})
 		begun := time.Now()
 		if got := disktest.Read(t, d, "a"); got != "content" {
 			t.Errorf("it reads %q", got)

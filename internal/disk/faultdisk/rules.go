@@ -4,7 +4,6 @@ import (
 	"io/fs"
 	"path"
 	"strings"
-	"time"
 
 	"indelible/internal/disk"
 )
@@ -20,20 +19,6 @@ func ReadOutage(match func(name string) bool, lasts func() error) func(Call) *Fa
 		}
 		if err := lasts(); err != nil {
 			return &Fault{Err: err}
-		}
-		return nil
-	}
-}
-
-// SlowReads has every read of the files that match take as long as takes says at that call; 0
-// is as fast as ever.
-func SlowReads(match func(name string) bool, takes func() time.Duration) func(Call) *Fault {
-	return func(c Call) *Fault {
-		if c.Op != Read || match != nil && !match(c.Name) {
-			return nil
-		}
-		if d := takes(); d > 0 {
-			return &Fault{Delay: d}
 		}
 		return nil
 	}
