@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 
 	"indelible/internal/config"
@@ -54,11 +55,11 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 
 // stateOfFiles changes when one of the files does.
 func stateOfFiles(files config.TLS) string {
-	state := ""
+	var state strings.Builder
 	for _, name := range []string{files.Cert, files.Key} {
 		if info, err := os.Stat(name); err == nil {
-			state += fmt.Sprint(info.ModTime().UnixNano(), " ", info.Size(), " ")
+			state.WriteString(fmt.Sprint(info.ModTime().UnixNano(), " ", info.Size(), " "))
 		}
 	}
-	return state
+	return state.String()
 }

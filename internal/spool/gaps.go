@@ -199,14 +199,6 @@ func (g *gaps) release(upto record.Seq, totals gapTotals) {
 	g.save()
 }
 
-// count is how many records of a range are in gaps.
-func (g *gaps) count(first, last record.Seq) (n uint64) {
-	for _, f := range g.within(first, last) {
-		n += uint64(f.Last - f.First + 1)
-	}
-	return n
-}
-
 // totals are those of all gaps ever found.
 func (g *gaps) totals() gapTotals { return g.upTo(1<<64 - 1) }
 

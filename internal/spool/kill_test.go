@@ -15,14 +15,12 @@ import (
 // killAt is a disk whose process is killed at the first call that matches, after
 // its effect if so asked; the caller hears that the call failed.
 func killAt(base *crashdisk.Disk, matches func(faultdisk.Call) bool) *faultdisk.Disk {
-	var fd *faultdisk.Disk
-	fd = faultdisk.New(base, func(c faultdisk.Call) *faultdisk.Fault {
+	return faultdisk.New(base, func(c faultdisk.Call) *faultdisk.Fault {
 		if matches(c) {
 			return &faultdisk.Fault{Err: faultdisk.ErrKilled, Kill: true}
 		}
 		return nil
 	})
-	return fd
 }
 
 // TestAckAfterKillSurvivesPowerLoss kills the process between the write of a
