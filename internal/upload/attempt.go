@@ -247,7 +247,7 @@ func (u *Uploader) find(ctx context.Context, o store.Object, md5hex string, doub
 	}
 	// What it says of itself does not decide: read it.
 	info.Key = o.Key
-	digest, err := u.hash(ctx, info)
+	digest, err := u.hash(ctx, info, o.Digest)
 	return info, digest == o.Digest, err
 }
 
@@ -285,7 +285,23 @@ func witnesses(info store.Info, o store.Object, md5hex string) (same, agreed boo
 	return yes > 0, yes > 0 && no == 0 || yes == 0 && no > 1
 }
 
-func (u *Uploader) hash(ctx context.Context, head store.Info) (record.Digest, error) {
+// hash reads an object to tell whether it holds these bytes. That it holds others
+// takes two readings that agree: one answer that was changed on its way must not make a
+// second object of a record.
+func (u *Uploader) hash(ctx context.Context, head store.Info, want record.Digest) (record.Digest, error) {
+	first, err := u.read(ctx, head)
+	if err != nil || first == want {
+		return first, err
+	}
+	second, err := u.read(ctx, head)
+	if err == nil && second != first {
+		err = unclear("get", head.Key, "two readings gave different bytes")
+	}
+	return second, err
+}
+
+// read is the digest of an object's bytes as they arrive.
+func (u *Uploader) read(ctx context.Context, head store.Info) (record.Digest, error) {
 	body, info, err := u.opts.Store.Get(ctx, head.Key, store.GetOptions{Version: head.Version})
 	if store.ClassOf(err) == store.Archived {
 		return record.Digest{}, unclear("get", head.Key, "only its bytes tell what it is, and they are archived: restore the object")
@@ -296,9 +312,10 @@ func (u *Uploader) hash(ctx context.Context, head store.Info) (record.Digest, er
 	defer body.Close()
 	h := sha256.New()
 	n, err := io.Copy(h, body)
+	if errors.Is(err, store.ErrOtherBytes) {
+		err = nil // not even the store's checksum of it is right; whether it is so there, the other reading tells
+	}
 	switch {
-	case errors.Is(err, store.ErrOtherBytes):
-		return record.Digest{}, nil // not even the store's checksum of it is right: nobody's bytes
 	case err != nil:
 		return record.Digest{}, unclear("get", head.Key, err.Error())
 	case info.ETag != head.ETag || n != head.Size:
