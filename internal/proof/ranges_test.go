@@ -33,7 +33,7 @@ func TestRangeSet(t *testing.T) {
 			}
 			rest := s.minus(&other)
 			n := 0
-			for q := record.Seq(0); q < 100; q++ {
+			for q := range record.Seq(100) {
 				if s.has(q) != want[q] || rest.has(q) != (want[q] && !without[q]) {
 					t.Fatalf("record %d: in %v: %v, without %v: %v", q, s.list, s.has(q), other.list, rest.has(q))
 				}

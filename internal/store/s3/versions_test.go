@@ -3,6 +3,7 @@ package s3_test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 
 	"indelible/internal/store/s3"
@@ -26,15 +27,15 @@ func TestVersions(t *testing.T) {
 		fmt.Fprintf(w, `<?xml version="1.0"?><ListVersionsResult><EncodingType>url</EncodingType><IsTruncated>%v</IsTruncated><NextKeyMarker>p%%2Fa+b</NextKeyMarker><NextVersionIdMarker>v2</NextVersionIdMarker>%s</ListVersionsResult>`, more, page)
 		return true
 	}
-	var got string
+	var got strings.Builder
 	for info, err := range at(t, r.URL, s3.Config{Bucket: "bucket"}).Versions(t.Context(), "p/a b") {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got += fmt.Sprintf("%s@%s %d; ", info.Key, info.Version, info.Size)
+		got.WriteString(fmt.Sprintf("%s@%s %d; ", info.Key, info.Version, info.Size))
 	}
-	if want := "p/a b@v2 7; p/a b@v1 7; p/a bc@w1 7; "; got != want {
-		t.Errorf("got  %q\nwant %q", got, want)
+	if want := "p/a b@v2 7; p/a b@v1 7; p/a bc@w1 7; "; got.String() != want {
+		t.Errorf("got  %q\nwant %q", got.String(), want)
 	}
 	// A list that comes to no end is an error.
 	r.answer = func(w http.ResponseWriter, _ *http.Request) bool {
