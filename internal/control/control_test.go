@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -205,11 +206,11 @@ func TestMadeToken(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, TokenFile+".new"), []byte("half"), 0o644); err != nil { // what a crash left
 		t.Fatal(err)
 	}
-	token, err := MadeToken(data, dir)
+	token, err := MadeToken(data, dir, slog.New(slog.DiscardHandler))
 	if err != nil || len(token) < 20 {
 		t.Fatalf("%q, %v", token, err)
 	}
-	if again, err := MadeToken(data, dir); err != nil || again != token {
+	if again, err := MadeToken(data, dir, slog.New(slog.DiscardHandler)); err != nil || again != token {
 		t.Errorf("the next start: %q, %v", again, err)
 	}
 	info, err := os.Stat(filepath.Join(dir, TokenFile))

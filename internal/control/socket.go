@@ -30,15 +30,24 @@ func ListenSocket(dataDir string) (net.Listener, error) {
 		return nil, fmt.Errorf("open the socket: %w", err)
 	}
 	defer done()
-	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	ln, err := listenUnix(path)
 	if err != nil {
 		return nil, fmt.Errorf("open the socket %s: %w: have room there and the right to write, or choose another data directory with --data, on a file system that has Unix sockets", full, err)
 	}
-	ln.SetUnlinkOnClose(false) // its path may be a short-lived one; serve removes the file
 	if err := os.Chmod(full, 0o600); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the socket: %w", err), ln.Close())
 	}
 	return ln, nil
+}
+
+// listenUnix opens a socket that nobody else can connect to from its first moment on, where the system can do that.
+func listenUnix(path string) (net.Listener, error) {
+	c := net.ListenConfig{Control: closedSocket}
+	ln, err := c.Listen(context.Background(), "unix", path)
+	if u, ok := ln.(*net.UnixListener); ok {
+		u.SetUnlinkOnClose(false) // its path may be a short-lived one; serve removes the file
+	}
+	return ln, err
 }
 
 // dialSocket connects to the daemon that runs on dataDir.

@@ -17,7 +17,7 @@ func (d *daemon) adminHandler(s control.Service) (http.Handler, error) {
 		Ready:   d.readiness,
 	}
 	if c.Token == "" {
-		token, err := control.MadeToken(d.engine.Data(), d.config.Data)
+		token, err := control.MadeToken(d.engine.Data(), d.config.Data, d.log)
 		if err != nil {
 			return nil, err
 		}
