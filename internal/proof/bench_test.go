@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"math/rand/v2"
 	"runtime"
 	"strings"
@@ -138,6 +139,10 @@ func (c *countingStore) Put(_ context.Context, o store.Object) (store.Info, erro
 
 func (c *countingStore) Get(_ context.Context, key string, _ store.GetOptions) (io.ReadCloser, store.Info, error) {
 	return nil, store.Info{}, &store.Error{Op: "get", Key: key, Class: store.NotFound, Err: errors.New("none")}
+}
+
+func (c *countingStore) List(context.Context, store.ListOptions) iter.Seq2[store.Info, error] {
+	return func(func(store.Info, error) bool) {}
 }
 
 // What the proof costs in puts: an hour at a steady rate, a checkpoint a minute.

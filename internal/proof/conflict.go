@@ -69,7 +69,7 @@ func (l *Log) putCheckpoint(ctx context.Context, s *state, head Head, checkpoint
 // of the published tree are all there.
 func (l *Log) restorable(ctx context.Context, s *state, found []byte) (repair bool, err error) {
 	if found == nil && len(s.checkpoint) == 0 {
-		return false, nil // there never was one
+		return false, l.checkUnclaimed(ctx, s) // there never was one
 	}
 	what := fmt.Sprintf("the checkpoint of size %d was gone from the bucket", s.head.Size)
 	if found != nil {
@@ -121,15 +121,22 @@ func (l *Log) rootAt(ctx context.Context, head Head, size uint64) (tlog.Hash, er
 }
 
 // checkTiles makes sure that the bucket has every tile and bundle of the
-// published tree: it counts the full ones, and puts the partial ones that are missing.
+// published tree, and none of a tree that is ahead of this data directory: it counts the full
+// ones, and puts the partial ones that are missing.
 func (l *Log) checkTiles(ctx context.Context, s *state) error {
+	if err := l.checkHistory(ctx, s); err != nil {
+		return err
+	}
 	have, known := map[int]uint64{}, false
 	for info, err := range (patientStore{l.store}).List(ctx, store.ListOptions{Prefix: l.dir + "tile/"}) {
 		if err != nil {
 			return err
 		}
 		level, n, w, ok := parseTilePath(info.Key[len(l.dir):])
-		if !ok || n*width+uint64(w) > atLevel(s.head.Size, max(level, 0)) {
+		if ok && covers(n, w) > atLevel(s.reach(), max(level, 0)) {
+			return s.errBeyond(info.Key)
+		}
+		if !ok || covers(n, w) > atLevel(s.head.Size, max(level, 0)) {
 			continue
 		}
 		known = true

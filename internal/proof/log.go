@@ -132,9 +132,10 @@ func (l *Log) load(ctx context.Context) error {
 			return err
 		}
 		mine.rebuilt, mine.checkpoint = true, published
-		return l.adopt(mine)
+	} else if mine, err = mine.advance(head, published); err != nil {
+		return err
 	}
-	if mine, err = mine.advance(head, published); err != nil {
+	if err := l.checkBeyond(ctx, mine); err != nil {
 		return err
 	}
 	return l.adopt(mine)
