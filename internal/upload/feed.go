@@ -111,26 +111,46 @@ func (f *feeder) next(ctx context.Context, e record.Entry, err error) error {
 }
 
 // settled feeds what Entries skipped behind last: earlier runs settled it.
+// A ledger may not know of it, because those ran without one: there each record has its turn.
 func (f *feeder) settled(ctx context.Context, upto record.Seq) error {
-	first := f.last + 1
-	for seq := first; seq <= upto; seq++ {
-		o, ok := f.aside[seq]
-		if !ok {
-			continue
+	for f.last < upto {
+		item := feedItem{rest: &resolved{first: f.last + 1, last: upto}}
+		if f.d.u.opts.Ledger != nil {
+			var err error
+			if item, err = f.settledItem(ctx, f.last+1); err != nil {
+				return err
+			}
 		}
-		if seq > first && !f.d.send(ctx, feedItem{rest: &resolved{first: first, last: seq - 1}}) {
+		if !f.d.send(ctx, item) {
 			return ctx.Err()
 		}
-		if !f.d.send(ctx, feedItem{rest: &resolved{first: seq, last: seq, outcome: &o}}) {
-			return ctx.Err()
+		f.last++
+		if item.rest != nil {
+			f.last = item.rest.last
 		}
-		first, f.last = seq+1, seq
 	}
-	if first <= upto && !f.d.send(ctx, feedItem{rest: &resolved{first: first, last: upto}}) {
-		return ctx.Err()
-	}
-	f.last = upto
 	return nil
+}
+
+// settledItem is what the ledger is to hear of a record that an earlier run settled. One that
+// was stored is delivered again: it is found in the store, and the
+// ledger passes it over if it has it.
+func (f *feeder) settledItem(ctx context.Context, seq record.Seq) (feedItem, error) {
+	if o, ok := f.aside[seq]; ok {
+		return feedItem{rest: &resolved{first: seq, last: seq, outcome: &o}}, nil
+	}
+	e, found, err := f.d.u.opts.Source.Entry(ctx, seq)
+	if read, ok := errors.AsType[*record.ReadError](err); ok {
+		return feedItem{unread: &record.ReadError{Seq: seq, Err: read.Err}}, nil
+	}
+	if gap, ok := errors.AsType[*record.GapError](err); ok {
+		gap = &record.GapError{First: seq, Last: seq, Cause: "it was stored, but its leaf cannot be made: " + gap.Cause}
+		return feedItem{rest: &resolved{first: seq, last: seq, gap: gap}}, nil
+	}
+	if err != nil || found {
+		return feedItem{entry: e}, err
+	}
+	return feedItem{rest: &resolved{first: seq, last: seq}}, nil
 }
 
 func (d *delivery) send(ctx context.Context, f feedItem) bool {
