@@ -43,15 +43,16 @@ type delivery struct {
 	inFlight int
 	bytes    int64 // cost of what is in flight
 
-	reading      int       // reads of unread records under way
-	unread       int       // slots with readFailed
-	readAlarm    time.Time // when the last alarm about reads was given
-	readAlarmed  bool      // and no word since that it is over
-	lookingAhead bool      // a look ahead is under way
-	nextLook     time.Time // not before that
-	readable     uint64    // looks ahead that found a record that can be read
-	probing      bool      // a probe without a record is under way
-	probeKey     string    // what it asks for: the name that was stored last, or tried
+	reading     int        // reads of unread records under way
+	unread      int        // slots with readFailed
+	readAlarm   time.Time  // when the last alarm about reads was given
+	readAlarmed bool       // and no word since that it is over
+	looking     bool       // a look at another record is under way
+	nextLook    time.Time  // not before that
+	readable    uint64     // looks that found a record that can be read
+	lastStored  record.Seq // the newest that was stored, in this run or an earlier one
+	probing     bool       // a probe without a record is under way
+	probeKey    string     // what it asks for: the name that was stored last, or tried
 }
 
 func newDelivery(u *Uploader) *delivery {
@@ -75,7 +76,7 @@ func (d *delivery) run(ctx context.Context) {
 		now := time.Now()
 		next := d.dispatch(ctx, &attempts, now)
 		next = sooner(next, d.dispatchReads(ctx, &attempts, now))
-		next = sooner(next, d.lookAhead(ctx, &attempts, now))
+		next = sooner(next, d.look(ctx, &attempts, now))
 		next = sooner(next, d.probe(ctx, &attempts, now))
 		d.publish()
 		timer.Stop()
@@ -149,8 +150,11 @@ func (d *delivery) take(f feedItem, now time.Time) {
 	switch {
 	case f.rest != nil:
 		d.read = f.rest.last
-		if f.rest.gap != nil {
+		switch {
+		case f.rest.gap != nil:
 			d.u.lost(f.rest.gap)
+		case f.rest.outcome == nil:
+			d.lastStored = f.rest.last
 		}
 		d.commit.add(*f.rest)
 	case f.unread != nil:
@@ -280,6 +284,7 @@ func (d *delivery) stored(s *slot, v attemptResult, now time.Time) {
 	d.u.wasStored(o, s.variant)
 	d.commit.add(resolved{first: o.Seq, last: o.Seq, outcome: &o, wasAside: s.aside})
 	d.slots.done(s)
+	d.lastStored = max(d.lastStored, o.Seq)
 	if s.aside {
 		delete(d.aside, o.Seq)
 		d.asideStored[o.Seq] = false
@@ -345,7 +350,7 @@ func (d *delivery) retry(v attemptResult, now time.Time) {
 		d.readEnded(s)
 		delete(d.aside, s.entry.Seq) // until the next sweep
 		d.slots.done(s)
-	case s.strikes >= d.deferLimit():
+	case s.strikes >= d.deferLimit(s):
 		d.setAside(s, record.Deferred, fmt.Errorf("%d attempts failed while others were stored; the last: %w", s.attempts, v.err))
 	default:
 		// Counted from the begin of the attempt: one that hung has waited already.
@@ -363,11 +368,11 @@ func (d *delivery) strike(s *slot, weight int, own bool) bool {
 	return true
 }
 
-// deferLimit is how many strikes set a record aside.
-func (d *delivery) deferLimit() int {
+// deferLimit is how many strikes set this record aside.
+func (d *delivery) deferLimit(s *slot) int {
 	limit := 3 * d.u.opts.DeferAfter
-	if d.full() {
-		limit = min(limit, 3*3) // the others wait for this one: sooner
+	if d.full() || s.readFailed && d.u.draining.Load() > 0 {
+		limit = min(limit, 3*3) // the others, or a Drain, wait for this one: sooner
 	}
 	return limit
 }

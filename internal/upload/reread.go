@@ -24,8 +24,10 @@ const (
 	maxReading = 4
 	// readAlarmEvery is the least time between two alarms about reads.
 	readAlarmEvery = time.Minute
-	// lookAheadEvery is how often the newest record is read while the window is full of unread ones.
-	lookAheadEvery = 5 * time.Second
+	// lookEvery is how often another record is read while nothing but unread ones are under way.
+	lookEvery = 5 * time.Second
+	// drainLookEvery is that time while a Drain waits.
+	drainLookEvery = 2 * time.Second
 )
 
 // rereadNow tries a few times, for a short fault, to read what could not be read.
@@ -51,7 +53,7 @@ func (d *delivery) rereadNow(ctx context.Context, failed *record.ReadError) (rec
 
 // readResult is what became of reading an unread record again.
 type readResult struct {
-	slot  *slot // nil: it was a look ahead
+	slot  *slot // nil: it was a look at another record
 	entry record.Entry
 	found bool
 	err   error
@@ -96,9 +98,12 @@ func (d *delivery) dispatchReads(ctx context.Context, running *sync.WaitGroup, n
 func (d *delivery) onRead(r readResult, now time.Time) {
 	s := r.slot
 	if s == nil {
-		d.lookingAhead = false
+		d.looking = false
 		if r.found {
 			d.readable++
+			if d.u.draining.Load() > 0 {
+				d.readAll(now)
+			}
 		}
 		return
 	}
@@ -133,14 +138,16 @@ func (d *delivery) onRead(r readResult, now time.Time) {
 	}
 }
 
-// readAll has everything that is unread read now: the disk gives records back again.
+// readAll has everything that could not be read read now: the disk gives records back.
 func (d *delivery) readAll(now time.Time) {
-	for _, s := range d.slots.unread { // they stay a heap: all of them are due
-		if s.due.After(now) {
-			s.due = now
+	for _, q := range []*waitQueue{&d.slots.unread, &d.slots.waiting} {
+		for _, s := range *q {
+			if s.readFailed && s.due.After(now) {
+				s.due = now
+			}
 		}
+		heap.Init(q)
 	}
-	heap.Init(&d.slots.unread)
 }
 
 // forget lets go of a slot that is in no queue.
@@ -151,33 +158,58 @@ func (d *delivery) forget(s *slot) {
 	}
 }
 
-// lookAhead reads the newest record when the window is full of records that
-// cannot be read: if that one can be, the disk fails those records alone, and they may be
-// set aside so that the window moves on. It tells when it looks next.
-func (d *delivery) lookAhead(ctx context.Context, running *sync.WaitGroup, now time.Time) time.Time {
+// look reads a record that is not one of those that cannot be read, when nothing else is
+// under way: if that one can be, the disk fails those records alone, and they may be
+// set aside so that what waits behind them moves on. It tells when it looks next.
+func (d *delivery) look(ctx context.Context, running *sync.WaitGroup, now time.Time) time.Time {
 	waiting := len(d.slots.waiting) + len(d.slots.retries) + len(d.slots.unread) + d.reading
-	if d.lookingAhead || !d.full() || d.unread < waiting || waiting == 0 || len(d.slots.fresh) > 0 || d.inFlight > 0 {
+	if d.looking || d.unread < waiting || waiting == 0 || len(d.slots.fresh) > 0 || d.inFlight > 0 {
 		return time.Time{}
+	}
+	kept := d.lastStored
+	if kept <= d.upto {
+		kept = 0 // it may have been released
+	}
+	if kept == 0 && !d.full() {
+		return time.Time{} // nothing waits behind them
 	}
 	if now.Before(d.nextLook) {
 		return d.nextLook
 	}
-	d.lookingAhead, d.nextLook = true, now.Add(lookAheadEvery)
+	every := lookEvery
+	if d.u.draining.Load() > 0 {
+		every = drainLookEvery
+	}
+	d.looking, d.nextLook = true, now.Add(every)
 	read := d.read
 	running.Go(func() {
-		found, err := d.u.newestReadable(ctx, read)
+		found, err := d.u.otherReadable(ctx, read, kept)
 		d.reads <- readResult{found: found, err: err}
 	})
 	return time.Time{}
 }
 
-// newestReadable says whether the newest record, if it is newer than this, can be read, with the begin of its body.
-func (u *Uploader) newestReadable(ctx context.Context, after record.Seq) (bool, error) {
+// otherReadable says whether the newest record, if it is newer than read, or
+// the one that is kept (0: none) can be read.
+func (u *Uploader) otherReadable(ctx context.Context, read, kept record.Seq) (bool, error) {
 	newest, err := u.opts.Source.Wait(ctx, 0)
-	if err != nil || newest <= after {
+	if err != nil {
 		return false, err
 	}
-	e, found, err := u.opts.Source.Entry(ctx, newest)
+	if newest > read {
+		if ok, err := u.readable(ctx, newest); ok || kept == 0 {
+			return ok, err
+		}
+	}
+	if kept == 0 {
+		return false, nil
+	}
+	return u.readable(ctx, kept)
+}
+
+// readable says whether a record can be read, with the begin of its body.
+func (u *Uploader) readable(ctx context.Context, seq record.Seq) (bool, error) {
+	e, found, err := u.opts.Source.Entry(ctx, seq)
 	if err != nil || !found {
 		return false, err
 	}
@@ -200,8 +232,8 @@ func (d *delivery) retryRead(s *slot, err error, now time.Time) {
 		return
 	}
 	d.strikeUnread(s)
-	if s.strikes >= d.deferLimit() {
-		d.setAside(s, record.Deferred, fmt.Errorf("it could not be read %d times while others were stored; the last: %w", s.attempts, err))
+	if s.strikes >= d.deferLimit(s) {
+		d.setAside(s, record.Deferred, fmt.Errorf("it could not be read %d times while others were stored, or could be read; the last: %w", s.attempts, err))
 		return
 	}
 	o := d.u.opts

@@ -1,6 +1,7 @@
 package upload_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -307,4 +308,111 @@ func TestReadAndStoreOutage(t *testing.T) {
 		w.stop()
 		w.check()
 	})
+}
+
+// One record of a set that is complete cannot be read, for ever: the rest is
+// proven and released without it, and Drain returns.
+func TestUnreadableRecordHoldsUpNoDrain(t *testing.T) {
+	for _, body := range []bool{false, true} {
+		for _, proven := range []bool{false, true} {
+			t.Run(fmt.Sprintf("body=%v proven=%v", body, proven), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w := newWorld(t, "")
+					l := newLedger()
+					if proven {
+						w.opts.Ledger, w.src.covered = l, l.upto
+					}
+					var fixed atomic.Bool
+					w.src.readable = func(seq record.Seq, b bool) error {
+						if seq == 4 && b == body && !fixed.Load() {
+							return syscall.EIO
+						}
+						return nil
+					}
+					for i := range 10 {
+						w.src.add("b", fmt.Sprint("k", i), fmt.Sprint(i))
+					}
+					w.start()
+					w.drain(10 * time.Second)
+					if st := w.up.Stats(); st.Stored != 9 || st.Deferred != 1 || st.Gaps != 0 || w.src.Released() != 10 {
+						t.Errorf("%d released, stats %+v: want one kept, and the rest stored", w.src.Released(), st)
+					}
+					w.check(4)
+					fixed.Store(true)
+					time.Sleep(12 * time.Minute)
+					w.drain(time.Minute)
+					w.stop()
+					w.check()
+					for _, lie := range l.lies {
+						t.Error(lie)
+					}
+				})
+			})
+		}
+	}
+}
+
+// In time and without a Drain too: records go on coming in, but not many.
+func TestUnreadableRecordIsDeferredInQuiet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "")
+		w.src.readable = func(seq record.Seq, _ bool) error {
+			if seq == 1 {
+				return syscall.EIO
+			}
+			return nil
+		}
+		w.src.add("b", "k0", "0")
+		w.src.add("b", "k1", "1")
+		w.start()
+		time.Sleep(10 * time.Minute)
+		if st := w.up.Stats(); st.Deferred != 1 || w.src.Released() != 2 {
+			t.Errorf("%d released, stats %+v", w.src.Released(), st)
+		}
+		w.stop()
+		w.check(1)
+	})
+}
+
+// While all reads fail no Drain sets anything aside, though some of the set were stored before.
+func TestDrainInReadOutage(t *testing.T) {
+	for _, proven := range []bool{false, true} {
+		t.Run(fmt.Sprintf("proven=%v", proven), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, "")
+				l := newLedger()
+				if proven {
+					w.opts.Ledger, w.src.covered = l, l.upto
+				}
+				var out atomic.Bool
+				w.src.readable = func(seq record.Seq, _ bool) error {
+					if out.Load() || seq == 4 {
+						return syscall.EIO
+					}
+					return nil
+				}
+				for i := range 10 {
+					w.src.add("b", fmt.Sprint("k", i), fmt.Sprint(i))
+				}
+				w.start()
+				time.Sleep(1700 * time.Millisecond) // all but one are stored, and perhaps it failed again since
+				out.Store(true)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				if err := w.up.Drain(ctx); err == nil {
+					t.Error("the drain ended while no record could be read")
+				}
+				if st := w.up.Stats(); st.Stored != 9 || st.Deferred != 0 || w.src.Released() != 3 {
+					t.Errorf("%d released, stats %+v: want nothing set aside", w.src.Released(), st)
+				}
+				out.Store(false)
+				w.drain(2 * time.Minute)
+				w.stop()
+				w.check(4)
+				for _, lie := range l.lies {
+					t.Error(lie)
+				}
+			})
+		})
+	}
 }
