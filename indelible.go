@@ -151,9 +151,7 @@ const matchPatience = 10 * time.Second
 // match compares the log in the store with the directory. A store that is away keeps nobody from
 // appending: then nothing is delivered before it was matched.
 func (l *Log) match(ctx context.Context) error {
-	matching, cancel := context.WithTimeout(ctx, matchPatience)
-	defer cancel()
-	err := l.engine.Match(matching)
+	err := l.engine.AwaitMatch(ctx, matchPatience)
 	if err == nil || errors.Is(err, ErrForked) || l.engine.Suspect() {
 		return err
 	}

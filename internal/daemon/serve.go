@@ -67,12 +67,10 @@ type daemon struct {
 // matchPatience bounds how long the doors stay closed while the destination is asked for the log.
 const matchPatience = 10 * time.Second
 
-// match compares the log in the destination with the data directory before anything is acknowledged. A
-// destination that does not answer keeps nobody from acknowledging: then delivery waits for the match.
+// match compares the log in the destination with the data directory before anything is acknowledged. One
+// that answers with errors is asked again until matchPatience ends. A destination that does not answer keeps nobody from acknowledging: then delivery waits for the match.
 func (d *daemon) match(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, matchPatience)
-	defer cancel()
-	err := d.engine.Match(ctx)
+	err := d.engine.AwaitMatch(ctx, matchPatience)
 	if err == nil || errors.Is(err, proof.ErrForked) {
 		return err
 	}

@@ -87,9 +87,7 @@ func (e *Engine) firstPending(ctx context.Context) (record.Seq, error) {
 
 // bring delivers and proves until nothing is left, or nothing moves any more.
 func (e *Engine) bring(ctx context.Context, r *Rescued) error {
-	matching, cancel := context.WithTimeout(ctx, matchPatience)
-	defer cancel()
-	if err := e.Match(matching); err != nil {
+	if err := e.AwaitMatch(ctx, matchPatience); err != nil {
 		return err
 	}
 	before := e.spool.Stats()

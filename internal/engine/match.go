@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"indelible/internal/proof"
 	"indelible/internal/record"
+	"indelible/internal/store"
 )
 
 // Match opens the log in the destination and compares it with this data
@@ -17,6 +19,40 @@ func (e *Engine) Match(ctx context.Context) error {
 		return nil
 	}
 	return e.ledger.Ready(ctx)
+}
+
+// Bounds of AwaitMatch.
+const (
+	awayPatience = time.Second            // for a destination to which no connection can be made
+	matchPause   = 200 * time.Millisecond // between two attempts
+)
+
+// AwaitMatch is Match, asked again for at most patience: a destination that answers with errors may hold
+// another log all the same. One to which no connection can be made is waited for only a second.
+func (e *Engine) AwaitMatch(ctx context.Context, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return awaitMatch(ctx, e.Match)
+}
+
+func awaitMatch(ctx context.Context, match func(context.Context) error) error {
+	start := time.Now()
+	for {
+		err := match(ctx)
+		if err == nil || errors.Is(err, proof.ErrForked) || ctx.Err() != nil {
+			return err
+		}
+		if store.ClassOf(err) != store.Unreachable {
+			start = time.Now() // it answers
+		} else if time.Since(start) >= awayPatience {
+			return err
+		}
+		select {
+		case <-time.After(matchPause):
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 // Suspect says that the log was found forked in another destination than this one: then
@@ -36,13 +72,29 @@ func (l *ledger) match(ctx context.Context, log *proof.Log) error {
 		return nil
 	}
 	// Records in the tree wait here too, as after a crash. In an old copy that went on by itself they are others.
-	e, ok, err := l.parts.spool.Entry(ctx, next-1)
-	if _, lost := errors.AsType[*record.GapError](err); lost || err == nil && !ok {
-		return nil
-	}
-	if err != nil {
+	// The newest of them that can be read tells; if none can, nothing can be told.
+	e, ok, err := l.newestReadable(ctx, released, next)
+	if err != nil || !ok {
 		return err
 	}
 	// The log compares what it has already, and adds nothing.
 	return log.Add(ctx, record.Outcome{Info: e.Info, State: record.Deferred})
+}
+
+// newestReadable is the newest record after one and before another that the spool can read; !ok if there is none.
+func (l *ledger) newestReadable(ctx context.Context, after, before record.Seq) (e record.Entry, ok bool, err error) {
+	for seq := before - 1; seq > after && ctx.Err() == nil; seq-- {
+		e, ok, err = l.parts.spool.Entry(ctx, seq)
+		if gap, lost := errors.AsType[*record.GapError](err); lost {
+			seq = min(seq, max(gap.First, after+1))
+			continue
+		}
+		if _, unread := errors.AsType[*record.ReadError](err); unread {
+			continue
+		}
+		if err != nil || ok {
+			return e, ok, err
+		}
+	}
+	return record.Entry{}, false, ctx.Err()
 }
