@@ -39,6 +39,9 @@ var _ upload.Ledger = (*ledger)(nil)
 
 func (e *Engine) newLedger() (*ledger, error) {
 	keys, err := proof.OpenKeys(e.data, proof.KeySource{Name: e.name, Secret: e.opts.Proof.Secret})
+	if err == nil {
+		err = proof.CheckState(e.data, keys)
+	}
 	if err != nil {
 		return nil, e.keyError(err)
 	}

@@ -266,7 +266,7 @@ func (l *Log) adopt(s *state) error {
 		}
 		l.note(&leaf)
 		if leaf.Kind == NewKey && (l.next.zero() || l.next.Public() != leaf.New) {
-			return fmt.Errorf("a change to the key %s was begun and its secret is not here", leaf.New)
+			return fmt.Errorf("%w: %w", errNoSecret(leaf.New), ErrForked) // CheckState finds it before any bucket is asked
 		}
 	}
 	return nil

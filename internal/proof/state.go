@@ -98,9 +98,40 @@ func loadState(d disk.FS, log string) (*state, error) {
 		return nil, &StateError{Err: err}
 	}
 	if s.head.Log != log {
-		return nil, fmt.Errorf("load proof state: the data directory belongs to log %s, not to %s", s.head.Log, log)
+		return nil, errOwner(s.head.Log, log)
 	}
 	return s, nil
+}
+
+func errOwner(owner, log string) error {
+	return fmt.Errorf("load proof state: %s belongs to log %s, but this data directory to %s: put the file back that belongs here, or %s", stateFile, owner, log, rescueAdvice)
+}
+
+// CheckState says whether the log's memory and its keys belong together, without asking the
+// bucket: the memory is of that log, and the key to which a change was begun is there. A memory that
+// is not there, or cannot be read, is no error here: Open tells.
+func CheckState(d disk.FS, k Keys) error {
+	b, err := readFile(d, stateFile)
+	if err != nil {
+		return nil
+	}
+	s, err := decodeState(b)
+	if err != nil {
+		return nil
+	}
+	if s.head.Log != k.Key.Name() {
+		return errOwner(s.head.Log, k.Key.Name())
+	}
+	for _, raw := range s.pending {
+		if leaf, err := ParseLeaf(raw); err == nil && leaf.Kind == NewKey && leaf.New != k.Key.Public() && (k.Next.zero() || leaf.New != k.Next.Public()) {
+			return errNoSecret(leaf.New)
+		}
+	}
+	return nil
+}
+
+func errNoSecret(vkey string) error {
+	return fmt.Errorf("a change to the key %s was begun, and its secret is not in %s: put that file back from a copy, or %s", vkey, NextFile, rescueAdvice)
 }
 
 func decodeState(b []byte) (*state, error) {
