@@ -68,22 +68,30 @@ func (s *Store) Put(ctx context.Context, o store.Object) (store.Info, error) {
 	if err := ctx.Err(); err != nil {
 		return store.Info{}, err
 	}
-	if err := s.sameRoot(); err != nil {
+	begun := s.opened() // before the check, so that what it lets pass is this directory or none
+	if err := s.stillIn(begun); err != nil {
 		return store.Info{}, fail("put", o.Key, err)
 	}
-	tmp, at, err := s.write(ctx, o)
+	info, err := s.put(ctx, o)
+	if rerr := s.stillIn(begun); rerr != nil { // whatever came of it, in a directory that is the store no more
+		err = rerr
+	}
 	if err != nil {
 		return store.Info{}, fail("put", o.Key, err)
+	}
+	return info, nil
+}
+
+func (s *Store) put(ctx context.Context, o store.Object) (store.Info, error) {
+	tmp, at, err := s.write(ctx, o)
+	if err != nil {
+		return store.Info{}, err
 	}
 	info, err := s.commit(o, tmp, at)
 	if err != nil {
 		_ = s.disk.Remove(tmp) // what is left of it is swept at a later start
-		return store.Info{}, fail("put", o.Key, err)
 	}
-	if err := s.sameRoot(); err != nil { // durable, but in a directory that is the store no more
-		return store.Info{}, fail("put", o.Key, err)
-	}
-	return info, nil
+	return info, err
 }
 
 // commit gives the written body and its attributes their names.

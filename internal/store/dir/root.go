@@ -76,6 +76,26 @@ func (s *Store) sameRoot() error {
 	return err
 }
 
+// opened is the directory that an operation begins in; nil: the file system is nobody's path.
+func (s *Store) opened() *osdisk.FS {
+	if s.root == nil {
+		return nil
+	}
+	return s.root.current()
+}
+
+// stillIn returns nil if the store is still the one at its path, and its directory the one that an operation began in:
+// another operation may have opened the store that came in its place meanwhile.
+func (s *Store) stillIn(begun *osdisk.FS) error {
+	if err := s.sameRoot(); err != nil {
+		return err
+	}
+	if s.root != nil && s.root.current() != begun {
+		return errReopened
+	}
+	return nil
+}
+
 // rootFS is the directory at a path, whichever that is.
 type rootFS struct {
 	path string

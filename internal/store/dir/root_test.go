@@ -2,8 +2,10 @@ package dir_test
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"indelible/internal/store"
@@ -79,4 +81,44 @@ func TestStoreIsReplaced(t *testing.T) {
 	if got, _, err := storetest.Read(t, s, "b", store.GetOptions{}); err != nil || got != "y" {
 		t.Errorf("%q, %v", got, err)
 	}
+}
+
+// hookedBody does something when its end is read.
+type hookedBody struct {
+	*strings.Reader
+	hook func()
+}
+
+func (b *hookedBody) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if err == io.EOF && b.hook != nil {
+		hook := b.hook
+		b.hook = nil
+		hook()
+	}
+	return n, err
+}
+
+// The directory is replaced while a put writes, and another put opens the one that is there now.
+func TestPutAcrossAReplacement(t *testing.T) {
+	base := t.TempDir()
+	root, fresh := filepath.Join(base, "store"), filepath.Join(base, "copy")
+	s := openPath(t, root)
+	storetest.MustPut(t, s, storetest.Object("a", "x"))
+	if err := os.CopyFS(fresh, os.DirFS(root)); err != nil {
+		t.Fatal(err)
+	}
+	o := storetest.Object("b", "y")
+	o.Body = &hookedBody{Reader: strings.NewReader("y"), hook: func() {
+		if err := errors.Join(os.Rename(root, root+".away"), os.Rename(fresh, root)); err != nil {
+			t.Error(err)
+		}
+		if _, err := s.Put(t.Context(), storetest.Object("c", "z")); store.ClassOf(err) != store.Ambiguous {
+			t.Errorf("the other put: %v", err)
+		}
+	}}
+	if _, err := s.Put(t.Context(), o); store.ClassOf(err) != store.Ambiguous {
+		t.Errorf("put: %v", err)
+	}
+	storetest.MustPut(t, s, storetest.Object("b", "y"))
 }
