@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"path"
 	"strings"
@@ -17,7 +19,7 @@ const maxLine = 16 << 20
 
 // inBatches finds the records of a name space that hold a record with an id in one of
 // their lines: LiteLLM's batch files, "batch_….jsonl". It reads them one after another.
-func (c *Catalog) inBatches(ctx context.Context, buckets []string, id string, o query.ListOptions, found func(record.Entry)) error {
+func (c *Catalog) inBatches(ctx context.Context, buckets []string, id string, o query.ListOptions, found func(record.Entry)) (unsearched error) {
 	for item, err := range c.o.Records.ListAll(ctx, buckets, o) {
 		if err != nil {
 			return err
@@ -29,38 +31,71 @@ func (c *Catalog) inBatches(ctx context.Context, buckets []string, id string, o 
 		if item.Seq == 0 || err == nil && !ok {
 			e, ok, err = c.o.Records.At(ctx, c.o.Objects.Key(buckets[0], item.Key))
 		}
-		if err != nil || !ok {
+		if err != nil {
 			return err
 		}
-		holds, err := holdsID(e, id)
+		if !ok {
+			continue // removed since it was listed
+		}
+		holds, long, err := holdsID(e, id)
 		if err != nil {
 			return err
 		}
 		if holds {
 			found(e)
+		} else if long {
+			unsearched = errors.Join(unsearched, fmt.Errorf("the record %q has lines of more than %d bytes, which are not searched", item.Key, maxLine))
 		}
 	}
-	return nil
+	return unsearched
 }
 
-// holdsID says whether a line of a record's body is a JSON object with that id.
-func holdsID(e record.Entry, id string) (holds bool, err error) {
+// holdsID says whether a line of a record's body is a JSON object with that id, and whether lines were too
+// long to be looked at.
+func holdsID(e record.Entry, id string) (holds, long bool, err error) {
 	body, err := e.Open()
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	defer func() { _ = body.Close() }()
-	lines := bufio.NewScanner(body)
-	lines.Buffer(nil, maxLine)
-	for lines.Scan() {
+	lines := bufio.NewReader(body)
+	for {
+		text, whole, err := readLine(lines)
+		if err == io.EOF {
+			return false, long, nil
+		}
+		if err != nil {
+			return false, long, err
+		}
+		if !whole {
+			long = true
+			continue
+		}
 		var line struct {
 			ID     any `json:"id"`
 			CallID any `json:"litellm_call_id"`
 		}
-		if json.Unmarshal(lines.Bytes(), &line) == nil && (line.ID == any(id) || line.CallID == any(id)) {
-			_, err := io.Copy(io.Discard, body) // to its end, where it is checked
-			return err == nil, err
+		if json.Unmarshal(text, &line) == nil && (line.ID == any(id) || line.CallID == any(id)) {
+			_, err := io.Copy(io.Discard, lines) // to its end, where it is checked
+			return err == nil, long, err
 		}
 	}
-	return false, lines.Err()
+}
+
+// readLine reads a line; it is not whole where it is longer than maxLine. After the last one it fails with io.EOF.
+func readLine(r *bufio.Reader) (line []byte, whole bool, err error) {
+	whole = true
+	for read := false; ; read = true {
+		part, err := r.ReadSlice('\n')
+		if whole = whole && len(line)+len(part) <= maxLine; whole {
+			line = append(line, part...)
+		}
+		switch {
+		case err == bufio.ErrBufferFull:
+			continue
+		case err == io.EOF && (read || len(part) > 0), err == nil:
+			return line, whole, nil
+		}
+		return nil, false, err
+	}
 }

@@ -35,6 +35,7 @@ type world struct {
 type awayStore struct {
 	store.Store
 	away  bool
+	gone  string // listed, and removed before it can be read
 	heads atomic.Int64
 }
 
@@ -52,7 +53,16 @@ func (s *awayStore) List(ctx context.Context, o store.ListOptions) iter.Seq2[sto
 	if s.away {
 		return func(yield func(store.Info, error) bool) { yield(store.Info{}, errAway) }
 	}
-	return s.Store.List(ctx, o)
+	return func(yield func(store.Info, error) bool) {
+		if s.gone != "" && strings.HasPrefix(s.gone, o.Prefix) && s.gone > o.After && !yield(store.Info{Key: s.gone, Size: 1}, nil) {
+			return
+		}
+		for info, err := range s.Store.List(ctx, o) {
+			if !yield(info, err) {
+				return
+			}
+		}
+	}
 }
 
 func newWorld(t *testing.T, prefix string) *world {
@@ -205,5 +215,22 @@ func TestFindInTwoBuckets(t *testing.T) {
 	}
 	if f, err := c.Find(t.Context(), catalog.Ref{Name: "k", Bucket: "a"}); err != nil || f.Seq != 1 {
 		t.Errorf("%+v, %v", f, err)
+	}
+}
+
+// A batch file with a line that is too long, and one that is gone, keep no id from being found.
+func TestFindByIDPastLongLinesAndLostFiles(t *testing.T) {
+	w := newWorld(t, "")
+	w.store.gone = "batch_0.jsonl"
+	long := `{"id":"long","x":"` + strings.Repeat("y", 17<<20) + "\"}\n"
+	w.send("b", "batch_1.jsonl", long+`{"id":"after"}`+"\n")
+	w.send("b", "batch_2.jsonl", `{"id":"other"}`) // no newline at its end
+	for id, key := range map[string]string{"after": "batch_1.jsonl", "other": "batch_2.jsonl"} {
+		if f, err := w.catalog().Find(t.Context(), catalog.Ref{Name: id, Kind: catalog.ID}); err != nil || f.Key != key {
+			t.Errorf("%s: %q, %v", id, f.Key, err)
+		}
+	}
+	if _, err := w.catalog().Find(t.Context(), catalog.Ref{Name: "long", Kind: catalog.ID}); err == nil || !strings.Contains(err.Error(), "not searched") {
+		t.Errorf("in a line that is not searched: %v", err)
 	}
 }

@@ -9,6 +9,9 @@ import (
 // Append is ingest.Appender's. Once the log is known to be forked nothing is
 // acknowledged any more: it fails with record.ErrClosed.
 func (e *Engine) Append(ctx context.Context, r record.Record) (record.Receipt, error) {
+	if e.dead() {
+		return record.Receipt{}, record.ErrClosed
+	}
 	receipt, err := e.spool.Append(ctx, r)
 	if err == nil && e.dead() {
 		return record.Receipt{}, record.ErrClosed
@@ -18,6 +21,9 @@ func (e *Engine) Append(ctx context.Context, r record.Record) (record.Receipt, e
 
 // AppendAll is jsonapi.Appender's, with the same exception.
 func (e *Engine) AppendAll(ctx context.Context, rs []record.Record) ([]record.Receipt, error) {
+	if e.dead() {
+		return nil, record.ErrClosed
+	}
 	receipts, err := e.spool.AppendAll(ctx, rs)
 	if err == nil && e.dead() {
 		return nil, record.ErrClosed

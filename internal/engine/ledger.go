@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,8 +55,11 @@ func (e *Engine) newLedger() (*ledger, error) {
 
 // keyError tells a key that does not belong to this log, or is gone, from one that cannot be read.
 func (e *Engine) keyError(err error) error {
-	if _, unread := errors.AsType[*fs.PathError](err); unread {
-		return err
+	_, path := errors.AsType[*fs.PathError](err)
+	_, link := errors.AsType[*os.LinkError](err)
+	_, call := errors.AsType[*os.SyscallError](err)
+	if path || link || call {
+		return err // the disk's
 	}
 	return &StuckError{Err: err, Rescue: e.opts.rescueCommand()}
 }
@@ -138,7 +142,8 @@ func (l *ledger) die(err error) {
 	f := fork{Log: l.parts.name, Destination: l.opts.Identity, Since: time.Now().UTC(), Reason: err.Error()}
 	l.why = l.opts.forked(l.parts.name, f)
 	if err := remember(l.parts.data, f); err != nil {
-		l.why = errors.Join(l.why, err) // the next start finds the fork again
+		// Nothing is acknowledged in this process all the same, and the next start finds the fork again.
+		l.why = errors.Join(l.why, fmt.Errorf("%w: nothing is acknowledged any more, but the next start knows of the fork only if the destination answers: make room in %s before it", err, l.opts.Dir))
 	}
 	close(l.dead)
 }

@@ -18,13 +18,13 @@ func (e *Engine) Rotate(ctx context.Context) (vkey string, err error) {
 	if e.opts.Proof.Secret != "" {
 		return "", ErrOutsideKey
 	}
-	log, err := e.ledger.open(ctx)
-	if err != nil {
-		return "", err
-	}
-	e.ledger.mu.Lock()
-	defer e.ledger.mu.Unlock()
-	return rotate(ctx, &e.Components, log, &e.ledger.keys)
+	err = e.ledger.with(ctx, func(log *proof.Log) error {
+		e.ledger.mu.Lock()
+		defer e.ledger.mu.Unlock()
+		vkey, err = rotate(ctx, &e.Components, log, &e.ledger.keys)
+		return err
+	})
+	return vkey, err
 }
 
 // rotate makes the next key, has the log change to it, and puts it into place.
