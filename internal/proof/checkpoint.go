@@ -3,6 +3,7 @@ package proof
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -40,8 +41,18 @@ func (l *Log) checkpoint(ctx context.Context, keep bool) error {
 			return l.fail(fmt.Errorf("publish checkpoint of log %s: %w", l.name, err))
 		}
 	}
-	if err := l.keep(ctx, keep); err != nil {
-		return fmt.Errorf("keep checkpoint of log %s: %w", l.name, err)
+	err := l.keep(ctx, keep)
+	if _, foreign := errors.AsType[*ForeignObjectError](err); foreign && !keep {
+		// The head is published, and the next one is kept under another name.
+		if l.opt.Events.Failed != nil {
+			l.opt.Events.Failed(fmt.Errorf("keep checkpoint of log %s: %w", l.name, err))
+		}
+		return nil
+	}
+	if err != nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.fail(fmt.Errorf("keep checkpoint of log %s: %w", l.name, err))
 	}
 	return nil
 }
@@ -64,6 +75,9 @@ func (l *Log) publish(ctx context.Context, s *state, final bool) error {
 	if err := layOut(); err != nil {
 		return err
 	}
+	if err := l.decideRepairs(); err != nil {
+		return err
+	}
 	// Publish: the commit point. Whoever reads the bucket sees the old head or the new one.
 	key, next, rotated := l.signers(s.pending)
 	checkpoint, err := grown.head.sign(key...)
@@ -83,11 +97,15 @@ func (l *Log) publish(ctx context.Context, s *state, final bool) error {
 		l.key, l.next = next, Key{}
 	}
 	l.forget(grown.next)
-	remember := *grown
+	remember, behind := *grown, grown.pending
 	l.mu.Unlock()
 	clear(l.confirmed)
 	// Remember: so that a bucket put back to an older head is known as such.
 	remember.pending = nil
+	if l.decided > grown.edge.size {
+		n := l.decided - grown.edge.size // what stands decided behind the new head stays so
+		remember.pending = behind[:n:n]
+	}
 	if err := remember.save(l.disk); err != nil && l.opt.Events.Failed != nil {
 		l.opt.Events.Failed(err) // what is on the disk still leads to this head
 	}
@@ -154,7 +172,10 @@ func (l *Log) keep(ctx context.Context, must bool) error {
 		switch {
 		case gerr != nil:
 			return gerr
-		case !l.states(there, head):
+		case l.states(there, head):
+		case l.contradicts(there, head):
+			return fmt.Errorf("%s is a checkpoint of another tree that our key has signed: another process writes this log, or the data directory is an old copy; %s: %w", l.dir+name, rescueAdvice, ErrForked)
+		default:
 			return &ForeignObjectError{Key: l.dir + name, Err: err}
 		}
 		err = nil

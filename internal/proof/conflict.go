@@ -46,6 +46,9 @@ func (l *Log) putCheckpoint(ctx context.Context, s *state, head Head, checkpoint
 			if err == nil && repair {
 				err = layOut()
 			}
+			if err == nil && repair {
+				err = l.decideRepairs()
+			}
 			if err != nil {
 				return "", err
 			}
@@ -168,6 +171,29 @@ func (l *Log) tell(what string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.repairs = append(l.repairs, what)
+}
+
+// decideRepairs makes the leaves of repairs durable before the checkpoint that they are about is
+// published, so that no kill loses what was done. The caller holds publishing.
+func (l *Log) decideRepairs() error {
+	l.mu.Lock()
+	none := len(l.repairs) == 0
+	l.mu.Unlock()
+	if none {
+		return nil
+	}
+	if err := l.addRepairs(); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	decided := *l.state
+	decided.pending = decided.pending[:len(decided.pending):len(decided.pending)]
+	l.mu.Unlock()
+	if err := decided.save(l.disk); err != nil {
+		return err
+	}
+	l.decided = decided.reach()
+	return nil
 }
 
 // addRepairs puts a leaf into the log for each repair since the last call.

@@ -177,3 +177,65 @@ func TestRecoveredIsTrue(t *testing.T) {
 		}
 	})
 }
+
+// A process that is killed right after a repair leaves its leaf to the next one.
+func TestRepairOutlivesAKill(t *testing.T) {
+	for name, change := range map[string]func(b *bench){
+		"the checkpoint was gone": func(b *bench) { b.st.remove(b.path("checkpoint")) },
+		"junk as a bundle":        func(b *bench) { b.st.put(b.path("tile/entries/000"), []byte("squatted")) },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t)
+			l := b.open()
+			b.add(l, 1, 3)
+			b.do(l.Checkpoint(t.Context()))
+			change(b)
+			b.add(l, 4, 256)
+			b.do(l.Checkpoint(t.Context()))
+			l = b.open() // after a kill
+			b.add(l, 250, 257)
+			b.do(l.Checkpoint(t.Context()))
+			if got := kinds(b.leaves()[256:]); got != "repair, record 257" {
+				t.Errorf("%s: got %s", name, got)
+			}
+			b.verify(VerifyOptions{})
+		})
+	}
+}
+
+// Somebody takes the name of a checkpoint to be kept. Junk there holds nothing up; another
+// tree of our key is a fork.
+func TestForeignHistory(t *testing.T) {
+	for _, fork := range []bool{false, true} {
+		b := newBench(t)
+		var failed []error
+		b.opt.Events.Failed = func(err error) { failed = append(failed, err) }
+		l := b.open()
+		junk := []byte("squatted")
+		if fork {
+			var err error
+			junk, err = Head{Log: "test-log", Size: 3}.sign(b.key.signer())
+			b.do(err)
+		}
+		b.st.put(b.path(historyName(3)), junk)
+		b.add(l, 1, 3)
+		err := l.Checkpoint(t.Context())
+		if fork {
+			b.checkFork("another tree", err)
+			b.checkFork("once more", l.Checkpoint(t.Context()))
+			continue
+		}
+		b.do(err)
+		if _, foreign := errors.AsType[*ForeignObjectError](errors.Join(failed...)); !foreign || len(failed) != 1 {
+			t.Errorf("told %v", failed)
+		}
+		b.add(l, 4, 4)
+		b.do(l.Checkpoint(t.Context()))
+		if b.st.newest(b.path(historyName(4))) == nil {
+			t.Error("the next checkpoint was not kept")
+		}
+		if _, foreign := errors.AsType[*ForeignObjectError](errors.Join(failed...)); !foreign || len(failed) != 1 {
+			t.Errorf("told %v", failed)
+		}
+	}
+}

@@ -31,6 +31,7 @@ type Log struct {
 	witnesses  []*witness      // set by Open
 	http       *http.Client    // set by Open: asks witnesses
 	history    time.Time       // owned by publishing: when a checkpoint was last kept for good
+	decided    uint64          // owned by publishing: up to where decideRepairs made leaves durable
 	confirmed  map[string]bool // owned by publishing: objects that are there for the next checkpoint
 
 	mu       sync.Mutex

@@ -220,3 +220,9 @@ func (l *Log) states(checkpoint []byte, want Head) bool {
 	head, err := l.ours(checkpoint)
 	return err == nil && head == want
 }
+
+// contradicts says whether a checkpoint is this log's and states another tree of the same size.
+func (l *Log) contradicts(checkpoint []byte, want Head) bool {
+	head, err := l.ours(checkpoint)
+	return err == nil && head.Size == want.Size && head.Root != want.Root
+}
