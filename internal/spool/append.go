@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"time"
@@ -43,6 +44,9 @@ func (s *Spool) append(ctx context.Context, rs []record.Record, receipts []recor
 		return fmt.Errorf("append: %w", err)
 	}
 	defer s.life.RUnlock()
+	if err := s.canFit(rs); err != nil {
+		return fmt.Errorf("append: %w", err)
+	}
 	arrived := time.Now()
 	entries := make([]*pendingEntry, 0, len(rs))
 	defer func() {
@@ -69,6 +73,21 @@ func (s *Spool) append(ctx context.Context, rs []record.Record, receipts []recor
 		for i := range rs {
 			s.opts.Events.Acked(rs[i].Door, time.Since(read))
 		}
+	}
+	return nil
+}
+
+// canFit refuses at once what can never fit into the spool together, as far as sizes are announced.
+func (s *Spool) canFit(rs []record.Record) error {
+	total := int64(0)
+	for i := range rs {
+		total += max(rs[i].Size, 0)
+		if b, ok := rs[i].Body.(*bytes.Buffer); ok && rs[i].Size < 0 {
+			total += int64(b.Len())
+		}
+	}
+	if limit := s.opts.MaxBytes - 2*s.opts.SegmentBytes; s.opts.MaxBytes > 0 && len(rs) > 1 && total > limit {
+		return fmt.Errorf("%w: %d bytes of records at once can never fit into a spool of %d (spool.max_bytes): send them in parts, or raise it", record.ErrInvalid, total, s.opts.MaxBytes)
 	}
 	return nil
 }

@@ -84,6 +84,9 @@ func (b *buckets) load(f *files, segs *segments, unsaved []*segment) error {
 	if err == nil {
 		err = parseJSON(data, &since)
 	}
+	if err != nil && !isDamage(err) {
+		return err
+	}
 	if err != nil {
 		if !isNotExist(err) {
 			b.log.Error("the names of the buckets are gathered from the records that are here", "file", bucketsFile, "error", err)

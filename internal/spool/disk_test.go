@@ -393,6 +393,9 @@ func TestBitFlips(t *testing.T) {
 					step *= 3
 				}
 				for at := 0; at < end; at += step {
+					if blank(b, at) {
+						continue
+					}
 					b[at] ^= 1 << (at % 8)
 					if lost := img.check(t, fmt.Sprintf("%s at %d", name, at), bodies); lost > 1 {
 						t.Errorf("%s at %d: %d records lost", name, at, lost)
@@ -408,6 +411,12 @@ func TestBitFlips(t *testing.T) {
 			}
 		})
 	}
+}
+
+// blank reports whether a byte stands in the middle of zeros, where one flip is
+// as good as another: the first kibibyte of them is tried.
+func blank(b []byte, at int) bool {
+	return at >= 1<<10 && at+64 <= len(b) && len(bytes.TrimRight(b[at-1<<10:at+64], "\x00")) == 0
 }
 
 // TestLostFiles removes, truncates and duplicates files.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"indelible/internal/disk/crashdisk"
@@ -27,13 +28,13 @@ func killAt(base *crashdisk.Disk, matches func(faultdisk.Call) bool) *faultdisk.
 // record and its fsync. The next process answers the sender, who sends again; then the power goes.
 func TestAckAfterKillSurvivesPowerLoss(t *testing.T) {
 	base := crashdisk.New()
-	armed := false
+	var armed atomic.Bool
 	fd := killAt(base, func(c faultdisk.Call) bool {
-		return armed && c.Op == faultdisk.Sync && strings.HasSuffix(c.Name, ".seg")
+		return armed.Load() && c.Op == faultdisk.Sync && strings.HasSuffix(c.Name, ".seg")
 	})
 	s := openOn(t, fd, spool.Options{})
 	mustAppend(t, s, rec("b", "k1", []byte("one")))
-	armed = true
+	armed.Store(true)
 	body := bytes.Repeat([]byte("two"), 5000)
 	if _, err := s.Append(t.Context(), rec("b", "k2", body)); err == nil {
 		t.Fatal("a record was acked without its fsync")
@@ -61,16 +62,16 @@ func TestNamesOfAKilledProcess(t *testing.T) {
 		t.Run(dir, func(t *testing.T) {
 			for seed := range uint64(20) {
 				base := crashdisk.New()
-				armed := false
+				var armed atomic.Bool
 				fd := killAt(base, func(c faultdisk.Call) bool {
-					return armed && c.Op == faultdisk.SyncDir && c.Name == dir
+					return armed.Load() && c.Op == faultdisk.SyncDir && c.Name == dir
 				})
 				opts := spool.Options{SegmentBytes: 16 << 10}
 				s := openOn(t, fd, opts)
 				for i := range 12 {
 					mustAppend(t, s, rec("b", fmt.Sprint("k", i), randomBody(uint64(i), 3000)))
 				}
-				armed = true
+				armed.Store(true)
 				_ = s.Settle(t.Context(), record.Outcome{Info: record.Info{Seq: 1}, State: record.Quarantined, Reason: "x"}) // killed in it, or behind it
 				for seq := record.Seq(2); seq <= 12; seq++ {
 					_ = s.Settle(t.Context(), record.Outcome{Info: record.Info{Seq: seq, Size: 3000}, State: record.Stored})

@@ -229,7 +229,7 @@ func (s *Spool) keysOf(g *segment, bucket, prefix, from string) (page []keySeq, 
 		return nil, false, err
 	}
 	defer s.life.RUnlock()
-	limit := int(g.newest()-g.first) + 1
+	limit := int(min(g.newest(), record.Seq(s.writer.durable.Load()))-g.first) + 1
 	err = s.segs.ask(g, func(x index) error {
 		page, more = nil, false
 		var failed error

@@ -28,6 +28,7 @@ func (s *Spool) open() error {
 	if err := s.loadHeld(); err != nil {
 		return err
 	}
+	s.nameKept()
 	noted, err := s.settled.journal.load(func(n settledNote) { s.settled.add(n.seq, int64(n.size)) })
 	if err != nil {
 		return err
@@ -54,6 +55,11 @@ func (s *Spool) open() error {
 	}
 	s.queue = newQueue(s.known)
 	s.writer.queue, s.writer.known, s.writer.logID = s.queue, s.known, s.opts.Log
+	if s.settled.state.file != nil { // again, for the reason that rewrite gives
+		if err := s.settled.save(s.snapshot); err != nil {
+			return err
+		}
+	}
 	s.segs.removeReleased()
 	return s.sweepBodies()
 }
@@ -237,6 +243,8 @@ func (s *Spool) openSegment(name string, first record.Seq, d fs.DirEntry) (*segm
 	case err != nil:
 		s.log.Error("a file is no segment and is put away", "segment", name, "error", err)
 		return nil, s.segs.putAway(name)
+	case head.first != first && first <= s.settled.released():
+		return nil, s.segs.removeUnused(name) // it was released and is used again; a power loss brought its old name back
 	case head.first != first || s.opts.Log != "" && head.log != s.opts.Log && head.log != "":
 		s.log.Error("a segment is not this spool's own under that name and is put away", "segment", name, "log", head.log, "first", uint64(head.first))
 		return nil, s.segs.putAway(name)
@@ -297,20 +305,15 @@ func (s *Spool) loadSegment(g, next *segment, acked record.Seq) error {
 	return nil
 }
 
-// scan reads a segment that has no side file. What is read is made durable
-// first: the process that wrote it may have died before its fsync, and the power may go later.
+// scan reads a segment that has no side file, and makes durable what counts in it: the
+// process that wrote it may have died before its fsync, or after one that failed, and the power may go later.
 func (s *Spool) scan(g, next *segment, acked record.Seq) ([]gap, error) {
-	if !s.opts.ReadOnly {
-		if err := syncFile(s.fs, g.name); err != nil {
-			return nil, fmt.Errorf("make durable what an earlier run wrote: %w", err)
-		}
-	}
 	h, err := s.files.open(g.name)
 	if err != nil {
 		return nil, err
 	}
 	defer h.release()
-	known := evidence{acked: acked}
+	known := evidence{acked: acked, hasBody: func(id uint64) (bool, error) { return s.files.exists(bodyName(id)) }}
 	if next != nil {
 		known.upto = next.first - 1
 		known.acked = max(acked, known.upto)
@@ -328,10 +331,49 @@ func (s *Spool) scan(g, next *segment, acked record.Seq) ([]gap, error) {
 	if sc.cut > 0 {
 		s.log.Warn("the end of a segment was not completely written and is cut off; nothing in it was acked", "segment", g.name, "at", sc.end, "bytes", sc.cut)
 	}
+	if !s.opts.ReadOnly {
+		if err := s.rewrite(g.name, h, sc.sure, sc.end); err != nil {
+			return nil, fmt.Errorf("make durable what an earlier run wrote: %w", err)
+		}
+	}
 	g.mem.Store(sc.index)
 	g.end.Store(sc.end)
 	g.last.Store(uint64(sc.last))
 	return sc.gaps, nil
+}
+
+// rewrite writes the header of a segment and what stands from sure to end once more, as it was
+// read, and syncs the file. A sync alone would not do: after one that failed, the system may take pages that it
+// never wrote for written.
+func (s *Spool) rewrite(name string, h *handle, sure, end int64) error {
+	file, err := s.fs.OpenWrite(name)
+	if err != nil {
+		return err
+	}
+	write := func(from, to int64) error {
+		b := make([]byte, min(to-from, scanStep))
+		for off := from; off < to; off += int64(len(b)) {
+			b = b[:min(int64(len(b)), to-off)]
+			n, err := h.readSome(b, off)
+			if err == nil {
+				_, err = file.WriteAt(b[:n], off)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err = write(0, dataStart); err == nil {
+		err = write(sure, end)
+	}
+	if err == nil {
+		err = file.Sync()
+	}
+	if closeErr := file.Close(); err == nil {
+		err = closeErr
+	}
+	return err
 }
 
 // unsaved are the segments that have no side file yet.

@@ -87,6 +87,22 @@ func (s *Spool) loadHeldItem(seq record.Seq, state record.State) (whole bool, er
 	return true, nil
 }
 
+// nameKept reads the names of the records that are held in place, as far as they can be read now.
+func (s *Spool) nameKept() {
+	for _, row := range s.held.keptRows(1 << 63) {
+		g := s.segs.of(row.seq())
+		if g == nil {
+			continue
+		}
+		if e, err := s.read(g, row.seq(), false); err == nil {
+			s.held.put(row.seq(), &heldItem{
+				state: record.State(row.State), bucket: e.Bucket, key: e.Key, name: s.nameOf(e.Bucket, e.Key), size: e.Size,
+				time: e.Time, kept: true, reason: row.Reason, since: row.Since,
+			})
+		}
+	}
+}
+
 // newestHeld is the newest record that is set aside, 0 if none is.
 func (s *Spool) newestHeld() record.Seq {
 	seqs := s.held.seqs()
@@ -170,5 +186,7 @@ func (s *Spool) countUsed() error {
 			}
 		}
 	}
-	return nil
+	here, err := s.files.exists(ballastFile)
+	s.space.ballast = here
+	return err
 }

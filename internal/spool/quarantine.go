@@ -193,6 +193,13 @@ func (q *quarantine) pins(g *segment) bool {
 	return false
 }
 
+// keptCount is how many records are held in place.
+func (q *quarantine) keptCount() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.totals.kept
+}
+
 // keptRows are the records held in place up to upto: the state file knows them once they are released.
 func (q *quarantine) keptRows(upto record.Seq) (rows []keptRow) {
 	q.mu.Lock()

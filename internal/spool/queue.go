@@ -55,6 +55,7 @@ type queue struct {
 	waiting  []*appendRequest         // guarded by mu
 	inFlight map[uint64]*pendingEntry // the newest entry of each name that is not durable yet; guarded by mu
 	running  bool                     // a write loop runs, or is being started; guarded by mu
+	yield    bool                     // somebody needs the space of the active segment, if it is released; guarded by mu
 	closed   bool                     // guarded by mu
 }
 
@@ -278,6 +279,39 @@ func (q *queue) needed() int64 {
 		}
 	}
 	return 0
+}
+
+// neededSingle is the size of the first request of one record, 0 if none waits.
+func (q *queue) neededSingle() int64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, r := range q.waiting {
+		if len(r.entries) == 1 {
+			return r.bytes
+		}
+	}
+	return 0
+}
+
+// wantYield asks for the space of the active segment. start reports that the caller
+// has to start the write loop.
+func (q *queue) wantYield() (start bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return false
+	}
+	q.yield, start = true, !q.running
+	q.running = true
+	return start
+}
+
+func (q *queue) takeYield() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	was := q.yield
+	q.yield = false
+	return was
 }
 
 // stop ends the write loop's run where nothing waits.

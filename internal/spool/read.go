@@ -27,6 +27,10 @@ func (s *Spool) reader(g *segment) entryReader {
 // damagedBody is what the reader of a damaged body fails with: of a record that
 // was released meanwhile nothing is here any more, and its body is in the store.
 func (s *Spool) damagedBody(seq record.Seq, cause error) error {
+	if err := s.begin(); err != nil {
+		return err
+	}
+	defer s.life.RUnlock()
 	err := s.damaged(seq, cause)
 	if err == nil {
 		err = fmt.Errorf("record %d was released and is read from the store: %w", seq, fs.ErrNotExist)
@@ -38,14 +42,18 @@ func (s *Spool) damagedBody(seq record.Seq, cause error) error {
 // it; nil if the record was released meanwhile. A file that does not open is not damage before its
 // directory says so.
 func (s *Spool) damaged(seq record.Seq, cause error) error {
+	it, held := s.held.item(seq)
 	if s.settled.released() >= seq {
+		if held && it.kept {
+			return &gap{First: seq, Last: seq, Cause: cause.Error()}
+		}
 		return nil
 	}
-	if g := s.segs.of(seq); g != nil && errors.Is(cause, fs.ErrNotExist) {
-		if here, err := s.files.exists(g.name); err != nil {
+	if errors.Is(cause, fs.ErrNotExist) {
+		if here, err := s.filesOf(seq); err != nil {
 			return ofRecord(seq, err)
-		} else if here && s.segs.of(seq) == nil {
-			return nil
+		} else if here && s.settled.released() < seq {
+			return &record.ReadError{Seq: seq, Err: cause}
 		}
 	}
 	if s.opts.ReadOnly && s.catchUp() == nil && s.settled.released() >= seq {
@@ -65,6 +73,24 @@ func (s *Spool) damaged(seq record.Seq, cause error) error {
 		return &gap{First: seq, Last: seq, Cause: f.Cause}
 	}
 	return nil
+}
+
+// filesOf reports whether the directories have the files of a record.
+func (s *Spool) filesOf(seq record.Seq) (bool, error) {
+	g := s.segs.of(seq)
+	if g == nil {
+		return false, nil
+	}
+	names := []string{g.name}
+	if p, err := g.index().location(int(seq - g.first)); err == nil && p.bodyID != 0 {
+		names = append(names, bodyName(p.bodyID))
+	}
+	for _, name := range names {
+		if here, err := s.files.exists(name); err != nil || !here {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // read reads one entry of a segment.
@@ -194,10 +220,8 @@ func (s *Spool) entry(seq record.Seq) (record.Entry, bool, error) {
 	case !isDamage(err):
 		s.health.missed(seq)
 		return record.Entry{}, false, ofRecord(seq, err)
-	case s.settled.released() >= seq:
-		return record.Entry{}, false, nil // released meanwhile
 	}
-	return record.Entry{}, false, &gap{First: seq, Last: seq, Cause: err.Error()}
+	return record.Entry{}, false, s.damaged(seq, err) // nil: released meanwhile
 }
 
 const (

@@ -37,14 +37,14 @@ func (w *writer) roll() {
 	default:
 		w.failures.Add(1)
 		w.log.Error("a new segment could not be begun; records are refused until one can", "error", err)
-		w.queue.failAll(fmt.Errorf("append: %w", pushback(err)))
+		w.queue.failAll(pushback(err))
 	}
 }
 
 // hold waits for room, and meanwhile writes what fits without.
 func (w *writer) hold() {
 	if w.queue.isClosed() {
-		w.queue.failAll(fmt.Errorf("append: %w", record.ErrClosed))
+		w.queue.failAll(record.ErrClosed)
 		return
 	}
 	if b := w.newBatch(); w.seg != nil {
@@ -58,6 +58,12 @@ func (w *writer) hold() {
 			} else {
 				w.unsynced(b, nil)
 			}
+			return
+		}
+	}
+	if single := w.queue.neededSingle(); w.noRoom && single > 0 {
+		// A small request does not wait behind a large one.
+		if err := w.begin(max(single+dataStart+entrySize, w.spare.nextSize())); err == nil {
 			return
 		}
 	}
@@ -109,7 +115,7 @@ func (w *writer) begin(size int64) error {
 		return fmt.Errorf("begin segment %s: %w", g.name, err)
 	}
 	if w.seg != nil {
-		w.seal()
+		w.leave(w.seg.first != g.first)
 	}
 	g.mem.Store(newMemIndex())
 	w.handle = w.segs.files.share(g.name, file)
@@ -119,6 +125,29 @@ func (w *writer) begin(size int64) error {
 	w.segs.active.Store(g)
 	w.spare.prepare()
 	return nil
+}
+
+// yield gives the space of the active segment back where everything in it was released.
+func (w *writer) yield() {
+	w.awaitAcks()
+	if w.seg != nil && w.segs.reclaimable(w.seg) {
+		w.seal()
+		w.segs.removeReleased()
+	}
+}
+
+// leave ends the active segment when the next one is there. One in which nothing was written had the next one's name.
+func (w *writer) leave(used bool) {
+	if used {
+		w.seal()
+		return
+	}
+	g := w.seg
+	w.handle.release()
+	w.segs.files.forget(g.name)
+	w.segs.drop(g)
+	w.space.add(-g.size)
+	w.seg, w.file, w.handle = nil, nil, nil
 }
 
 // seal ends the active segment: all of it is acked, and its side file is written in the background.

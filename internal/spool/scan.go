@@ -55,12 +55,15 @@ type evidence struct {
 	end   int64      // what stands at or behind this offset is void; 0: unknown
 	acked record.Seq // records up to this one were acked
 	upto  record.Seq // no later one can be in it; 0: unknown
+
+	hasBody func(id uint64) (bool, error) // whether a body file is there; nil: not asked
 }
 
 // scan is what a segment holds.
 type scan struct {
 	index *memIndex
 	end   int64 // behind the last entry that counts
+	sure  int64 // so much of it was durable when its last whole frame was written
 	last  record.Seq
 	gaps  []gap
 	cut   int64 // bytes behind end that were never acked
@@ -80,8 +83,17 @@ func scanSegment(h *handle, head segHeader, ids secret, known evidence) (scan, e
 	if err != nil {
 		return scan{}, err
 	}
-	whole := accepted(items, known)
+	whole, err := accepted(items, known)
+	if err != nil {
+		return scan{}, err
+	}
 	sc := collect(items[:whole], head, ids)
+	sc.sure = dataStart
+	for _, it := range items[:whole] {
+		if it.h.kind == kindCommit {
+			sc.sure = max(sc.sure, min(int64(it.h.synced), sc.end))
+		}
+	}
 	if whole < len(items) {
 		sc.cut = items[len(items)-1].end - sc.end
 	}
@@ -90,7 +102,7 @@ func scanSegment(h *handle, head segHeader, ids secret, known evidence) (scan, e
 
 // accepted is how many of the items count: all batches with a whole frame, and
 // what was acked whether its batch is whole or not. What is behind them was never acked.
-func accepted(items []item, known evidence) int {
+func accepted(items []item, known evidence) (int, error) {
 	end := known.end
 	for _, it := range items {
 		if it.h.kind == kindCommit {
@@ -103,8 +115,18 @@ func accepted(items []item, known evidence) int {
 		if it.h.kind != kindCommit {
 			continue
 		}
-		if !completes(it, items[n:i]) && !acked(it) {
-			break
+		begin := n // a frame before it may be damaged: what stands between was acked then
+		for begin < i && items[begin].off < it.off-int64(it.h.bodyLen) {
+			begin++
+		}
+		if !acked(it) {
+			whole, err := completes(it, items[begin:i], known.hasBody)
+			if err != nil {
+				return 0, err
+			}
+			if !whole {
+				break
+			}
 		}
 		n = i + 1
 	}
@@ -113,22 +135,28 @@ func accepted(items []item, known evidence) int {
 			n = i + 1
 		}
 	}
-	return n
+	return n, nil
 }
 
-// completes reports whether a commit frame is that of a batch and all of the batch is whole.
-func completes(frame item, batch []item) bool {
+// completes reports whether a commit frame is that of a batch and all of the batch is whole, its
+// body files too.
+func completes(frame item, batch []item, hasBody func(id uint64) (bool, error)) (bool, error) {
 	if len(batch) == 0 || int(frame.h.metaLen) != len(batch) || frame.h.bodyID != uint64(batch[0].h.seq) || frame.h.seq != batch[len(batch)-1].h.seq {
-		return false
+		return false, nil
 	}
 	sum := uint32(0)
 	for _, it := range batch {
 		if it.bad != "" || it.h.kind == kindCommit {
-			return false
+			return false, nil
+		}
+		if it.h.kind == kindFile && hasBody != nil {
+			if here, err := hasBody(it.h.bodyID); err != nil || !here {
+				return false, err
+			}
 		}
 		sum = addFrameSum(sum, it.sum)
 	}
-	return sum == frame.h.metaCRC && int64(frame.h.bodyLen) == frame.off-batch[0].off
+	return sum == frame.h.metaCRC && int64(frame.h.bodyLen) == frame.off-batch[0].off, nil
 }
 
 // addFrameSum continues the checksum in a commit frame with that of an entry's header.

@@ -127,12 +127,10 @@ func readSegHeader(h *handle, first record.Seq) (segHeader, error) {
 			bad = err
 		}
 	}
-	if blank {
-		return segHeader{}, errUnused
-	}
 	if _, ok := errors.AsType[*VersionError](bad); ok {
 		return segHeader{}, bad
 	}
+	headers := blank
 	b, err := read(entrySize, dataStart)
 	if err != nil {
 		return segHeader{}, err
@@ -142,6 +140,9 @@ func readSegHeader(h *handle, first record.Seq) (segHeader, error) {
 		if e, ok := parseEntryHeader(b, nonce); ok && e.isRecord() && e.seq == first {
 			return segHeader{nonce: nonce, first: first}, nil
 		}
+	}
+	if headers {
+		return segHeader{}, errUnused
 	}
 	return segHeader{}, bad
 }

@@ -36,8 +36,17 @@ func (s *Spool) setAside(o record.Outcome) error {
 	return s.keepInPlace(o)
 }
 
+// maxKept bounds the records that are set aside without a copy: the state file has to name them.
+const maxKept = 128
+
 // keepInPlace sets a record aside without a copy: its segment stays.
 func (s *Spool) keepInPlace(o record.Outcome) error {
+	if s.held.keptCount() >= maxKept {
+		return fmt.Errorf("no more than %d records can be set aside without a copy", maxKept)
+	}
+	if len(o.Reason) > 100 {
+		o.Reason = o.Reason[:100]
+	}
 	it := &heldItem{
 		state: o.State, bucket: o.Bucket, key: o.Key, name: s.nameOf(o.Bucket, o.Key), size: o.Size, time: o.Time,
 		kept: true, reason: o.Reason, since: time.Now().UTC(),
@@ -196,7 +205,10 @@ func (s *Spool) aside(seq record.Seq) (a record.Aside, ok bool, err error) {
 		}
 		return a, err == nil, err
 	}
-	e, _, err := s.entry(seq)
+	e, found, err := s.entry(seq)
+	if err == nil && !found {
+		err = &record.GapError{First: seq, Last: seq, Cause: "it is held in place and not there"}
+	}
 	if err != nil {
 		failed := err
 		e = record.Entry{

@@ -79,7 +79,7 @@ func (s *Spool) snapshot() state {
 // Settle notes what became of records: see upload.Source. A record that cannot
 // be read now is set aside where it is. Notes are not durable at once: what a crash loses of them is found in the store.
 func (s *Spool) Settle(ctx context.Context, outcomes ...record.Outcome) error {
-	if err := s.begin(); err != nil {
+	if err := s.beginChange(); err != nil {
 		return fmt.Errorf("settle: %w", err)
 	}
 	defer s.life.RUnlock()
@@ -150,7 +150,7 @@ func (s *Spool) Released() record.Seq { return s.settled.released() }
 // Release frees everything up to and including upto, durably: see
 // upload.Source. It costs an fsync, so call it for many records at once. It needs no room on the disk.
 func (s *Spool) Release(ctx context.Context, upto record.Seq) error {
-	if err := s.begin(); err != nil {
+	if err := s.beginChange(); err != nil {
 		return fmt.Errorf("release: %w", err)
 	}
 	defer s.life.RUnlock()
@@ -182,6 +182,9 @@ func (s *Spool) release(upto record.Seq) error {
 	st := s.snapshot()
 	st.Released, st.Gaps, st.GapRecords = uint64(upto), totals.ranges, totals.records
 	st.Kept = s.held.keptRows(upto)
+	if err := s.buckets.save(); err != nil {
+		s.log.Warn("note the names of buckets whose records leave; it is tried again with the next release", "error", err)
+	}
 	// The commit point: what is released stays released.
 	if err := t.state.write(st); err != nil {
 		return err

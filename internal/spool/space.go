@@ -32,6 +32,7 @@ type space struct {
 	reserve int64 // left free on the disk
 	keep    int64 // of max kept for one more segment: no long body takes it
 	log     *slog.Logger
+	reclaim func() // gives back what is kept ready for later
 
 	mu       sync.Mutex
 	used     int64         // by segments, body files and copies; guarded by mu
@@ -111,6 +112,13 @@ func (s *space) promise(ctx context.Context, n int64, wait bool) error {
 	if s.closed {
 		return record.ErrClosed
 	}
+	if s.fits(n + s.kept()) {
+		s.promised += n
+		return nil
+	}
+	s.mu.Unlock()
+	s.reclaim() // what is kept ready is worth less than a record
+	s.mu.Lock()
 	if s.fits(n + s.kept()) {
 		s.promised += n
 		return nil

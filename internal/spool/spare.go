@@ -204,6 +204,17 @@ func (p *spareSegments) recycle(g *segment, files *files) bool {
 	return true
 }
 
+// drop removes the spares that are ready.
+func (p *spareSegments) drop() {
+	p.mu.Lock()
+	ready := p.ready
+	p.ready = nil
+	p.mu.Unlock()
+	for _, s := range ready {
+		p.discard(s.file, s.name, s.size)
+	}
+}
+
 // sweep removes the spares of an earlier run: Open does not look into them.
 func (p *spareSegments) sweep() error {
 	list, err := p.fs.ReadDir(".")
@@ -226,11 +237,5 @@ func (p *spareSegments) close() {
 	p.closed = true
 	p.mu.Unlock()
 	p.wg.Wait()
-	p.mu.Lock()
-	ready := p.ready
-	p.ready = nil
-	p.mu.Unlock()
-	for _, s := range ready {
-		p.discard(s.file, s.name, s.size)
-	}
+	p.drop()
 }

@@ -71,6 +71,7 @@ type Spool struct {
 	resent  atomic.Uint64
 	life    sync.RWMutex // held for reading by whatever is under way, for writing by Close
 	closing atomic.Bool
+	closed  chan struct{} // closed by Close
 }
 
 // Open opens the spool in fs, the root of which is the spool's own directory,
@@ -123,7 +124,7 @@ func (o Options) withDefaults() Options {
 
 // newSpool makes the parts and ties them together; it does no I/O.
 func newSpool(fs disk.FS, o Options) *Spool {
-	s := &Spool{fs: fs, opts: o, log: o.Logger}
+	s := &Spool{fs: fs, opts: o, log: o.Logger, closed: make(chan struct{})}
 	s.health = newReadHealth(o.Logger)
 	s.files = newFiles(fs, s.health)
 	s.space = newSpace(fs, o)
@@ -145,6 +146,12 @@ func newSpool(fs disk.FS, o Options) *Spool {
 	}
 	s.held = newQuarantine(fs, s.files, o.Logger)
 	s.segs.pinned = s.held.pins
+	s.space.reclaim = func() {
+		s.spare.drop()
+		if s.queue.wantYield() {
+			s.writer.start()
+		}
+	}
 	s.buckets = &buckets{fs: fs, log: o.Logger}
 	s.segs.names = s.buckets.save
 	if !o.ReadOnly {
@@ -154,19 +161,30 @@ func newSpool(fs disk.FS, o Options) *Spool {
 }
 
 // begin notes that something is under way, for Close to wait for. The caller ends it with s.life.RUnlock.
+//
+// It never waits: what is under way may begin something else (a Seal that looks a key up), and
+// would wait for the Close that waits for it.
 func (s *Spool) begin() error {
-	if !s.closing.Load() {
-		s.life.RLock()
-		if !s.closing.Load() {
-			return nil
-		}
-		s.life.RUnlock()
+	if s.closing.Load() || !s.life.TryRLock() {
+		return record.ErrClosed
 	}
-	return record.ErrClosed
+	if s.closing.Load() {
+		s.life.RUnlock()
+		return record.ErrClosed
+	}
+	return nil
+}
+
+// beginChange is begin for what changes the spool.
+func (s *Spool) beginChange() error {
+	if s.opts.ReadOnly {
+		return fmt.Errorf("%w: the spool is open for reading only", record.ErrClosed)
+	}
+	return s.begin()
 }
 
 // Wait returns once a record with a seq greater than after is durable, and
-// tells the newest durable seq. It fails with ctx's error.
+// tells the newest durable seq. It fails with ctx's error, and with record.ErrClosed once Close was called.
 func (s *Spool) Wait(ctx context.Context, after record.Seq) (record.Seq, error) {
 	for {
 		durable, moved := s.writer.wait()
@@ -175,6 +193,8 @@ func (s *Spool) Wait(ctx context.Context, after record.Seq) (record.Seq, error) 
 		}
 		select {
 		case <-moved:
+		case <-s.closed:
+			return durable, record.ErrClosed
 		case <-ctx.Done():
 			return durable, ctx.Err()
 		}
@@ -202,6 +222,7 @@ func (s *Spool) Close() error {
 	if s.closing.Swap(true) {
 		return nil
 	}
+	close(s.closed)
 	if s.queue != nil {
 		s.queue.close()
 	}
@@ -217,7 +238,7 @@ func (s *Spool) Close() error {
 		}
 		s.segs.close()
 		s.spare.close()
-		errs = append(errs, s.settled.journal.sync(), s.settled.journal.close(), s.settled.save(s.snapshot), s.settled.close(), s.writer.high.close())
+		errs = append(errs, s.buckets.save(), s.settled.journal.sync(), s.settled.journal.close(), s.settled.save(s.snapshot), s.settled.close(), s.writer.high.close())
 	}
 	s.files.close()
 	if s.lock != nil {

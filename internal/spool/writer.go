@@ -111,6 +111,8 @@ func (w *writer) run() {
 			w.hold()
 		case full:
 			w.roll()
+		case w.queue.takeYield():
+			w.yield()
 		case w.queue.stop():
 			w.bufs.Put(&b.buf)
 			return
@@ -287,13 +289,15 @@ func (w *writer) ack(b *batch) {
 			location: location{off: b.at + int64(b.offs[i]), size: e.header.bodyLen, bodyID: e.header.bodyID},
 			id:       e.id, bucket: e.bucket, key: e.key,
 		})
-		w.known.add(e.id)
 		bytes += int64(e.header.bodyLen)
 	}
 	w.bytes.Add(bytes)
 	b.seg.end.Store(b.at + int64(len(b.buf)))
 	b.seg.last.Store(uint64(last))
 	w.durable.Store(uint64(last))
+	for _, e := range b.entries { // behind durable: what it names is there; before finishAll: what flies no more is known
+		w.known.add(e.id)
+	}
 	w.queue.finishAll(b.entries, nil)
 	w.movedMu.Lock()
 	w.lastAck = time.Now()
@@ -330,7 +334,7 @@ func (w *writer) fail(err error, batches ...*batch) {
 	w.awaitAcks()
 	w.next = record.Seq(w.durable.Load()) + 1
 	w.retire(errors.Is(err, errRemoved))
-	w.queue.requeue(entries, fmt.Errorf("append: %w", err))
+	w.queue.requeue(entries, err)
 }
 
 // awaitAcks waits until every batch that was fsynced is acked.
