@@ -21,12 +21,18 @@ const (
 	deferredLook     = time.Second
 )
 
-// deliver brings the records of a rescued spool into the bucket, and notes that it did.
-func (o *Options) deliver(ctx context.Context, r *Rescued) (err error) {
+// rescued are the options of the log of an earlier rescue.
+func (o *Options) rescued(r *Rescued) Options {
 	n := *o
 	n.Dir, n.Name, n.origin.Log, n.Proof.Secret, n.Proof.Off = r.Dir, r.Log, r.From, "", false
-	e, err := Open(ctx, n)
+	return n
+}
+
+// deliver brings the records of a rescued spool into the bucket, and notes that it did.
+func (o *Options) deliver(ctx context.Context, r *Rescued) (err error) {
+	e, err := Open(ctx, o.rescued(r))
 	if err != nil {
+		r.Left = left(r.Dir)
 		return fmt.Errorf("rescue log %s: %w", r.From, err)
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()

@@ -56,7 +56,7 @@ var ErrHealthy = errors.New("nothing is wrong with the log: there is nothing to 
 //  4. An engine on rescued/<new log>/ delivers, proves and stops in good order.
 //
 // A process that is killed in any of these steps is followed by another Rescue, which goes on where it
-// was. Where the destination is away, the first three steps are done all the same. With nothing wrong it changes nothing, and fails with ErrHealthy.
+// was. Where the log of an earlier rescue can go no further either, its directory is rescued in the same way. Where the destination is away, the first three steps are done all the same. With nothing wrong it changes nothing, and fails with ErrHealthy.
 func Rescue(ctx context.Context, o Options) ([]Rescued, error) {
 	if err := o.separate(ctx); err != nil {
 		return nil, err
@@ -68,11 +68,13 @@ func Rescue(ctx context.Context, o Options) ([]Rescued, error) {
 	if len(unfinished) == 0 {
 		return nil, ErrHealthy
 	}
+	var all []Rescued
 	var errs []error
 	for i := range unfinished {
-		errs = append(errs, o.deliver(ctx, &unfinished[i]))
+		became, err := o.deliverOrRescue(ctx, &unfinished[i])
+		all, errs = append(all, became...), append(errs, err)
 	}
-	return unfinished, errors.Join(errs...)
+	return all, errors.Join(errs...)
 }
 
 // Unfinished are the rescued spools below a data directory that still hold records.
@@ -162,6 +164,11 @@ func (o *Options) separate(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	return o.carryOut(reason)
+}
+
+// carryOut does what separate has found to be necessary.
+func (o *Options) carryOut(reason string) (err error) {
 	data, err := osdisk.Open(o.Dir)
 	if err != nil {
 		return err
@@ -199,13 +206,21 @@ func (o *Options) diagnose(ctx context.Context) (reason string, err error) {
 	if err == nil {
 		return "", nil
 	}
-	if f, ok := errors.AsType[*ForkedError](err); ok {
-		return f.Reason, nil
-	}
-	if s, ok := errors.AsType[*StuckError](err); ok {
-		return s.Err.Error(), nil
+	if reason := final(err); reason != "" {
+		return reason, nil
 	}
 	return "", fmt.Errorf("nothing was changed, because it is not known that anything is wrong: %w", err)
+}
+
+// final is why a log can go no further, as an error of Open or Match has it; "" if it says no such thing.
+func final(err error) string {
+	if f, ok := errors.AsType[*ForkedError](err); ok {
+		return f.Reason
+	}
+	if s, ok := errors.AsType[*StuckError](err); ok {
+		return s.Err.Error()
+	}
+	return ""
 }
 
 // plan is the plan of the rescue: the one begun before, or a new one, durable when it returns.
@@ -224,6 +239,9 @@ func (o *Options) plan(data *osdisk.FS, reason string) (Rescued, error) {
 	from, err := spoolOwner(o.Dir)
 	if err != nil {
 		return r, fmt.Errorf("the spool cannot be read, so nothing was changed: %w", err)
+	}
+	if o.origin.Log != "" {
+		from = o.Name // the spool came to this log from another one
 	}
 	if from == "" {
 		from = "unknown"

@@ -1,16 +1,19 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"indelible/internal/disk/osdisk"
 	"indelible/internal/proof"
 	"indelible/internal/record"
+	"indelible/internal/store"
 )
 
 // verify verifies a log with the public key in dir, and fails the test for a fault.
@@ -328,5 +331,61 @@ func TestRescuedNameIsNotTakenAgain(t *testing.T) {
 	o.Name = "another"
 	if err := openEngine(t, o).Match(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// The log of a rescue can come to its end too, as when the bucket is lost: the same command goes on.
+func TestRescueOfARescuedLog(t *testing.T) {
+	_, o := forkedCopy(t, false)
+	open := o.Destination
+	o.Destination = func(ctx context.Context, log string) (*Destination, error) {
+		d, err := open(ctx, log)
+		if err == nil {
+			d.Store = &refusing{Store: d.Store, suffix: "after/019"}
+		}
+		return d, err
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	first, err := Rescue(ctx, o)
+	if len(first) != 1 || first[0].Left == 0 {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	lost := newBucket(t) // what is there now in the bucket's place
+	again := options(lost, o.Dir)
+	second, err := Rescue(t.Context(), again)
+	if err != nil || len(second) != 1 || !second[0].Done || second[0].From != first[0].Log || second[0].Left != 0 || second[0].Brought == 0 {
+		t.Fatalf("%+v, %v", second, err)
+	}
+	all(t, lost, "after/019")
+	verify(t, lost, second[0].Dir)
+	if _, err := Rescue(t.Context(), again); !errors.Is(err, ErrHealthy) {
+		t.Errorf("once more: %v", err)
+	}
+}
+
+// refusing is a store that keeps one object from being stored.
+type refusing struct {
+	store.Store
+	suffix string
+}
+
+func (s *refusing) Put(ctx context.Context, o store.Object) (store.Info, error) {
+	if strings.HasSuffix(o.Key, s.suffix) {
+		return store.Info{}, &store.Error{Op: "put", Key: o.Key, Class: store.Unreachable, Err: errors.New("connection refused")}
+	}
+	return s.Store.Put(ctx, o)
+}
+
+// What waits is counted also where the directory of the rescue cannot be opened.
+func TestRescueCountsWhatIsLeft(t *testing.T) {
+	_, o := forkedCopy(t, false)
+	o.Destination = func(context.Context, string) (*Destination, error) { return nil, errors.New("no such place") }
+	if err := o.carryOut("a test"); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Rescue(t.Context(), o)
+	if err == nil || len(r) != 1 || r[0].Left != 20 {
+		t.Errorf("%+v, %v", r, err)
 	}
 }
