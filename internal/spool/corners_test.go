@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -25,7 +26,7 @@ import (
 type cleanFS struct {
 	disk.FS
 	fail  *atomic.Bool
-	clean map[string]bool
+	clean *sync.Map // names whose pages count as clean
 }
 
 type cleanFile struct {
@@ -52,16 +53,16 @@ func (l *cleanFS) OpenWrite(name string) (disk.File, error) {
 }
 
 func (f *cleanFile) WriteAt(b []byte, off int64) (int, error) {
-	delete(f.fs.clean, f.name)
+	f.fs.clean.Delete(f.name)
 	return f.File.WriteAt(b, off)
 }
 
 func (f *cleanFile) Sync() error {
 	if f.fs.fail.Load() && (strings.HasSuffix(f.name, ".seg") || strings.HasSuffix(f.name, ".tmp")) {
-		f.fs.clean[f.name] = true
+		f.fs.clean.Store(f.name, true)
 		return syscall.EIO
 	}
-	if f.fs.clean[f.name] {
+	if _, clean := f.fs.clean.Load(f.name); clean {
 		return nil
 	}
 	return f.File.Sync()
@@ -72,7 +73,7 @@ func (f *cleanFile) Sync() error {
 func TestRestartAfterAFailedSync(t *testing.T) {
 	base := crashdisk.New()
 	var fail atomic.Bool
-	clean := map[string]bool{}
+	clean := &sync.Map{}
 	fd := faultdisk.New(&cleanFS{base, &fail, clean}, nil)
 	s := openOn(t, fd, spool.Options{})
 	mustAppend(t, s, rec("b", "a", []byte("a")))
