@@ -65,7 +65,7 @@ type daemon struct {
 }
 
 // matchPatience bounds how long the doors stay closed while the destination is asked for the log.
-const matchPatience = 10 * time.Second
+const matchPatience = 3 * time.Second
 
 // match compares the log in the destination with the data directory before anything is acknowledged. One
 // that answers with errors is asked again until matchPatience ends. A destination that does not answer keeps nobody from acknowledging: then delivery waits for the match.

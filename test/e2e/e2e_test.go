@@ -110,6 +110,9 @@ func through(t *testing.T, python string) result {
 		}
 	}
 	checkWarnings(t, d.log())
+	for key, answers := range tap.unacked() {
+		t.Logf("sent and never acked, its sender gave it up: %s, answers %v (0: the connection broke)", key, answers)
+	}
 	t.Logf("acked %d, delivered %d; faults shown: %v", len(acked), len(got), proxy.Injected())
 	return result{name: "through Indelible, 2 kill -9", answered: answered, recorded: len(got)}
 }

@@ -22,12 +22,14 @@ import (
 type tap struct {
 	*httptest.Server
 	mu  sync.Mutex
-	got map[string]string // key to SHA-256 of the body
+	got map[string]string // key to SHA-256 of the body; guarded by mu
+
+	answers map[string][]int // key to the statuses of its PUTs; guarded by mu
 }
 
 func newTap(t *testing.T, door string) *tap {
 	t.Helper()
-	tp := &tap{got: map[string]string{}}
+	tp := &tap{got: map[string]string{}, answers: map[string][]int{}}
 	transport := &http.Transport{}
 	tp.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -39,7 +41,9 @@ func newTap(t *testing.T, door string) *tap {
 		out.Body, out.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 		out.Header.Del("Connection")
 		resp, err := transport.RoundTrip(out)
+		_, key, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 		if err != nil {
+			tp.answered(r.Method, key, 0)
 			panic(http.ErrAbortHandler) // the sender sees a broken connection, as it would without us
 		}
 		defer func() { _ = resp.Body.Close() }()
@@ -47,9 +51,9 @@ func newTap(t *testing.T, door string) *tap {
 		if err != nil {
 			panic(http.ErrAbortHandler)
 		}
+		tp.answered(r.Method, key, resp.StatusCode)
 		if r.Method == http.MethodPut && resp.StatusCode == http.StatusOK {
 			sum := sha256.Sum256(body)
-			_, key, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 			tp.mu.Lock()
 			tp.got[key] = hex.EncodeToString(sum[:])
 			tp.mu.Unlock()
@@ -62,6 +66,29 @@ func newTap(t *testing.T, door string) *tap {
 	t.Cleanup(tp.Close)
 	t.Cleanup(transport.CloseIdleConnections)
 	return tp
+}
+
+// answered notes what a PUT came to; 0 is a broken connection.
+func (tp *tap) answered(method, key string, status int) {
+	if method != http.MethodPut {
+		return
+	}
+	tp.mu.Lock()
+	defer tp.mu.Unlock()
+	tp.answers[key] = append(tp.answers[key], status)
+}
+
+// unacked are the keys that were sent and never acked, with the answers to each.
+func (tp *tap) unacked() map[string][]int {
+	tp.mu.Lock()
+	defer tp.mu.Unlock()
+	list := map[string][]int{}
+	for key, answers := range tp.answers {
+		if _, ok := tp.got[key]; !ok {
+			list[key] = answers
+		}
+	}
+	return list
 }
 
 // waitFirst waits for the first ack.
