@@ -32,7 +32,7 @@ import (
 //	   ▲  └──── Find, List ──▶ query ──┘  │
 //	listeners ─▶ admin, socket ─▶ catalog, status ─▶ metrics
 //
-// Start: engine, a match of the log in the destination, doors, admin and socket, run.json.
+// Start: engine, ports, a match of the log in the destination, doors, admin and socket, run.json.
 // Stop: doors, drain, engine (a clean stop, the last checkpoint), admin and socket, run.json, then what the engine has open.
 func Serve(ctx context.Context, l *config.Loaded, stderr io.Writer) error {
 	c := &l.Config
@@ -44,8 +44,14 @@ func Serve(ctx context.Context, l *config.Loaded, stderr io.Writer) error {
 	}
 	warnUnfinished(l, log)
 	d := &daemon{loaded: l, config: c, log: log, metrics: m, disk: disk, engine: e, doors: map[string]openDoor{}}
-	if err = d.match(ctx); err == nil && ctx.Err() == nil {
-		err = d.run(ctx, stderr)
+	// Senders find an open port and are held while the log is matched: one that was refused would
+	// give its record up after a few tries.
+	if err = d.listen(); err == nil {
+		if err = d.match(ctx); err == nil && ctx.Err() == nil {
+			err = d.run(ctx, stderr)
+		} else {
+			err = errors.Join(err, d.closeListeners())
+		}
 	}
 	return errors.Join(err, e.Close())
 }
@@ -64,7 +70,7 @@ type daemon struct {
 	servers []*server
 }
 
-// matchPatience bounds how long the doors stay closed while the destination is asked for the log.
+// matchPatience bounds how long senders are held while the destination is asked for the log.
 const matchPatience = 3 * time.Second
 
 // match compares the log in the destination with the data directory before anything is acknowledged. One
@@ -89,9 +95,6 @@ type server struct {
 }
 
 func (d *daemon) run(ctx context.Context, stderr io.Writer) (err error) {
-	if err := d.listen(); err != nil {
-		return err
-	}
 	// What fills a disk leaves only if serve starts on it: it does without these files.
 	if err := d.loaded.Remember(); err != nil {
 		d.log.Warn("commands have to be told the destination", "error", err)
