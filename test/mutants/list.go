@@ -90,7 +90,7 @@ var mutants = []mutant{
 		"if crc32.Checksum(b.buf, castagnoli) != binary.LittleEndian.Uint32(b.table[n*4:]) {", "if false {", spoolSuite, "TestBitFlips"},
 	{"segments are removed before the release is durable", "internal/spool/settle.go",
 		"	if err := t.state.write(st); err != nil {\n		return err\n	}\n	t.mu.Lock()\n",
-		"	s.segs.released.Store(uint64(upto))\n	s.segs.removeReleased()\n	if err := t.state.write(st); err != nil {\n		return err\n	}\n	t.mu.Lock()\n", spoolSuite, "TestCrash"},
+		"	s.segs.released.Store(uint64(upto))\n	s.segs.removeReleased()\n	if err := t.state.write(st); err != nil {\n		return err\n	}\n	t.mu.Lock()\n", spoolSuite, "TestKillEverywhere"},
 	{"a closed spool goes on", "internal/spool/spool.go",
 		"if s.closing.Load() || !s.life.TryRLock() {\n		return record.ErrClosed\n	}\n	if s.closing.Load() {", "if !s.life.TryRLock() {\n		return record.ErrClosed\n	}\n	if false {", spoolSuite, "TestClosedIsClosed"},
 
