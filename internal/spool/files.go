@@ -31,10 +31,11 @@ type files struct {
 	fs     disk.FS
 	health *readHealth
 
-	mu     sync.Mutex
-	closed bool               // guarded by mu
-	byName map[string]*handle // guarded by mu
-	idle   []*handle          // those without a reader, the longest idle first; guarded by mu
+	mu        sync.Mutex
+	closed    bool               // guarded by mu
+	forgotten uint64             // calls of forget; guarded by mu
+	byName    map[string]*handle // guarded by mu
+	idle      []*handle          // those without a reader, the longest idle first; guarded by mu
 }
 
 // handle is an open file with its readers.
@@ -49,24 +50,46 @@ func newFiles(fs disk.FS, health *readHealth) *files {
 	return &files{fs: fs, health: health, byName: map[string]*handle{}}
 }
 
-// open opens a file for reading, or shares it. The caller releases it.
+// open opens a file for reading, or shares it. The caller releases it. No lock is held while
+// the disk opens it: one that hangs must not hold up the write loop.
 func (f *files) open(name string) (*handle, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.closed {
-		return nil, record.ErrClosed
-	}
-	if h, ok := f.byName[name]; ok {
-		f.take(h)
-		return h, nil
+	h, forgotten, err := f.opened(name)
+	if h != nil || err != nil {
+		return h, err
 	}
 	file, err := f.fs.Open(name)
 	if err != nil {
 		return nil, f.failed("open", name, err)
 	}
-	h := &handle{files: f, name: name, file: file, refs: 1}
-	f.byName[name] = h
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		_ = file.Close() // it was not read
+		return nil, record.ErrClosed
+	}
+	if h, ok := f.byName[name]; ok { // somebody was faster
+		_ = file.Close() // it was not read
+		f.take(h)
+		return h, nil
+	}
+	h = &handle{files: f, name: name, file: file, refs: 1}
+	if f.forgotten == forgotten { // else the name may be another file's by now, and this one is for its reader alone
+		f.byName[name] = h
+	}
 	return h, nil
+}
+
+// opened shares a file that is open already, nil if it is not, and counts the names that were forgotten so far.
+func (f *files) opened(name string) (h *handle, forgotten uint64, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return nil, 0, record.ErrClosed
+	}
+	if h = f.byName[name]; h != nil {
+		f.take(h)
+	}
+	return h, f.forgotten, nil
 }
 
 // share makes a file that is open already readable under its name. The handle is the
@@ -100,6 +123,7 @@ func (f *files) take(h *handle) {
 func (f *files) forget(name string) (unread bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.forgotten++
 	h, ok := f.byName[name]
 	if !ok {
 		return true

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"indelible/internal/disk"
 	"indelible/internal/disk/crashdisk"
 	"indelible/internal/disk/faultdisk"
 	"indelible/internal/record"
@@ -248,5 +249,53 @@ func TestReadAlarmIsOne(t *testing.T) {
 	}
 	if !strings.Contains(lines.String(), "was read again") {
 		t.Errorf("nothing says that it is over:\n%s", lines.String())
+	}
+}
+
+// hangingFS is a disk on which the opens of segments hang for a while.
+type hangingFS struct {
+	disk.FS
+	hang  atomic.Bool
+	begun chan struct{}
+	end   chan struct{}
+}
+
+func (h *hangingFS) Open(name string) (disk.File, error) {
+	if h.hang.Load() && strings.HasSuffix(name, ".seg") {
+		h.begun <- struct{}{}
+		<-h.end
+	}
+	return h.FS.Open(name)
+}
+
+// TestHangingOpenHoldsUpNoAck reads a segment whose open hangs, and goes on appending into new ones.
+func TestHangingOpenHoldsUpNoAck(t *testing.T) {
+	h := &hangingFS{FS: crashdisk.NewPlain(), begun: make(chan struct{}, 1), end: make(chan struct{})}
+	opts := spool.Options{SegmentBytes: 64 << 10}
+	s := openOn(t, h, opts)
+	for i := 0; s.Stats().Segments < 80; i++ { // more than are kept open
+		mustAppend(t, s, rec("b", fmt.Sprint("before", i), randomBody(uint64(i), 4096)))
+	}
+	all(t, s, 1)
+	h.hang.Store(true)
+	read := make(chan error, 1)
+	go func() {
+		_, _, err := s.Entry(context.Background(), 1)
+		read <- err
+	}()
+	select {
+	case <-h.begun:
+	case err := <-read:
+		t.Fatalf("the segment was open: %v", err)
+	}
+	for i := range 60 { // several segments are begun and sealed
+		mustAppend(t, s, rec("b", fmt.Sprint("k", i), randomBody(uint64(i), 4096)))
+	}
+	close(h.end)
+	if err := <-read; err != nil {
+		t.Error(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
 	}
 }
