@@ -102,8 +102,8 @@ func (f *files) share(name string, file disk.File) *handle {
 	return h
 }
 
-// again gives another reader the same file.
-func (f *files) again(h *handle) *handle {
+// addReader gives another reader the same file.
+func (f *files) addReader(h *handle) *handle {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.take(h)

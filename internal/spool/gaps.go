@@ -27,12 +27,12 @@ type gaps struct {
 
 	fileMu sync.Mutex // one writer of the file at a time
 
-	mu    sync.Mutex
-	list  []gap     // sorted, apart; guarded by mu
-	left  gapTotals // of the gaps that were released; guarded by mu
-	noted []gap     // as the file had them at the start; guarded by mu
-	quiet bool      // Open is under way: what is found is reported at its end; guarded by mu
-	stale bool      // the file lacks something; guarded by mu
+	mu      sync.Mutex
+	list    []gap     // sorted, apart; guarded by mu
+	left    gapTotals // of the gaps that were released; guarded by mu
+	noted   []gap     // as the file had them at the start; guarded by mu
+	opening bool      // Open is under way: what is found is reported at its end; guarded by mu
+	stale   bool      // the file lacks something; guarded by mu
 }
 
 // gapTotals are ranges, and the records in them.
@@ -94,9 +94,9 @@ func (g *gaps) add(f gap) (added uint64) {
 	if len(found) > 0 {
 		g.stale = true
 	}
-	quiet := g.quiet
+	opening := g.opening
 	g.mu.Unlock()
-	if !quiet {
+	if !opening {
 		for _, f := range found {
 			g.report(f)
 		}
@@ -122,12 +122,12 @@ func (g *gaps) report(f gap) {
 	}
 }
 
-// loud ends Open's silence: settled says of which records it does not matter,
+// opened reports what Open found: settled says of which records it does not matter,
 // because they are where they should be.
-func (g *gaps) loud(settled func(record.Seq) bool) {
+func (g *gaps) opened(settled func(record.Seq) bool) {
 	g.mu.Lock()
 	found := g.list
-	g.list, g.quiet = nil, false
+	g.list, g.opening = nil, false
 	for _, f := range found {
 		for seq := f.First; seq <= f.Last; seq++ {
 			if settled(seq) {

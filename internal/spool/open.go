@@ -39,7 +39,7 @@ func (s *Spool) open() error {
 		}
 	}
 	s.number(max(acked, noted, s.newestHeld()))
-	s.gaps.loud(s.settled.has)
+	s.gaps.opened(s.settled.has)
 	if err := s.buckets.load(s.files, s.segs, s.unsaved()); err != nil {
 		return err
 	}

@@ -168,7 +168,7 @@ func (w *writer) retire(removed bool) {
 	g := w.seg
 	if g.newest() >= g.first {
 		if removed {
-			g.removed = w.segs.files.again(w.handle)
+			g.removed = w.segs.files.addReader(w.handle)
 		}
 		w.seal()
 		return

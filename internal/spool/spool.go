@@ -131,7 +131,7 @@ func newSpool(fs disk.FS, o Options) *Spool {
 	s.bodies = &bodyFiles{fs: fs, files: s.files}
 	s.admitter = &admitter{inline: o.InlineBytes, budget: newBudget(o.MemoryBytes), space: s.space, bodies: s.bodies}
 	s.spare = newSpareSegments(fs, s.space, o)
-	s.gaps = &gaps{log: o.Logger, event: o.Events.Gap, quiet: true}
+	s.gaps = &gaps{log: o.Logger, event: o.Events.Gap, opening: true}
 	s.segs = &segments{
 		fs: fs, files: s.files, log: o.Logger, space: s.space, spare: s.spare, bodies: s.bodies, gaps: s.gaps,
 		readOnly: o.ReadOnly, filterLimit: o.FilterBytes,
