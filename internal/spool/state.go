@@ -178,8 +178,8 @@ func oldStateVersion(b []byte) string {
 	var st struct {
 		Version int `json:"version"`
 	}
-	if !bytes.Contains(b, []byte("\n{")) || len(b) >= stateSlot || parseJSON(b, &st) != nil {
-		return ""
+	if !bytes.Contains(b, []byte("\n{")) || len(b) >= stateSlot || parseJSON(b, &st) != nil || st.Version == 0 {
+		return "" // version 0: another of the small files, put in its place
 	}
 	return fmt.Sprint(st.Version)
 }

@@ -67,8 +67,12 @@ func (b *bucket) begin(ctx context.Context, op, key string) (fault, error) {
 	if f.hang {
 		f.delay = 24 * time.Hour
 	}
+	delay := b.latency + f.delay
+	if delay <= 0 {
+		return f, ctx.Err() // a timer that has fired when it is waited for, in two goroutines of a bubble, crashes Go 1.26.8's race detector
+	}
 	select {
-	case <-time.After(b.latency + f.delay):
+	case <-time.After(delay):
 		return f, nil
 	case <-ctx.Done():
 		return f, ctx.Err()

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"indelible/internal/disk/faultdisk"
@@ -20,15 +19,10 @@ import (
 func TestTortureFullDisk(t *testing.T) {
 	torture.NeedsShare(t)
 	row := torture.Report(t, "simulated world, not one byte free", "full disks")
-	want := torture.Share(0, 30, 2000)
-	for _, seed := range torture.Seeds(want) {
-		synctest.Test(t, func(t *testing.T) { newWorld(t, row, seed).full() })
+	eachSeed(t, row, torture.Share(0, 30, 2000), func(w *world) {
+		w.full()
 		row.Ran(1, 0)
-		if t.Failed() {
-			row.FailedAt(seed)
-			t.Fatalf("seed %d", seed)
-		}
-	}
+	})
 }
 
 // full is a life on a disk that gets full, and the one after it. The log's own files are on another disk.

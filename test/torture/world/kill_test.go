@@ -26,29 +26,18 @@ func TestTortureKilled(t *testing.T) {
 	torture.NeedsShare(t)
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // many short-lived disks
 	row := torture.Report(t, "simulated world, killed again and again, then a power cut", "crash points")
-	want := torture.Share(1500, 10_000, 500_000)
-	for _, seed := range torture.Seeds(want) {
-		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t, row, seed)
-			for n := 0; n < lives && !t.Failed(); n++ {
-				for range w.rng.IntN(killsBeforeCut) {
-					w.killed(n)
-					n++
-				}
-				w.cut()
+	eachSeed(t, row, torture.Share(1500, 10_000, 500_000), func(w *world) {
+		for n := 0; n < lives && !w.t.Failed(); n++ {
+			for range w.rng.IntN(killsBeforeCut) {
+				w.killed(n)
+				n++
 			}
-			if !t.Failed() {
-				w.end()
-			}
-		})
-		if t.Failed() {
-			row.FailedAt(seed)
-			t.Fatalf("seed %d", seed)
+			w.cut()
 		}
-		if row.Runs >= int64(want) {
-			break
+		if !w.t.Failed() {
+			w.end()
 		}
-	}
+	})
 }
 
 // cut takes the power away while no process runs.

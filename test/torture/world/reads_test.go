@@ -9,7 +9,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"indelible/internal/disk/faultdisk"
@@ -26,17 +25,7 @@ func TestTortureReads(t *testing.T) {
 	torture.NeedsShare(t)
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	row := torture.Report(t, "simulated world, reads fail for 10 to 60 s", "outages")
-	want := torture.Share(0, 40, 5000)
-	for _, seed := range torture.Seeds(want) {
-		synctest.Test(t, func(t *testing.T) { newWorld(t, row, seed).sick() })
-		if t.Failed() {
-			row.FailedAt(seed)
-			t.Fatalf("seed %d", seed)
-		}
-		if row.Runs >= int64(want) {
-			break
-		}
-	}
+	eachSeed(t, row, torture.Share(0, 40, 5000), (*world).sick)
 }
 
 // ofSpool says whether a name on the world's disk is the spool's: the log's are beside it.
