@@ -16,6 +16,7 @@ import (
 var floors = map[string]int{
 	"internal/record": 0,
 	"internal/term":   0,
+	"internal/fields": 0,
 
 	"internal/disk":             1,
 	"internal/store":            1,
@@ -74,6 +75,7 @@ var walls = []struct {
 	{"go.yaml.in/", []string{"internal/config"}, "only the configuration is YAML"},
 	{"github.com/jedib0t/", []string{"internal/term"}, "tables and colours are its own room"},
 	{"golang.org/x/term", []string{"internal/term"}, "terminals are its own room"},
+	{"github.com/tidwall/", []string{"internal/fields", "internal/ingest/jsonapi"}, "one room reads bodies; the JSON door splits them"},
 	{"github.com/spf13/", []string{"cmd/indelible"}, "the command line is its own room"},
 }
 

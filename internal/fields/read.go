@@ -1,0 +1,168 @@
+package fields
+
+import (
+	"slices"
+
+	"github.com/tidwall/gjson"
+)
+
+// members are the wanted members of one object, each the first of its name. There
+// are few: a list costs a third of a map.
+type members []member
+
+type member struct {
+	name  string
+	value gjson.Result
+}
+
+// get is the member of that name, or nothing.
+func (m members) get(name string) gjson.Result {
+	for i := range m {
+		if m[i].name == name {
+			return m[i].value
+		}
+	}
+	return gjson.Result{}
+}
+
+func (m members) has(name string) bool {
+	return slices.ContainsFunc(m, func(one member) bool { return one.name == name })
+}
+
+// The members that are looked at, per object. Others cost no more than being passed over.
+var (
+	topNames = names("id", "litellm_call_id", "call_id", "request_id", "trace_id", "parent_id", "parent_request_id",
+		"custom_llm_provider", "provider", "model", "served_model", "response_model", "model_group", "api_base", "call_type", "stream",
+		"status", "error_str", "error_code", "error_class", "error_message", "error_information", "error", "finish_reason", "stop_reason", "ended_by",
+		"startTime", "start_time", "start", "timestamp", "time", "created_at", "created", "endTime", "end_time", "end", "completionStartTime", "first_token",
+		"metadata", "team", "team_alias", "team_id", "key_alias", "key_hash", "user", "user_id", "end_user", "user_agent",
+		"prompt_tokens", "completion_tokens", "tokens_in", "tokens_out", "tokens_cached", "tokens_reasoning", "usage", "response_cost", "cost",
+		"request_tags", "tags", "hidden_params", "response", "choices")
+	metadataNames = names("user_api_key_team_alias", "team_alias", "user_api_key_team_id", "team_id", "user_api_key_alias", "user_api_key_hash",
+		"user_api_key_user_id", "user_api_key_end_user_id", "user_agent", "usage_object", "tags", "parent_id")
+	hiddenNames   = names("litellm_model_name", "api_base", "usage_object", "response_cost")
+	responseNames = names("id", "model", "usage", "choices", "stop_reason", "finish_reason")
+	errorNames    = names("error_code", "error_class", "error_message", "llm_provider", "code", "type", "message")
+	usageNames    = names("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens", "cache_read_input_tokens",
+		"prompt_tokens_details", "completion_tokens_details", "input_tokens_details", "output_tokens_details")
+)
+
+func names(list ...string) map[string]bool {
+	set := make(map[string]bool, len(list))
+	for _, name := range list {
+		set[name] = true
+	}
+	return set
+}
+
+// membersOf collects the wanted members of v, which may be no object.
+func membersOf(v gjson.Result, wanted map[string]bool) members {
+	if !v.IsObject() {
+		return nil
+	}
+	m := make(members, 0, min(len(wanted), 40))
+	v.ForEach(func(name, value gjson.Result) bool {
+		if wanted[name.Str] && !m.has(name.Str) {
+			m = append(m, member{name.Str, value})
+		}
+		return true
+	})
+	return m
+}
+
+// read is the fields of one record, an object of valid JSON. Of several names
+// for one field, LiteLLM's comes first.
+func read(v gjson.Result) Fields {
+	top := membersOf(v, topNames)
+	meta := membersOf(top.get("metadata"), metadataNames)
+	hidden := membersOf(top.get("hidden_params"), hiddenNames)
+	resp := membersOf(top.get("response"), responseNames)
+	failure := membersOf(top.get("error_information"), errorNames)
+	other := membersOf(top.get("error"), errorNames)
+	f := Fields{
+		ID:       id(top.get("id"), top.get("request_id")),
+		CallID:   id(top.get("litellm_call_id"), top.get("call_id"), top.get("request_id")),
+		TraceID:  id(top.get("trace_id")),
+		ParentID: id(top.get("parent_id"), top.get("parent_request_id"), meta.get("parent_id")),
+
+		Provider:    str(top.get("custom_llm_provider"), top.get("provider"), failure.get("llm_provider")),
+		Model:       str(top.get("model")),
+		ServedModel: str(top.get("served_model"), resp.get("model"), top.get("response_model"), hidden.get("litellm_model_name")),
+		ModelGroup:  str(top.get("model_group")),
+		APIBase:     str(top.get("api_base"), hidden.get("api_base")),
+		CallType:    str(top.get("call_type")),
+		Stream:      boolean(top.get("stream")),
+
+		Status:       str(top.get("status")),
+		ErrorCode:    str(failure.get("error_code"), top.get("error_code"), other.get("code")),
+		ErrorClass:   str(failure.get("error_class"), top.get("error_class"), other.get("type")),
+		ErrorMessage: str(failure.get("error_message"), top.get("error_str"), top.get("error_message"), other.get("message"), onlyText(top.get("error"))),
+		FinishReason: str(firstChoice(resp.get("choices")), resp.get("stop_reason"), resp.get("finish_reason"), firstChoice(top.get("choices")), top.get("finish_reason"), top.get("stop_reason")),
+		EndedBy:      str(top.get("ended_by")),
+
+		Start:      moment(top.get("startTime"), top.get("start_time"), top.get("start"), top.get("timestamp"), top.get("time"), top.get("created_at"), top.get("created")),
+		End:        moment(top.get("endTime"), top.get("end_time"), top.get("end")),
+		FirstToken: moment(top.get("completionStartTime"), top.get("first_token")),
+
+		Team:      str(meta.get("user_api_key_team_alias"), meta.get("team_alias"), top.get("team_alias"), onlyText(top.get("team"))),
+		TeamID:    id(meta.get("user_api_key_team_id"), meta.get("team_id"), top.get("team_id")),
+		KeyAlias:  str(meta.get("user_api_key_alias"), top.get("key_alias")),
+		KeyHash:   id(meta.get("user_api_key_hash"), top.get("key_hash")),
+		User:      str(meta.get("user_api_key_user_id"), onlyText(top.get("user")), top.get("user_id")),
+		EndUser:   str(top.get("end_user"), meta.get("user_api_key_end_user_id")),
+		UserAgent: str(top.get("user_agent"), meta.get("user_agent")),
+
+		Cost: amount(top.get("response_cost"), top.get("cost"), hidden.get("response_cost")),
+		Tags: tags(top.get("request_tags"), top.get("tags"), meta.get("tags")),
+	}
+	f.readTokens(top, membersOf(meta.get("usage_object"), usageNames), membersOf(top.get("usage"), usageNames), membersOf(resp.get("usage"), usageNames),
+		membersOf(hidden.get("usage_object"), usageNames))
+	return f
+}
+
+// readTokens takes the counts from the payload itself, then from the usage objects in their order.
+func (f *Fields) readTokens(top members, usages ...members) {
+	f.TokensIn = count(top.get("prompt_tokens"), top.get("tokens_in"))
+	f.TokensOut = count(top.get("completion_tokens"), top.get("tokens_out"))
+	f.TokensCached = count(top.get("tokens_cached"))
+	f.TokensReasoning = count(top.get("tokens_reasoning"))
+	for _, u := range usages {
+		if u == nil {
+			continue
+		}
+		f.TokensIn = or(f.TokensIn, count(u.get("prompt_tokens"), u.get("input_tokens")))
+		f.TokensOut = or(f.TokensOut, count(u.get("completion_tokens"), u.get("output_tokens")))
+		f.TokensCached = or(f.TokensCached, count(u.get("prompt_tokens_details").Get("cached_tokens"), u.get("input_tokens_details").Get("cached_tokens"), u.get("cache_read_input_tokens")))
+		f.TokensReasoning = or(f.TokensReasoning, count(u.get("completion_tokens_details").Get("reasoning_tokens"), u.get("output_tokens_details").Get("reasoning_tokens")))
+	}
+}
+
+func or[T any](a, b *T) *T {
+	if a != nil {
+		return a
+	}
+	return b
+}
+
+// firstChoice is how the first of several answers ended.
+func firstChoice(choices gjson.Result) gjson.Result {
+	if !choices.IsArray() {
+		return gjson.Result{}
+	}
+	var first gjson.Result
+	choices.ForEach(func(_, c gjson.Result) bool {
+		first = c
+		return false
+	})
+	return membersOf(first, finishNames).get("finish_reason")
+}
+
+var finishNames = names("finish_reason")
+
+// onlyText is v if it is a string.
+func onlyText(v gjson.Result) gjson.Result {
+	if v.Type == gjson.String {
+		return v
+	}
+	return gjson.Result{}
+}
