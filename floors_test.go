@@ -34,6 +34,8 @@ var floors = map[string]int{
 
 	"internal/layout": 3,
 
+	"internal/demo/s3server": 3,
+
 	"internal/spool": 4,
 	"internal/proof": 4,
 
@@ -58,6 +60,7 @@ var floors = map[string]int{
 	"internal/doctor":  11,
 	"internal/metrics": 11,
 	"internal/daemon":  12,
+	"internal/demo":    12,
 	"cmd/indelible":    13,
 
 	"internal/torture/driver": 14, // the real binary under torture; for tests only

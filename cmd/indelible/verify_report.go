@@ -61,7 +61,7 @@ func printReport(w io.Writer, r *proof.Report) error {
 	}
 	switch {
 	case !r.OK():
-		fmt.Fprintf(&b, "NOT VERIFIED: %d faults\n", r.FaultCount)
+		fmt.Fprintf(&b, "NOT VERIFIED: %s\n", count(uint64(r.FaultCount), "fault"))
 	case !r.Complete():
 		b.WriteString("OK, BUT NOT COMPLETE: nothing that is there was changed\n")
 	case r.Skipped > 0:
