@@ -54,6 +54,8 @@ type DiskStatus struct {
 	// SyncSeconds is how long the last sync of the spool took, or the one under
 	// way has taken so far: no ack is faster.
 	SyncSeconds float64 `json:"sync_seconds"`
+	// WriteError is what the newest write of the spool failed with, for another reason than want of room.
+	WriteError string `json:"write_error,omitempty"`
 	// ReadErrors are failed reads of the spool since the start, each tried again; Unread the records that could
 	// not be read at the last try, which are acknowledged and not lost.
 	ReadErrors    uint64 `json:"read_errors"`

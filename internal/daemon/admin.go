@@ -39,7 +39,7 @@ func (d *daemon) readiness() (ok bool, why string) {
 	case control.DiskReadOnly, control.DiskFull, control.DiskInodes:
 		return false, fmt.Sprintf("the disk is %s: %s", disk.State, disk.Reason)
 	case control.DiskFailing:
-		return d.disk.syncError() == "", fmt.Sprintf("the disk is failing: %s", disk.Reason)
+		return disk.WriteError == "", fmt.Sprintf("the disk is failing: %s", disk.Reason)
 	}
 	return true, ""
 }

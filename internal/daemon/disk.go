@@ -3,7 +3,6 @@ package daemon
 import (
 	"fmt"
 	"math"
-	"sync/atomic"
 	"time"
 
 	"indelible/internal/control"
@@ -16,32 +15,14 @@ import (
 // slowSync is what no healthy disk needs for a sync.
 const slowSync = 100 * time.Millisecond
 
-// diskWatch says how the disk of the data directory is. It is safe for concurrent use.
+// diskWatch says how the disk of the data directory is.
 type diskWatch struct {
 	dir     string
 	reserve int64
-	failed  atomic.Pointer[string] // what the last sync failed with; nil: it did not
-}
-
-// synced takes how a sync of the spool ended.
-func (w *diskWatch) synced(err error) {
-	if err == nil {
-		w.failed.Store(nil)
-		return
-	}
-	w.failed.Store(new(err.Error()))
-}
-
-// syncError is what the last sync failed with, or "".
-func (w *diskWatch) syncError() string {
-	if failed := w.failed.Load(); failed != nil {
-		return *failed
-	}
-	return ""
 }
 
 // status is how the disk is now.
-func (w *diskWatch) status(c *engine.Components) (control.DiskStatus, error) {
+func (w diskWatch) status(c *engine.Components) (control.DiskStatus, error) {
 	s := control.DiskStatus{State: control.DiskOK}
 	if data := c.Data(); data != nil {
 		free, err := data.Free()
@@ -52,6 +33,9 @@ func (w *diskWatch) status(c *engine.Components) (control.DiskStatus, error) {
 	}
 	if c.Spool() != nil {
 		takeSpool(&s, c.Spool().Stats())
+		if s.WriteError != "" {
+			c.Spool().ProbeDisk()
+		}
 	}
 	w.judge(&s, doctor.LimitsOf(w.dir), c.Data() != nil)
 	return s, nil
@@ -59,12 +43,12 @@ func (w *diskWatch) status(c *engine.Components) (control.DiskStatus, error) {
 
 // judge says what state the disk is in, the worst there is; known says that its free
 // space is.
-func (w *diskWatch) judge(s *control.DiskStatus, limits doctor.Limits, known bool) {
-	switch failed := w.syncError(); {
+func (w diskWatch) judge(s *control.DiskStatus, limits doctor.Limits, known bool) {
+	switch {
 	case limits.ReadOnly:
 		s.State, s.Reason = control.DiskReadOnly, "its file system takes no writes: see dmesg, then mount it again"
-	case failed != "":
-		s.State, s.Reason = control.DiskFailing, "the last sync failed: "+failed
+	case s.WriteError != "":
+		s.State, s.Reason = control.DiskFailing, "the last write failed, and is tried again every five seconds: "+s.WriteError
 	case s.Unread > 0:
 		s.State, s.Reason = control.DiskFailing, fmt.Sprintf("%d acknowledged records cannot be read now, and are tried again: %s", s.Unread, s.LastReadError)
 	case known && s.FreeBytes < w.reserve:
@@ -78,5 +62,6 @@ func (w *diskWatch) judge(s *control.DiskStatus, limits doctor.Limits, known boo
 
 func takeSpool(s *control.DiskStatus, st spool.Stats) {
 	s.SpoolBytes, s.SyncSeconds = st.SpoolBytes, st.SyncTook.Seconds()
+	s.WriteError = st.WriteError
 	s.ReadErrors, s.Unread, s.LastReadError = st.ReadErrors, st.Unread, st.LastReadError
 }

@@ -32,7 +32,7 @@ func Open(ctx context.Context, l *config.Loaded) (control.Service, error) {
 	}
 	d := &service{Catalog: newCatalog(c, &l.Config, reached), close: c.Close}
 	d.status = func(ctx context.Context) (control.Status, error) {
-		s, err := statusOf(c, &diskWatch{dir: l.Config.Data, reserve: l.Config.Spool.ReserveBytes})
+		s, err := statusOf(c, diskWatch{dir: l.Config.Data, reserve: l.Config.Spool.ReserveBytes})
 		if err != nil {
 			return s, err
 		}
@@ -57,7 +57,7 @@ func rotateAlone(ctx context.Context, l *config.Loaded) (vkey string, err error)
 	if l.Config.Proof.Key != "" || l.Config.Proof.KeyFile != "" {
 		return "", engine.ErrOutsideKey
 	}
-	e, err := openEngine(ctx, l, nil, nil, nil)
+	e, err := openEngine(ctx, l, nil, nil)
 	if err != nil {
 		return "", err
 	}

@@ -18,8 +18,8 @@ import (
 	"indelible/internal/upload"
 )
 
-// openEngine opens the log that a configuration describes. m and w may be nil together.
-func openEngine(ctx context.Context, l *config.Loaded, log *slog.Logger, m *metrics.Metrics, w *diskWatch) (*engine.Engine, error) {
+// openEngine opens the log that a configuration describes. m may be nil.
+func openEngine(ctx context.Context, l *config.Loaded, log *slog.Logger, m *metrics.Metrics) (*engine.Engine, error) {
 	o, err := engineOptions(l, log)
 	if err != nil {
 		return nil, err
@@ -27,7 +27,7 @@ func openEngine(ctx context.Context, l *config.Loaded, log *slog.Logger, m *metr
 	if m != nil {
 		o.Upload.Events = m.UploadEvents()
 		o.Spool.Events = spool.Events{Synced: func(_ int, _ int64, took time.Duration, err error) {
-			if w.synced(err); err == nil {
+			if err == nil {
 				m.Synced(took)
 			}
 		}}

@@ -17,7 +17,7 @@ func TestRotateAloneLeavesNoCrash(t *testing.T) {
 	c.Data, c.Destination.URL = filepath.Join(dir, "data"), "file://"+filepath.Join(dir, "store")
 	l := &config.Loaded{Config: c}
 	live := func() {
-		e, err := openEngine(t.Context(), l, nil, nil, nil)
+		e, err := openEngine(t.Context(), l, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -37,8 +37,8 @@ import (
 func Serve(ctx context.Context, l *config.Loaded, stderr io.Writer) error {
 	c := &l.Config
 	log := newLogger(c.Log, stderr)
-	m, disk := metrics.New(), &diskWatch{dir: c.Data, reserve: c.Spool.ReserveBytes}
-	e, err := openEngine(ctx, l, log, m, disk)
+	m, disk := metrics.New(), diskWatch{dir: c.Data, reserve: c.Spool.ReserveBytes}
+	e, err := openEngine(ctx, l, log, m)
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ type daemon struct {
 	config  *config.Config
 	log     *slog.Logger
 	metrics *metrics.Metrics
-	disk    *diskWatch
+	disk    diskWatch
 	engine  *engine.Engine
 	doors   map[string]openDoor // by the name of the listener
 	ready   atomic.Bool         // the doors take records

@@ -10,7 +10,7 @@ import (
 )
 
 // statusOf is what the disk tells: everything but the destination and the doors.
-func statusOf(c *engine.Components, w *diskWatch) (control.Status, error) {
+func statusOf(c *engine.Components, w diskWatch) (control.Status, error) {
 	s := control.Status{Version: control.Version().Version, Log: control.LogStatus{Name: c.Name()}, Doors: map[string]control.DoorStatus{}}
 	disk, err := w.status(c)
 	if err != nil {

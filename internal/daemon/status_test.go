@@ -16,7 +16,7 @@ func TestStatusWithADamagedProofState(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := openEngine(t.Context(), l, nil, nil, nil)
+	e, err := openEngine(t.Context(), l, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +31,7 @@ func TestStatusWithADamagedProofState(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "proof", "state"), []byte("damaged"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s, err := statusOf(&e.Components, &diskWatch{dir: dir})
+	s, err := statusOf(&e.Components, diskWatch{dir: dir})
 	if err != nil || !strings.Contains(s.Log.Problem, "that file away") || s.Log.Name != e.Name() {
 		t.Errorf("%+v, %v", s.Log, err)
 	}

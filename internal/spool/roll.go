@@ -36,6 +36,7 @@ func (w *writer) roll() {
 		w.hold()
 	default:
 		w.failures.Add(1)
+		w.health.failed(err)
 		w.log.Error("a new segment could not be begun; records are refused until one can", "error", err)
 		w.queue.failAll(pushback(err))
 	}

@@ -52,6 +52,7 @@ type Spool struct {
 	ids      secret
 	lock     io.Closer // nil: read-only
 	health   *readHealth
+	writes   *writeHealth
 	files    *files
 	space    *space
 	bodies   *bodyFiles
@@ -137,8 +138,9 @@ func newSpool(fs disk.FS, o Options) *Spool {
 		readOnly: o.ReadOnly, filterLimit: o.FilterBytes,
 	}
 	s.segs.saved.L = &s.segs.sealMu
+	s.writes = &writeHealth{fs: fs}
 	s.writer = &writer{
-		spare: s.spare, segs: s.segs, space: s.space, fs: fs, log: o.Logger, events: o.Events, clock: &syncClock{},
+		spare: s.spare, segs: s.segs, space: s.space, fs: fs, log: o.Logger, events: o.Events, clock: &syncClock{}, health: s.writes,
 		high: &highWater{fs: fs, log: o.Logger}, moved: make(chan struct{}), results: make(chan error, 1),
 	}
 	s.settled = &settlement{

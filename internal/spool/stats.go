@@ -33,6 +33,8 @@ type Stats struct {
 	Unread        uint64 // records that could not be read at the last try
 	LastReadError string // the newest of those errors, "" if there was none
 
+	WriteError string // what the newest write, sync or new segment failed with, for another reason than want of room; "" if it did not
+
 	SpoolBytes int64  // taken on the disk
 	FreeBytes  uint64 // of the disk
 	Segments   int
@@ -101,6 +103,9 @@ func (s *Spool) Stats() Stats {
 	var last error
 	if st.ReadErrors, st.Unread, last = s.health.stats(); last != nil {
 		st.LastReadError = last.Error()
+	}
+	if err := s.writes.err(); err != nil {
+		st.WriteError = err.Error()
 	}
 	st.Stored = settled - min(settled, s.gaps.upTo(released).records+st.Quarantined+st.Deferred)
 	if out := st.Stored + st.Quarantined + st.GapRecords; out < st.Acked {

@@ -51,6 +51,7 @@ type writer struct {
 	log    *slog.Logger
 	events Events
 	clock  *syncClock
+	health *writeHealth
 	logID  string // the log's name
 	wg     sync.WaitGroup
 
@@ -299,6 +300,7 @@ func (w *writer) ack(b *batch) {
 		w.known.add(e.id)
 	}
 	w.queue.finishAll(b.entries, nil)
+	w.health.worked()
 	w.movedMu.Lock()
 	w.lastAck = time.Now()
 	close(w.moved)
@@ -330,6 +332,8 @@ func (w *writer) fail(err error, batches ...*batch) {
 	if isFull(err) {
 		w.space.full()
 		err = pushback(err)
+	} else {
+		w.health.failed(err)
 	}
 	w.awaitAcks()
 	w.next = record.Seq(w.durable.Load()) + 1
