@@ -74,6 +74,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		o.Retryer = aws.NopRetryer{}
 		o.RetryMaxAttempts = 1
 		o.Logger = logging.Nop{}
+		o.HTTPSignerV4 = &signer{}
 		// We send and check SHA-256 ourselves: no CRC of the SDK's, no second pass over the body.
 		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired

@@ -83,7 +83,7 @@ var diskAccidents = []accident{
 		}
 		return m.settled()
 	}},
-	{name: "file system turned read-only", knownToFail: "/readyz says 200: ext4 of Linux 6.18 does not tell it by statfs", run: func(m *mishap) error {
+	{name: "file system turned read-only", run: func(m *mishap) error {
 		if err := m.mount(ext4, 256); err != nil {
 			return err
 		}
