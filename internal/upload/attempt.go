@@ -48,20 +48,6 @@ const maxSpoiled = 2
 // maxNames is how many taken names one attempt passes by; the next goes on from there.
 const maxNames = 8
 
-// Bounds of the search for a twin, over all attempts of a record.
-const (
-	maxTwins    = 16   // variants of the record's size that are looked at
-	maxVariants = 1000 // variants that are listed
-	maxRefusals = 3    // lists that are refused, while other requests are not
-)
-
-// twinSearch is how far the search for a twin has come. An attempt that is cut short
-// leaves it to the next.
-type twinSearch struct {
-	after                  string // what comes up to here is no twin
-	listed, asked, refused int
-}
-
 // attempt tries once to have the record in the store under exactly one name.
 // While it runs it owns the slot.
 func (u *Uploader) attempt(ctx context.Context, s *slot) attemptResult {
@@ -84,6 +70,9 @@ func (u *Uploader) attempt(ctx context.Context, s *slot) attemptResult {
 	switch {
 	case v.err == nil:
 		s.mayExist, s.doubt = false, false
+		if s.target != s.stored {
+			u.variants.add(s.stored, variant{s.target, s.entry.Size, s.entry.Digest})
+		}
 	case v.class != store.Poison && !v.local:
 		// Whatever it was, the bytes may have arrived.
 		s.mayExist = s.mayExist || v.class == store.Ambiguous || v.class == store.Unknown || v.class == store.Exists
@@ -151,53 +140,6 @@ func (u *Uploader) putOrFind(ctx context.Context, s *slot, v *attemptResult) (st
 		}
 	}
 	return store.Info{}, unclear("put", s.target, fmt.Sprintf("%d names were taken by other bytes", v.names))
-}
-
-// twin looks for the record's bytes among the variants that its key has: what is
-// sent again after its first copy has left the spool gets that copy's object, and
-// no second one. "" if there is none among those it may look at: a key with very many
-// variants must not hold up its own delivery, and a second object costs less than none.
-func (u *Uploader) twin(ctx context.Context, s *slot) (string, error) {
-	look, prefix := &s.search, u.opts.Layout.VariantPrefix(s.stored)
-	for info, err := range u.opts.Store.List(ctx, store.ListOptions{Prefix: prefix, After: look.after, Limit: maxVariants}) {
-		if store.ClassOf(err) == store.Credentials {
-			// Who may put and get may not be allowed to list; credentials that have just run out are no such case.
-			if look.refused++; look.refused == maxRefusals {
-				return "", nil
-			}
-			return "", unclear("list", prefix, err.Error())
-		}
-		if err != nil {
-			return "", err
-		}
-		if look.listed == maxVariants || look.asked == maxTwins {
-			return "", nil
-		}
-		same, err := u.isTwin(ctx, s, info)
-		if err != nil {
-			return "", err
-		}
-		if same {
-			return info.Key, nil
-		}
-		look.listed, look.after = look.listed+1, info.Key
-	}
-	return "", nil
-}
-
-// isTwin says whether a variant holds the record's bytes.
-func (u *Uploader) isTwin(ctx context.Context, s *slot, info store.Info) (bool, error) {
-	if _, ok := u.opts.Layout.IsVariant(s.stored, info.Key); !ok || info.Size != s.entry.Size {
-		return false, nil
-	}
-	o := u.opts.Layout.Object(s.entry.Info, info.Key, u.opts.Log)
-	o.Key, o.Size, o.Digest = info.Key, s.entry.Size, s.entry.Digest
-	_, same, err := u.find(ctx, o, s.entry.Attrs.Get(record.AttrMD5), u.echoes())
-	if err != nil && store.ClassOf(err) != store.NotFound {
-		return false, err
-	}
-	s.search.asked++
-	return same && err == nil, nil
 }
 
 // put makes the one attempt.

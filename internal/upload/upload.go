@@ -121,6 +121,7 @@ type Uploader struct {
 	redrive  chan struct{} // wakes the sweep of what was set aside
 	released *watermark    // highest seq released
 	stats    stats
+	variants variantMemory
 }
 
 // New makes an Uploader; it starts nothing.
