@@ -39,9 +39,11 @@ var floors = map[string]int{
 	"internal/spool": 4,
 	"internal/proof": 4,
 
-	"internal/upload": 5,
-	"internal/query":  5,
-	"internal/config": 5,
+	"internal/upload":       5,
+	"internal/query":        5,
+	"internal/query/filter": 3,
+	"internal/query/index":  6,
+	"internal/config":       5,
 
 	"internal/engine": 6,
 
@@ -77,8 +79,9 @@ var walls = []struct {
 	{"github.com/prometheus/", []string{"internal/metrics"}, "core packages emit snapshots; one room knows Prometheus"},
 	{"go.yaml.in/", []string{"internal/config"}, "only the configuration is YAML"},
 	{"github.com/jedib0t/", []string{"internal/term"}, "tables and colours are its own room"},
+	{"modernc.org/", []string{"internal/query/index"}, "SQLite is the index's, and the index is nobody's truth"},
 	{"golang.org/x/term", []string{"internal/term"}, "terminals are its own room"},
-	{"github.com/tidwall/", []string{"internal/fields", "internal/ingest/jsonapi"}, "one room reads bodies; the JSON door splits them"},
+	{"github.com/tidwall/", []string{"internal/fields", "internal/query/filter", "internal/ingest/jsonapi"}, "one room reads bodies; the JSON door splits them, and words are looked for in their texts"},
 	{"github.com/spf13/", []string{"cmd/indelible"}, "the command line is its own room"},
 }
 

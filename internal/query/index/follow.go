@@ -1,0 +1,361 @@
+package index
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+	"time"
+
+	"indelible/internal/fields"
+	"indelible/internal/query/filter"
+	"indelible/internal/record"
+)
+
+const (
+	batchDocs   = 512     // calls in a transaction at most
+	batchBytes  = 8 << 20 // of their texts
+	gather      = 200 * time.Millisecond
+	retryMin    = time.Second
+	retryMax    = time.Minute
+	gapsEvery   = time.Minute
+	maxBodyText = 64 << 10
+)
+
+// Run follows the log until ctx ends, and returns nil. It is behind everything else: it waits
+// for nobody who delivers and nobody waits for it; while the log moves it works at most half
+// of the time. Whatever fails is told once and tried again, for ever. Only one Run at a time.
+func (x *Index) Run(ctx context.Context, s Source) error {
+	f := follower{Index: x, source: s}
+	defer func() {
+		if err := x.drop(true); err != nil {
+			x.o.Logger.Warn("the index could not be closed; the next start mends it", "error", err)
+		}
+	}()
+	wait := retryMin
+	for ctx.Err() == nil {
+		err := f.follow(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if errors.Is(err, ErrDamaged) {
+			x.o.Logger.Warn("the index is damaged and is made anew from the log; no record is lost, and searches are slower until then", "error", err, "kept_as", x.o.Path+".damaged")
+			err = errors.Join(x.drop(false), moveAside(x.o.Path))
+		}
+		if err == nil {
+			wait = retryMin
+			continue
+		}
+		if x.told != kindOf(err) {
+			x.told = kindOf(err)
+			x.o.Logger.Warn("the index stands still; records are acknowledged and delivered all the same, and it goes on by itself", "error", err)
+		}
+		f.sleep(ctx, wait)
+		wait = min(2*wait, retryMax)
+	}
+	return nil
+}
+
+// kindOf is what makes two troubles the same.
+func kindOf(err error) string {
+	if isFull(err) {
+		return "full"
+	}
+	return strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' {
+			return -1
+		}
+		return r
+	}, err.Error())
+}
+
+// follower is a Run under way.
+type follower struct {
+	*Index
+	source Source
+	gaps   time.Time // when what could not be read was tried last
+}
+
+// sleep waits, or until somebody wants the index made anew.
+func (f *follower) sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	case done := <-f.remake:
+		done <- f.again()
+	}
+}
+
+// again takes the index away, so that it is made anew.
+func (f *follower) again() error { return errors.Join(f.drop(false), f.remove()) }
+
+// follow brings the index up to the log, and keeps it there. It returns nil where it is to be opened again.
+func (f *follower) follow(ctx context.Context) error {
+	if err := f.o.Room(); err != nil {
+		return err
+	}
+	if err := f.ready(ctx); err != nil {
+		return err
+	}
+	at, err := f.Position(ctx)
+	if err != nil {
+		return err
+	}
+	for {
+		upto, err := f.await(ctx, at)
+		if err != nil || upto == 0 {
+			return err
+		}
+		for at < upto {
+			begun := time.Now()
+			if err := f.advance(ctx, at, upto); err != nil {
+				return err
+			}
+			if at, err = f.Position(ctx); err != nil {
+				return err
+			}
+			if f.told != "" {
+				f.told = ""
+				f.o.Logger.Info("the index goes on", "seq", at)
+			}
+			if at < upto {
+				f.sleep(ctx, time.Since(begun)) // half of the time is others'
+			}
+			if err := f.still(ctx); err != nil {
+				return err
+			}
+			if !f.open() {
+				return nil
+			}
+		}
+	}
+}
+
+// open says whether the index is still open: somebody may have wanted it made anew.
+func (x *Index) open() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.db != nil
+}
+
+// await waits for news behind at; 0 says that the index is to be opened again.
+func (f *follower) await(ctx context.Context, at record.Seq) (record.Seq, error) {
+	for {
+		wait, cancel := context.WithCancel(ctx)
+		type news struct {
+			upto record.Seq
+			err  error
+		}
+		got := make(chan news, 1)
+		go func() {
+			upto, err := f.source.Wait(wait, at)
+			got <- news{upto, err}
+		}()
+		timer := time.NewTimer(gapsEvery)
+		select {
+		case n := <-got:
+			cancel()
+			timer.Stop()
+			if n.err == nil {
+				f.sleep(ctx, gather) // what comes together is written together
+				if !f.open() {
+					return 0, ctx.Err()
+				}
+			}
+			return n.upto, n.err
+		case done := <-f.remake:
+			cancel()
+			timer.Stop()
+			<-got
+			done <- f.again()
+			return 0, nil
+		case <-timer.C:
+			cancel()
+			<-got
+			if err := f.still(ctx); err != nil {
+				return 0, err
+			}
+			if !f.open() {
+				return 0, nil
+			}
+		}
+	}
+}
+
+// still looks after the open index: its file may be gone, the disk full, and what could not be read may be readable now.
+func (f *follower) still(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if !f.open() {
+		return nil
+	}
+	if !f.db.there() { // Run alone changes f.db
+		f.o.Logger.Warn("the file of the index is gone; it is made anew from the log", "file", f.o.Path)
+		return f.drop(false)
+	}
+	if err := f.o.Room(); err != nil {
+		return err
+	}
+	if time.Since(f.gaps) < gapsEvery {
+		return nil
+	}
+	f.gaps = time.Now()
+	seqs, err := f.Unread(ctx)
+	if err != nil {
+		return err
+	}
+	for _, seq := range seqs {
+		if err := f.fill(ctx, seq); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fill adds a record that could not be read before.
+func (f *follower) fill(ctx context.Context, seq record.Seq) error {
+	b := batch{filled: []record.Seq{seq}}
+	for e, err := range f.source.Records(ctx, seq, seq) {
+		if _, unread := errors.AsType[*record.ReadError](err); unread {
+			return nil
+		}
+		if _, lost := errors.AsType[*record.GapError](err); lost {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if !f.take(&b, e) {
+			return nil
+		}
+	}
+	return f.db.add(ctx, &b)
+}
+
+// advance adds one batch of the records behind at.
+func (f *follower) advance(ctx context.Context, at, upto record.Seq) error {
+	b := batch{upto: at}
+	var failed error
+	for e, err := range f.source.Records(ctx, at+1, upto) {
+		if gap, ok := errors.AsType[*record.GapError](err); ok {
+			b.upto = max(b.upto, min(gap.Last, upto))
+			continue
+		}
+		if unread, ok := errors.AsType[*record.ReadError](err); ok && unread.Seq > b.upto {
+			b.unread, b.upto = append(b.unread, unread.Seq), unread.Seq
+			continue
+		}
+		if err != nil {
+			failed = err
+			break
+		}
+		if e.Seq <= b.upto {
+			continue
+		}
+		if !f.take(&b, e) {
+			b.unread = append(b.unread, e.Seq)
+		}
+		b.upto = e.Seq
+		if len(b.docs) >= batchDocs || b.bytes >= batchBytes {
+			break
+		}
+	}
+	if failed == nil && b.upto == at {
+		return fmt.Errorf("read the log: it gives nothing behind record %d, and record %d was acknowledged", at, upto)
+	}
+	if b.upto > at {
+		if err := f.db.add(ctx, &b); err != nil {
+			return err
+		}
+	}
+	return failed
+}
+
+// take adds a record's calls to a batch; false if its body cannot be read now.
+func (f *follower) take(b *batch, e record.Entry) bool {
+	body, ok := read(e)
+	if !ok {
+		return false
+	}
+	info := e.Info
+	info.Attrs = nil
+	add := func(line int, one fields.Fields, body []byte) {
+		d := doc{Row: filter.Row{Info: info, Line: line, Fields: one}}
+		switch f.o.Text {
+		case TextFields:
+			d.text = filter.FieldText(&d.Row)
+		case TextBody:
+			d.text = filter.FieldText(&d.Row) + filter.BodyText(body, maxBodyText)
+		}
+		b.bytes += len(d.text) + len(info.Key) + 512
+		b.docs = append(b.docs, d)
+	}
+	Calls(info.Key, body, add)
+	return true
+}
+
+// read is a record's body, nil where it is longer than fields are looked for in; false if it cannot be read now.
+func read(e record.Entry) (body []byte, ok bool) {
+	if e.Size > fields.MaxBody {
+		return nil, true
+	}
+	r, err := e.Open()
+	if err != nil {
+		return nil, false
+	}
+	defer func() { _ = r.Close() }()
+	body = make([]byte, e.Size)
+	if _, err := io.ReadFull(r, body); err != nil {
+		return nil, false
+	}
+	if _, err := r.Read(make([]byte, 1)); err != io.EOF { // here its digest is compared
+		return nil, false
+	}
+	return body, true
+}
+
+// Calls gives each call that a record holds to add: the record itself, with line 0, or, of one that
+// LiteLLM wrote as a batch or that is NDJSON by its name, the lines, from 1.
+func Calls(key string, body []byte, add func(line int, f fields.Fields, body []byte)) {
+	if ext := path.Ext(key); ext != ".jsonl" && ext != ".ndjson" {
+		add(0, fields.Extract(body), body)
+		return
+	}
+	n := 0
+	for line := range bytes.Lines(body) {
+		if len(bytes.TrimSpace(line)) == 0 {
+			continue
+		}
+		if n++; n > maxLines {
+			break
+		}
+		add(n, fields.Extract(line), line)
+	}
+	if n == 0 {
+		add(0, fields.Fields{}, body)
+	}
+}
+
+// unread are seqs that could not be read.
+func (d *db) unread(ctx context.Context, limit int) (seqs []record.Seq, err error) {
+	rows, err := d.read.QueryContext(ctx, "SELECT seq FROM gaps ORDER BY seq LIMIT ?", limit)
+	if err != nil {
+		return nil, classed(err)
+	}
+	defer func(rows *sql.Rows) { _ = rows.Close() }(rows)
+	for rows.Next() {
+		var seq record.Seq
+		if err := rows.Scan(&seq); err != nil {
+			return nil, classed(err)
+		}
+		seqs = append(seqs, seq)
+	}
+	return seqs, classed(rows.Err())
+}

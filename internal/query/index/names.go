@@ -1,0 +1,92 @@
+package index
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"path"
+	"slices"
+	"strings"
+
+	"indelible/internal/proof"
+	"indelible/internal/query"
+	"indelible/internal/query/filter"
+)
+
+// inKey is how LiteLLM spells an id in a key.
+var inKey = strings.NewReplacer("/", "_", ":", "_")
+
+const (
+	// boundedHead is how much of a long file name LiteLLM keeps; "_" and the SHA-256 of the whole follow.
+	boundedHead = 64
+	// timePart is the length of "time-HH-MM-SS-ffffff_", which stands before the id.
+	timePart = len("time-00-00-00-000000_")
+	// boundedMark stands before the beginning of an id of which a key holds no more.
+	boundedMark = "\x00"
+)
+
+// hash is what a name is looked up by.
+func hash(name string) int64 {
+	sum := sha256.Sum256([]byte(name))
+	return int64(binary.BigEndian.Uint64(sum[:8]))
+}
+
+// hashesOf are the hashes of a row's names.
+func hashesOf(row *filter.Row) []int64 {
+	var list [12]int64
+	out := list[:0]
+	put := func(name string) {
+		if name != "" {
+			if h := hash(name); !slices.Contains(out, h) {
+				out = append(out, h)
+			}
+		}
+	}
+	if row.Line <= 1 {
+		put(row.Key)
+		for _, id := range idsInKey(row.Key) {
+			put(id)
+		}
+	}
+	f := &row.Fields
+	for _, id := range []*string{f.ID, f.CallID, f.TraceID} {
+		put(or(id))
+	}
+	return out
+}
+
+// idsInKey are the ids by which a key can be found: see proof.KeyIDs. Of an id that
+// LiteLLM shortened it is its beginning, marked.
+func idsInKey(key string) []string {
+	ids := proof.KeyIDs(&proof.Leaf{Key: key})[1:]
+	bare := strings.TrimSuffix(path.Base(key), path.Ext(key))
+	if len(bare) > boundedHead && strings.HasPrefix(bare, "time-") {
+		ids = append(ids, boundedMark+bare[timePart:boundedHead])
+	}
+	return ids
+}
+
+// Named yields the calls that carry a name, newest first: a key, or an id that the key or the body holds.
+func (d *db) named(ctx context.Context, name string, yield func(filter.Row) bool) error {
+	look := []string{name}
+	if spelled := inKey.Replace(name); spelled != name {
+		look = append(look, spelled)
+	}
+	if spelled := inKey.Replace(name); len(spelled) > boundedHead-timePart {
+		look = append(look, boundedMark+spelled[:boundedHead-timePart])
+	}
+	args := make([]any, len(look))
+	for i, l := range look {
+		args[i] = hash(l)
+	}
+	carries := query.CarriesID(name)
+	match := func(row filter.Row) bool {
+		f := &row.Fields
+		if name != row.Key && name != or(f.ID) && name != or(f.CallID) && name != or(f.TraceID) && !carries(row.Key) && !slices.Contains(idsInKey(row.Key), name) {
+			return true // another name with the same hash
+		}
+		return yield(row)
+	}
+	marks := strings.TrimSuffix(strings.Repeat("?, ", len(args)), ", ")
+	return d.rows(ctx, "WHERE r IN (SELECT r FROM names WHERE h IN ("+marks+")) ORDER BY r DESC", args, match)
+}

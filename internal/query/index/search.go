@@ -1,0 +1,261 @@
+package index
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"indelible/internal/fields"
+	"indelible/internal/query/filter"
+	"indelible/internal/record"
+)
+
+// clause is a condition in SQL and what its marks stand for. A person's text is never part of the SQL.
+type clause struct {
+	sql  []string
+	args []any
+}
+
+func (c *clause) and(sql string, args ...any) {
+	c.sql = append(c.sql, sql)
+	c.args = append(c.args, args...)
+}
+
+func (c *clause) where() string {
+	if len(c.sql) == 0 {
+		return ""
+	}
+	return "WHERE " + strings.Join(c.sql, " AND ")
+}
+
+// compile is a filter as SQL, but for its terms about the state, which the index does not know.
+func (d *db) compile(ctx context.Context, f *filter.Filter) (*clause, error) {
+	c := &clause{}
+	for i := range f.Terms {
+		t := &f.Terms[i]
+		switch {
+		case t.Field == nil:
+			c.and("r IN (SELECT rowid FROM words WHERE words MATCH ?)", phrase(t))
+		case t.Field.Name == "state":
+		case t.Field.Name == "seq":
+			c.and("(r >> ?) "+string(t.Op)+" ?", lineBits, t.Num)
+			c.seqs(t)
+		case t.Field.Name == "time":
+			c.and("time "+string(t.Op)+" ?", t.Time.UnixNano())
+			if err := d.hours(ctx, c, t); err != nil {
+				return nil, err
+			}
+		case t.Field.Name == "sha256":
+			c.and(text(`lower(hex("sha256"))`, t), textArgs(t)...)
+		case t.Field.Kind == filter.Text:
+			c.and(text(quoted(t), t), textArgs(t)...)
+		case t.Field.Kind == filter.List:
+			c.list(t)
+		case t.Field.Kind == filter.Number:
+			c.compare(t, t.Num)
+		case t.Field.Kind == filter.Time:
+			c.compare(t, t.Time.UnixNano())
+		case t.Field.Kind == filter.Bool:
+			c.compare(t, t.Bool)
+		}
+	}
+	return c, nil
+}
+
+// quoted is a field's column.
+func quoted(t *filter.Term) string { return `"` + t.Field.Name + `"` }
+
+func (c *clause) compare(t *filter.Term, v any) {
+	if t.Op == filter.NotEqual {
+		c.and("("+quoted(t)+" IS NULL OR "+quoted(t)+" <> ?)", v)
+		return
+	}
+	c.and(quoted(t)+" "+string(t.Op)+" ?", v)
+}
+
+// text is a comparison of a column of texts.
+func text(column string, t *filter.Term) string {
+	switch {
+	case t.Op == filter.Equal && t.Text == "":
+		return column + " IS NULL"
+	case t.Op == filter.NotEqual && t.Text == "":
+		return column + " IS NOT NULL"
+	case t.Op == filter.Equal:
+		return column + " = ?"
+	case t.Op == filter.NotEqual:
+		return column + " IS NOT ?"
+	case t.Op == filter.Contains:
+		return "instr(lower(" + column + "), ?) > 0"
+	}
+	return "ifnull(instr(lower(" + column + "), ?), 0) = 0"
+}
+
+func textArgs(t *filter.Term) []any {
+	switch {
+	case t.Text == "":
+		return nil
+	case t.Op == filter.Contains || t.Op == filter.Lacks:
+		return []any{filter.FoldASCII(t.Text)}
+	}
+	return []any{t.Text}
+}
+
+// list is a comparison of a column of several texts, each between two breaks.
+func (c *clause) list(t *filter.Term) {
+	whole := tagBreak + t.Text + tagBreak
+	switch {
+	case t.Text == "" || t.Op == filter.Contains || t.Op == filter.Lacks:
+		c.and(text(quoted(t), t), textArgs(t)...)
+	case t.Op == filter.Equal:
+		c.and("instr("+quoted(t)+", ?) > 0", whole)
+	default:
+		c.and("ifnull(instr("+quoted(t)+", ?), 0) = 0", whole)
+	}
+}
+
+// seqs bounds the rows to be looked at by a comparison of seq.
+func (c *clause) seqs(t *filter.Term) {
+	n := math.Min(math.Max(t.Num, 0), 1<<42)
+	switch t.Op {
+	case filter.Equal:
+		c.and("r BETWEEN ? AND ?", int64(n)<<lineBits, (int64(n)+1)<<lineBits)
+	case filter.More, filter.MoreEqual:
+		c.and("r >= ?", int64(n)<<lineBits)
+	case filter.Less, filter.LessEqual:
+		c.and("r < ?", (int64(n)+1)<<lineBits)
+	}
+}
+
+// hours bounds the rows to be looked at by a comparison of the arrival.
+func (d *db) hours(ctx context.Context, c *clause, t *filter.Term) error {
+	hour := t.Time.UnixNano() / int64(time.Hour)
+	var first, last sql.NullInt64
+	var err error
+	switch t.Op {
+	case filter.More, filter.MoreEqual:
+		err = d.read.QueryRowContext(ctx, "SELECT min(first) FROM hours WHERE hour >= ?", hour).Scan(&first)
+	case filter.Less, filter.LessEqual:
+		err = d.read.QueryRowContext(ctx, "SELECT max(last) FROM hours WHERE hour <= ?", hour).Scan(&last)
+	default:
+		return nil
+	}
+	if first.Valid {
+		c.and("r >= ?", first.Int64)
+	}
+	if last.Valid {
+		c.and("r <= ?", last.Int64)
+	}
+	return err
+}
+
+// phrase is words as FTS5 looks for them.
+func phrase(t *filter.Term) string {
+	s := `"` + strings.ReplaceAll(strings.Join(t.Words, " "), `"`, `""`) + `"`
+	if t.Prefix {
+		s += " *"
+	}
+	return s
+}
+
+// search yields the calls that match, newest first. Terms about the state are passed over.
+func (d *db) search(ctx context.Context, f *filter.Filter, yield func(filter.Row) bool) error {
+	c, err := d.compile(ctx, f)
+	if err != nil {
+		return classed(err)
+	}
+	return d.rows(ctx, c.where()+" ORDER BY r DESC", c.args, yield)
+}
+
+// rows yields the calls that a query selects.
+func (d *db) rows(ctx context.Context, where string, args []any, yield func(filter.Row) bool) error {
+	rows, err := d.read.QueryContext(ctx, "SELECT r, "+columns()+" FROM calls "+where, args...)
+	if err != nil {
+		return classed(err)
+	}
+	defer func() { _ = rows.Close() }()
+	values := make([]any, 1+len(base)+len(extracted))
+	into := make([]any, len(values))
+	for i := range values {
+		into[i] = &values[i]
+	}
+	for rows.Next() {
+		if err := rows.Scan(into...); err != nil {
+			return classed(err)
+		}
+		row, err := rowOf(values)
+		if err != nil {
+			return err
+		}
+		if !yield(row) {
+			return nil
+		}
+	}
+	return classed(rows.Err())
+}
+
+// rowOf is the inverse of rowArgs.
+func rowOf(values []any) (row filter.Row, err error) {
+	bad := func(name string) error { return fmt.Errorf("%w: a row has no valid %s", ErrDamaged, name) }
+	r, _ := values[0].(int64)
+	row.Seq, row.Line = record.Seq(r>>lineBits), int(r&maxLines)
+	at, ok := values[1].(int64)
+	if !ok {
+		return row, bad("time")
+	}
+	row.Time = time.Unix(0, at).UTC()
+	if row.Size, ok = values[2].(int64); !ok {
+		return row, bad("size")
+	}
+	row.Door, row.Source, row.Bucket, row.Key = str(values[3]), str(values[4]), str(values[5]), str(values[6])
+	sum, _ := values[7].([]byte)
+	if copy(row.Digest[:], sum) != len(row.Digest) {
+		return row, bad("sha256")
+	}
+	set(&row.Fields, values[1+len(base):])
+	return row, nil
+}
+
+func str(v any) string {
+	s, _ := v.(string)
+	return s
+}
+
+// set takes the values of the extracted columns, in their order.
+func set(f *fields.Fields, v []any) {
+	for i, into := range [...]any{
+		&f.ID, &f.CallID, &f.TraceID, &f.ParentID, &f.Provider, &f.Model, &f.ServedModel, &f.ModelGroup, &f.APIBase, &f.CallType, &f.Stream,
+		&f.Status, &f.ErrorCode, &f.ErrorClass, &f.ErrorMessage, &f.FinishReason, &f.EndedBy, &f.Start, &f.End, &f.FirstToken,
+		&f.Team, &f.TeamID, &f.KeyAlias, &f.KeyHash, &f.User, &f.EndUser, &f.TokensIn, &f.TokensOut, &f.TokensCached, &f.TokensReasoning,
+		&f.Cost, &f.Tags, &f.UserAgent,
+	} {
+		switch into := into.(type) {
+		case **string:
+			if s, ok := v[i].(string); ok {
+				*into = &s
+			}
+		case **bool:
+			if n, ok := v[i].(int64); ok {
+				*into = new(n != 0)
+			}
+		case **int64:
+			if n, ok := v[i].(int64); ok {
+				*into = &n
+			}
+		case **float64:
+			if n, ok := v[i].(float64); ok {
+				*into = &n
+			}
+		case **time.Time:
+			if n, ok := v[i].(int64); ok {
+				*into = new(time.Unix(0, n).UTC())
+			}
+		case *[]string:
+			if s, ok := v[i].(string); ok {
+				*into = strings.Split(strings.Trim(s, tagBreak), tagBreak)
+			}
+		}
+	}
+}

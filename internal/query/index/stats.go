@@ -1,0 +1,114 @@
+package index
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"indelible/internal/query/filter"
+)
+
+// Sum is one row of sums.
+type Sum struct {
+	By        []string `json:"by"` // the values summed over, in the order asked for; "" where a call has none
+	Calls     int64    `json:"calls"`
+	TokensIn  int64    `json:"tokens_in"`
+	TokensOut int64    `json:"tokens_out"`
+	Cost      float64  `json:"cost"`
+}
+
+// Add adds another row of the same values.
+func (s *Sum) Add(o Sum) {
+	s.Calls, s.TokensIn, s.TokensOut, s.Cost = s.Calls+o.Calls, s.TokensIn+o.TokensIn, s.TokensOut+o.TokensOut, s.Cost+o.Cost
+}
+
+// Day is what sums by day of arrival are asked for by.
+const Day = "day"
+
+// Dimension says whether sums can be asked for by a name: "day", or a field that is a text of a call.
+func Dimension(name string) bool {
+	f := filter.FieldOf(name)
+	return name == Day || f != nil && f.Kind == filter.Text && name != "state" && name != "sha256"
+}
+
+// DimensionOf is a row's value of a dimension.
+func DimensionOf(row *filter.Row, name string) string {
+	if name == Day {
+		return row.Time.UTC().Format(time.DateOnly)
+	}
+	s, _ := row.Value(name).(string)
+	return s
+}
+
+// Stats yields the sums of the calls at or below the position that match, by these dimensions, in no order.
+// Sums of everything by day, team, model and status are kept; others are made from the rows.
+func (x *Index) Stats(ctx context.Context, f *filter.Filter, by []string, yield func(Sum) bool) error {
+	return x.with(func(d *db) error { return d.stats(ctx, f, by, yield) })
+}
+
+func (d *db) stats(ctx context.Context, f *filter.Filter, by []string, yield func(Sum) bool) error {
+	kept := len(f.Terms) == 0
+	for _, name := range by {
+		kept = kept && (name == Day || name == "team" || name == "model" || name == "status")
+	}
+	var list []string
+	dayAt := -1
+	for i, name := range by {
+		switch {
+		case name == Day && !kept:
+			list, dayAt = append(list, "time / 86400000000000"), i
+		case name == Day:
+			list, dayAt = append(list, "day"), i
+		default:
+			list = append(list, `ifnull("`+name+`", '')`) // Dimension says that it is a column
+		}
+	}
+	group := strings.Join(list, ", ")
+	sums, from := "count(*), ifnull(sum(tokens_in), 0), ifnull(sum(tokens_out), 0), ifnull(sum(cost), 0.0)", "calls"
+	if kept {
+		sums, from = "ifnull(sum(calls), 0), ifnull(sum(tokens_in), 0), ifnull(sum(tokens_out), 0), ifnull(sum(cost), 0.0)", "days"
+	}
+	c, err := d.compile(ctx, f)
+	if err != nil {
+		return classed(err)
+	}
+	text := "SELECT " + sums
+	if group != "" {
+		text += ", " + group
+	}
+	text += " FROM " + from + " " + c.where()
+	if group != "" {
+		text += " GROUP BY " + group
+	}
+	return d.sums(ctx, text, c.args, len(by), dayAt, yield)
+}
+
+func (d *db) sums(ctx context.Context, text string, args []any, width, dayAt int, yield func(Sum) bool) error {
+	rows, err := d.read.QueryContext(ctx, text, args...)
+	if err != nil {
+		return classed(err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		s := Sum{By: make([]string, width)}
+		var number int64
+		into := []any{&s.Calls, &s.TokensIn, &s.TokensOut, &s.Cost}
+		for i := range s.By {
+			if i == dayAt {
+				into = append(into, &number)
+			} else {
+				into = append(into, &s.By[i])
+			}
+		}
+		if err := rows.Scan(into...); err != nil {
+			return classed(err)
+		}
+		if dayAt >= 0 {
+			s.By[dayAt] = time.Unix(number*86400, 0).UTC().Format(time.DateOnly)
+		}
+		if !yield(s) {
+			return nil
+		}
+	}
+	return classed(rows.Err())
+}
