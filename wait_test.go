@@ -105,7 +105,7 @@ func TestWaitProven(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := proof.Prove(t.Context(), storeIn(t, filepath.Join(dir, "store")), "", strings.TrimSpace(string(vkey)), receipt.Seq)
+	p, err := proof.Prove(t.Context(), storeIn(t, filepath.Join(dir, "store")), "", strings.TrimSpace(string(vkey)), nil, receipt.Seq)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -115,6 +115,6 @@ func proveSeq(ctx context.Context, l *config.Loaded, location, vkey string, seq 
 	if err != nil {
 		return nil, err
 	}
-	p, err := proof.Prove(ctx, e.Store, e.Base, e.VKey, seq)
+	p, err := proof.Prove(ctx, e.Store, e.Base, e.VKey, nil, seq)
 	return p, errors.Join(err, e.Close())
 }

@@ -56,7 +56,7 @@ func leafOf(ctx context.Context, r *engine.Components, c *config.Config, seq rec
 	if err != nil {
 		return proof.Leaf{}, err
 	}
-	p, err := proof.Prove(ctx, r.Store(), r.Layout().Base(), vkey, seq)
+	p, err := proof.Prove(ctx, r.Store(), r.Layout().Base(), vkey, nil, seq)
 	if away, ok := errors.AsType[*store.Error](err); ok && away.Class == store.NotFound && strings.HasSuffix(away.Key, "/checkpoint") {
 		err = errors.Join(proof.ErrUnproven, err) // nothing was published yet
 	}

@@ -21,6 +21,7 @@ type leafChecker struct {
 	partly      bool       // the leaves before the first one seen were audited earlier
 	records     int64
 	bytes       int64
+	packs       int64
 
 	asides    map[record.Seq]aside  // every record that was set aside, or came back from a gap
 	reasons   map[record.Seq]string // of the first that are not stored
@@ -153,6 +154,7 @@ func (c *leafChecker) order(index uint64, l *Leaf) {
 		if !again {
 			c.records += l.Count
 			c.bytes += l.Size
+			c.packs++
 		}
 	}
 }

@@ -25,6 +25,8 @@ type job struct {
 	size      int64
 	digest    record.Digest
 	attrs     record.Digest // zero: not to be compared
+	prefix    string        // of a pack: what the log's keys began with when it was stored
+	root      string        // of a pack's rows; "": no pack, or its rows are not to be read
 }
 
 // fault is one of this object.
@@ -93,8 +95,8 @@ type objectReader struct {
 	hash hash.Hash
 	buf  []byte
 
-	checked, bytes, attrs, shown int64
-	clock                        Clock
+	checked, bytes, attrs, shown, rows int64
+	clock                              Clock
 }
 
 // report adds the counts to those of all.
@@ -105,13 +107,14 @@ func (r *objectReader) report() {
 	f.report.Checked += r.checked
 	f.report.CheckedBytes += r.bytes
 	f.report.CheckedAttrs += r.attrs
+	f.report.CheckedRows += r.rows
 	f.shown += r.shown
 	c := &f.report.Clock
 	c.Compared += r.clock.Compared
 	c.Early += r.clock.Early
 	c.Late += r.clock.Late
 	c.MaxEarly, c.MaxLate = max(c.MaxEarly, r.clock.MaxEarly), max(c.MaxLate, r.clock.MaxLate)
-	r.checked, r.bytes, r.attrs, r.shown, r.clock = 0, 0, 0, 0, Clock{}
+	r.checked, r.bytes, r.attrs, r.shown, r.rows, r.clock = 0, 0, 0, 0, 0, Clock{}
 }
 
 // bulkReader is a store that reads very many objects for less than Get does.
@@ -126,7 +129,7 @@ const maxBulk = 1 << 20
 
 // check reads an object and reports what is wrong with it. Its error means that nobody can look.
 func (r *objectReader) check(ctx context.Context, j *job) error {
-	if r.v.bulk != nil && j.version == "" && j.size <= maxBulk {
+	if r.v.bulk != nil && j.version == "" && j.size <= maxBulk && j.root == "" {
 		data, info, err := r.v.bulk(ctx, j.object, r.buf[:0], j.size+1)
 		r.buf = data[:0]
 		if err == nil && int64(len(data)) == j.size { // else Get tells what is wrong
@@ -167,6 +170,9 @@ func (r *objectReader) check(ctx context.Context, j *job) error {
 	defer body.Close()
 	r.compareAttrs(j, &info)
 	r.compareClock(j, &info)
+	if j.root != "" {
+		return r.checkPack(ctx, j, body)
+	}
 	return r.compare(j, body)
 }
 

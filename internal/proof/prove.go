@@ -25,57 +25,70 @@ var ErrUnproven = errors.New("the record is not covered by the checkpoint in the
 // proofMagic is the first line of a C2SP tlog-proof.
 const proofMagic = "c2sp.org/tlog-proof@v1\n"
 
-// maxProof bounds what ParseProof reads: the longest leaf in base64, 64 hashes and a checkpoint.
-const maxProof = 128 << 10
+// maxProof bounds what ParseProof reads: two of the longest leaves in base64, two paths and a checkpoint.
+const maxProof = 256 << 10
 
 // OfflineProof is the evidence that one leaf is in the log: it needs no network.
 type OfflineProof struct {
 	Raw        []byte // the leaf, as it stands in the log
+	Row        *RowProof
 	Index      uint64
 	Path       tlog.RecordProof
 	Checkpoint []byte
 }
 
+// RowProof is the evidence that a record is among the rows of the pack whose leaf is
+// OfflineProof.Raw; nil where the leaf is the record's own.
+type RowProof struct {
+	Raw  []byte           // the row's leaf
+	Path tlog.RecordProof // in the tree of the pack's rows, where its place is its seq less that of the first
+}
+
 // Prove makes the offline proof of a record. Where the record was set aside
-// and stored later, the leaf is the one that gave it its place: it holds the digest too.
-func Prove(ctx context.Context, st store.Store, base, vkey string, seq record.Seq) (*OfflineProof, error) {
+// and stored later, the leaf is the one that gave it its place: it holds the digest too. Where it is a row of
+// a pack, the pack is read with packs.
+func Prove(ctx context.Context, st store.Store, base, vkey string, packs Packs, seq record.Seq) (*OfflineProof, error) {
 	key, err := note.NewVerifier(vkey)
 	if err != nil {
 		return nil, fmt.Errorf("prove record %d: invalid public key: %w", seq, err)
 	}
-	p, err := prove(ctx, newReader(patientStore{st}, base, key.Name()), key, seq)
+	r := newReader(patientStore{st}, base, key.Name())
+	p, leaf, err := prove(ctx, r, key, seq)
+	if err == nil && leaf.Kind == Pack {
+		p.Row, err = proveRow(ctx, r, packs, &leaf, seq)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("prove record %d: %w", seq, err)
 	}
 	return p, nil
 }
 
-func prove(ctx context.Context, r reader, key note.Verifier, seq record.Seq) (*OfflineProof, error) {
+func prove(ctx context.Context, r reader, key note.Verifier, seq record.Seq) (*OfflineProof, Leaf, error) {
 	checkpoint, _, err := r.get(ctx, "checkpoint")
 	if err != nil {
-		return nil, err
+		return nil, Leaf{}, err
 	}
 	head, err := openHead(checkpoint, key.Name(), key)
 	if err != nil {
-		return nil, err
+		return nil, Leaf{}, err
 	}
 	f := finder{reader: r, size: head.Size}
 	at, ok, err := f.find(ctx, seq)
 	if err != nil {
-		return nil, err
+		return nil, Leaf{}, err
 	}
 	if !ok {
-		return nil, ErrUnproven
+		return nil, Leaf{}, ErrUnproven
 	}
 	tiles := tileReader{ctx: ctx, reader: r, size: head.Size}
 	path, err := tlog.ProveRecord(int64(head.Size), int64(at.index), tlog.TileHashReader(tlog.Tree{N: int64(head.Size), Hash: head.Root}, &tiles))
 	if err != nil {
-		return nil, fmt.Errorf("the tree in the bucket is damaged (%w): run verify", err)
+		return nil, Leaf{}, fmt.Errorf("the tree in the bucket is damaged (%w): run verify", err)
 	}
 	if err := tlog.CheckRecord(path, int64(head.Size), head.Root, int64(at.index), tlog.RecordHash(at.raw)); err != nil {
-		return nil, fmt.Errorf("leaf %d in the bucket is not the one in the tree: run verify", at.index)
+		return nil, Leaf{}, fmt.Errorf("leaf %d in the bucket is not the one in the tree: run verify", at.index)
 	}
-	return &OfflineProof{Raw: at.raw, Index: at.index, Path: path, Checkpoint: checkpoint}, nil
+	return &OfflineProof{Raw: at.raw, Index: at.index, Path: path, Checkpoint: checkpoint}, at.leaf, nil
 }
 
 // tileReader hands tiles to x/mod for one call. It holds that call's context.
@@ -104,11 +117,11 @@ func (t *tileReader) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
 // SaveTiles is tlog.TileReader's; nothing is kept.
 func (t *tileReader) SaveTiles([]tlog.Tile, [][]byte) {}
 
-// Encode is the proof as a file: a C2SP tlog-proof with the leaf as its extra data.
+// Encode is the proof as a file: a C2SP tlog-proof with the leaf, and what there is of the row, as its extra data.
 func (p *OfflineProof) Encode() []byte {
 	var b bytes.Buffer
 	b.WriteString(proofMagic)
-	b.WriteString("extra " + base64.StdEncoding.EncodeToString(p.Raw) + "\n")
+	b.WriteString("extra " + base64.StdEncoding.EncodeToString(p.extra()) + "\n")
 	b.WriteString("index " + strconv.FormatUint(p.Index, 10) + "\n")
 	for _, h := range p.Path {
 		b.WriteString(h.String() + "\n")
@@ -146,10 +159,12 @@ func parseProof(s string) (*OfflineProof, error) {
 	p := &OfflineProof{Checkpoint: []byte(checkpoint), Path: tlog.RecordProof{}}
 	extra, ok := strings.CutPrefix(lines[0], "extra ")
 	raw, err := base64.StdEncoding.Strict().DecodeString(extra)
-	if !ok || err != nil || len(raw) > MaxLeaf {
+	if !ok || err != nil {
 		return nil, errors.New("the line with extra holds no leaf")
 	}
-	p.Raw = raw
+	if err := p.setExtra(raw); err != nil {
+		return nil, err
+	}
 	index, ok := strings.CutPrefix(lines[1], "index ")
 	if p.Index, err = strconv.ParseUint(index, 10, 63); !ok || err != nil || strconv.FormatUint(p.Index, 10) != index {
 		return nil, errors.New("the line with index holds no number")
@@ -171,7 +186,7 @@ var ErrOther = errors.New("the log has another record under this number")
 // used it, and this SHA-256 in hex; "" is not compared. It fails with ErrOther where
 // the number was given twice, as after a data directory was put back to an older state.
 func (p *OfflineProof) Of(key, digest string) error {
-	l, err := ParseLeaf(p.Raw)
+	l, err := p.leaf()
 	if err != nil {
 		return err
 	}
@@ -188,7 +203,7 @@ func (p *OfflineProof) Of(key, digest string) error {
 }
 
 // Check verifies the proof with nothing but the log's public key, and returns
-// the leaf and the head that it stands below. body is the record's bytes, or
+// the leaf, or the row of the leaf's pack, and the head that it stands below. body is the record's bytes, or
 // nil when only the leaf is asked about.
 func (p *OfflineProof) Check(vkey string, body io.Reader) (Leaf, Head, error) {
 	leaf, head, err := p.check(vkey, body)
@@ -213,7 +228,7 @@ func (p *OfflineProof) check(vkey string, body io.Reader) (Leaf, Head, error) {
 	if err := tlog.CheckRecord(p.Path, int64(head.Size), head.Root, int64(p.Index), tlog.RecordHash(p.Raw)); err != nil {
 		return Leaf{}, Head{}, errors.New("the leaf is not in the signed tree")
 	}
-	leaf, err := ParseLeaf(p.Raw)
+	leaf, err := p.leaf()
 	if err != nil || body == nil {
 		return leaf, head, err
 	}
@@ -221,7 +236,7 @@ func (p *OfflineProof) check(vkey string, body io.Reader) (Leaf, Head, error) {
 	if err != nil {
 		return Leaf{}, Head{}, fmt.Errorf("read record: %w", err)
 	}
-	if leaf.Kind == Gap || !leaf.Kind.counts() && leaf.Kind != Stored {
+	if leaf.Kind == Gap || !leaf.Kind.counts() && leaf.Kind != Stored && leaf.Kind != Row {
 		return Leaf{}, Head{}, fmt.Errorf("the leaf is of kind %s and speaks of no bytes", leaf.Kind)
 	}
 	if size != leaf.Size || sum != leaf.Digest {

@@ -14,7 +14,7 @@ import (
 func TestProve(t *testing.T) {
 	b := filled(t)
 	for _, seq := range []record.Seq{1, 5, 255, 256, 301, 302, 511, 600} {
-		p, err := Prove(t.Context(), b.st, testBase, b.key.Public(), seq)
+		p, err := Prove(t.Context(), b.st, testBase, b.key.Public(), nil, seq)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -31,14 +31,14 @@ func TestProve(t *testing.T) {
 			t.Errorf("record %d: %v, %+v, %+v", seq, err, leaf, head)
 		}
 	}
-	if _, err := Prove(t.Context(), b.st, testBase, b.key.Public(), 601); !errors.Is(err, ErrUnproven) {
+	if _, err := Prove(t.Context(), b.st, testBase, b.key.Public(), nil, 601); !errors.Is(err, ErrUnproven) {
 		t.Errorf("a record that is not there: %v", err)
 	}
 }
 
 func TestCheckProofRefuses(t *testing.T) {
 	b := filled(t)
-	p, err := Prove(t.Context(), b.st, testBase, b.key.Public(), 5)
+	p, err := Prove(t.Context(), b.st, testBase, b.key.Public(), nil, 5)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestCheckProofRefuses(t *testing.T) {
 // A number that was given twice proves the record in the log and no other.
 func TestProofOf(t *testing.T) {
 	b := filled(t)
-	p, err := Prove(t.Context(), b.st, testBase, b.key.Public(), 5)
+	p, err := Prove(t.Context(), b.st, testBase, b.key.Public(), nil, 5)
 	b.do(err)
 	o, other := b.outcomeOf(5, record.Stored), b.outcomeOf(6, record.Stored)
 	if err := p.Of(o.Key, o.Digest.String()); err != nil {

@@ -57,7 +57,7 @@ type Reconciliation struct {
 	Unknown  []Unknown        `json:"unknown"` // the first of the records that the producer does not know
 	Others   int64            `json:"unknown_count"`
 	Read     int64            `json:"read"`      // records that were read for their ids
-	Unread   int64            `json:"unread"`    // records that could not be, or are rows of a pack
+	Unread   int64            `json:"unread"`    // records that could not be
 	Size     uint64           `json:"size"`      // of the tree that was compared
 	LastTime time.Time        `json:"last_time"` // of its leaves: what came later was not looked for
 	Hours    []ReconciledHour `json:"hours"`
@@ -81,7 +81,8 @@ type ReconcileOptions struct {
 	Since, Until time.Time
 	// KeysOnly looks for ids in keys and never reads a record.
 	KeysOnly bool
-	Parallel int // requests at once; 0 is 256, in a directory four for each processor
+	Packs    Packs // reads the rows of packs; nil: they count as unread
+	Parallel int   // requests at once; 0 is 256, in a directory four for each processor
 }
 
 // ErrNoIDs says that the producer's list was empty: that everything on it is in the log says nothing.
@@ -123,6 +124,7 @@ type reconciling struct {
 	prefix    string // what the log's keys begin with
 	prefixed  bool
 	unmatched []uint64 // bundles with records that no key matched
+	packs     []Leaf
 }
 
 // run walks the leaves, and then reads what it must of the records.
@@ -143,7 +145,14 @@ func (c *reconciling) run(ctx context.Context, key note.Verifier) error {
 	if err != nil {
 		return err
 	}
-	return c.lookInside(ctx, head, blocks)
+	open, err := c.packKeys(ctx)
+	if err != nil {
+		return err
+	}
+	if err := c.lookInside(ctx, head, blocks); err != nil {
+		return err
+	}
+	return c.lookInsidePacks(ctx, open)
 }
 
 // walk takes all leaves and checks that they make the root that was signed. It
@@ -213,12 +222,16 @@ func (c *reconciling) take(l *Leaf) (open bool) {
 	switch {
 	case l.Kind == Start || l.Kind == Config:
 		c.prefix, c.prefixed = l.Prefix, true
-	case l.Kind == Pack:
+	case l.Kind == Pack && c.opt.Packs == nil:
 		c.result.Unread += l.Count
+	case l.Kind == Pack:
+		c.packs = append(c.packs, *l)
 	}
-	if !isRecord(l) {
-		return false
-	}
+	return isRecord(l) && c.takeRecord(l)
+}
+
+// takeRecord is take for a record.
+func (c *reconciling) takeRecord(l *Leaf) (open bool) {
 	matched := c.ids.match(l)
 	if c.inSpan(l) {
 		c.result.Records++

@@ -46,6 +46,8 @@ type Report struct {
 	CheckedBytes int64 `json:"checked_bytes"`
 	CheckedAttrs int64 `json:"checked_attrs"` // of these, with their headers and metadata
 	Skipped      int64 `json:"skipped"`       // not read, because of Since or Sample
+	Packs        int64 `json:"packs"`         // that the log says are stored
+	CheckedRows  int64 `json:"checked_rows"`  // rows of packs whose bodies were read and compared
 
 	// Confidence is the statement that a sample allows, where one was taken.
 	Confidence *Confidence `json:"confidence,omitempty"`

@@ -132,6 +132,11 @@ func TestStrangersAccept(t *testing.T) {
 		b.do(l.Checkpoint(t.Context()))
 		s.accept(t, b)
 	}
+	t.Run("packs", func(t *testing.T) {
+		b := newBench(t)
+		packed(b)
+		s.accept(t, b)
+	})
 	t.Run("after a hundred deaths", func(t *testing.T) {
 		w := newWorld(t, 11)
 		synctest.Test(t, func(t *testing.T) { // so that no retry takes time

@@ -32,7 +32,10 @@ type VerifyOptions struct {
 	Kept     []KeptHead // the log must be consistent with these too
 	Parallel int        // requests at once; 0 is 256, in a directory four for each processor
 	NoExtras bool       // do not look for objects that no leaf names
-	NoAttrs  bool       // do not compare headers and metadata: a plain copy of a bucket has none
+	// Packs reads the rows of packs. nil: their objects are compared with the log, but not their rows, and the log is not complete.
+	Packs   Packs
+	NoRows  bool // do not read the rows of packs: their objects' digests alone
+	NoAttrs bool // do not compare headers and metadata: a plain copy of a bucket has none
 	// MaxAge is how old the newest leaf may be in a log that is complete. 0: 25 minutes in a log whose writer
 	// has not stopped, any age in one that has.
 	MaxAge time.Duration
@@ -109,6 +112,8 @@ type verifier struct {
 	leaves   leafChecker
 	names    *nameSet
 	jobs     chan job
+	packs    chan struct{}                                                                              // one for each pack that is read
+	besides  []string                                                                                   // objects that rows name; guarded by findings.mu
 	bulk     func(ctx context.Context, key string, buf []byte, limit int64) ([]byte, store.Info, error) // nil: the store has none
 }
 
@@ -128,6 +133,7 @@ func (v *verifier) run(ctx context.Context) error {
 	if b, ok := v.direct.(bulkReader); ok {
 		v.bulk, done = b.Bulk()
 	}
+	v.packs = make(chan struct{}, packsAtOnce)
 	wait := v.startReaders(ctx, cancel)
 	err := v.walkAll(ctx)
 	wait()
@@ -139,6 +145,11 @@ func (v *verifier) run(ctx context.Context) error {
 		return err
 	}
 	v.leaves.end()
+	if v.names != nil {
+		for _, object := range v.besides {
+			v.names.add(object)
+		}
+	}
 	v.judgeHeads()
 	return v.findExtras(ctx)
 }
@@ -165,7 +176,7 @@ func (v *verifier) settle() {
 	c := &v.leaves
 	r.First, r.Last, r.LastTime, r.Stopped = c.first, c.last(), c.latest, c.stopped
 	r.Records, r.Bytes, r.Gaps, r.CameBack = c.records, c.bytes, int64(c.gaps.count()), c.healed
-	r.Deferred, r.Quarantined = c.deferred, c.quarantined
+	r.Deferred, r.Quarantined, r.Packs = c.deferred, c.quarantined, c.packs
 	v.settleMissing()
 	v.settleAttrs()
 	v.settleClock()
@@ -236,6 +247,13 @@ func (v *verifier) judgeComplete() {
 	r := &v.report
 	if n := r.Deferred + r.Quarantined; n > 0 {
 		v.incomplete("%d records are not in the bucket, as the log says: %d deferred, %d quarantined", n, r.Deferred, r.Quarantined)
+	}
+	switch {
+	case r.Packs == 0 || v.opt.Packs != nil && !v.opt.NoRows:
+	case v.opt.NoRows:
+		v.incomplete("the rows of %d packs were not read, as asked: their objects are those that were logged, and what is in them was not looked at", r.Packs)
+	default:
+		v.incomplete("the rows of %d packs were not read: there is no reader for them here", r.Packs)
 	}
 	age := v.start.Sub(r.LastTime)
 	switch {

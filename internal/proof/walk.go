@@ -295,9 +295,6 @@ func (v *verifier) leaf(ctx context.Context, index uint64, b *block, i int, stan
 	if leaf.Kind != Record && leaf.Kind != Stored && leaf.Kind != Pack {
 		return nil
 	}
-	if leaf.Kind == Pack {
-		v.fault(Fault{Seq: leaf.First, Key: leaf.Key, What: fmt.Sprintf("records %d to %d are rows of a pack, and its rows were not checked: they prove nothing yet", leaf.First, leaf.Last)})
-	}
 	key := v.objectKey(leaf.Key)
 	if v.names != nil {
 		v.names.add(key)
@@ -312,6 +309,9 @@ func (v *verifier) leaf(ctx context.Context, index uint64, b *block, i int, stan
 	j := job{seq: leaf.Seq, last: leaf.Seq, time: leaf.Time, key: leaf.Key, object: key, version: leaf.VersionID, size: leaf.Size, digest: leaf.Digest, attrs: leaf.Attrs}
 	if leaf.Kind == Pack {
 		j.seq, j.last, j.attrs = leaf.First, leaf.Last, record.Digest{}
+		if v.opt.Packs != nil && !v.opt.NoRows {
+			j.root, j.prefix = leaf.Root, v.leaves.prefix
+		}
 	}
 	return v.send(ctx, j)
 }
