@@ -42,6 +42,9 @@ func printReport(w io.Writer, r *proof.Report) error {
 		fmt.Fprintf(&b, "extra   and %d more objects that no leaf names\n", r.Extras-10)
 	}
 	fmt.Fprintf(&b, "log %s: %d leaves, %d checkpoints agree; records %d to %d, %d stored (%s)\n", r.Log, r.Size, r.Checkpoints, r.First, r.Last, r.Records, term.Bytes(r.Bytes))
+	if len(r.OtherLogs) > 0 {
+		fmt.Fprintf(&b, "%s more under this prefix, by what %s: verify each with its own key\n", count(uint64(r.OfOtherLogs), "object"), otherLogs(r.OtherLogs))
+	}
 	if r.From > 0 {
 		fmt.Fprintf(&b, "the first %d leaves were audited before, and are the same\n", r.From)
 	}
@@ -90,4 +93,12 @@ func ranges(list []proof.SeqRange) string {
 		}
 	}
 	return b.String()
+}
+
+// otherLogs says which logs name objects beside the one that was verified.
+func otherLogs(names []string) string {
+	if len(names) == 1 {
+		return "log " + names[0] + " names"
+	}
+	return fmt.Sprintf("%d other logs name (%s)", len(names), strings.Join(names[:min(len(names), 5)], ", "))
 }

@@ -102,6 +102,9 @@ func (v *verifier) findExtras(ctx context.Context) error {
 	}
 	v.names.seal()
 	v.report.ExtrasOverlooked = v.names.overlooked()
+	if err := v.readOtherLogs(ctx); err != nil {
+		return err
+	}
 	prefixes, err := v.topLevel(ctx)
 	if err != nil {
 		return err
@@ -126,6 +129,10 @@ func (v *verifier) findExtras(ctx context.Context) error {
 }
 
 func (v *verifier) extra(key string) {
+	if v.others != nil && v.others.has(key) {
+		v.report.OfOtherLogs++
+		return
+	}
 	v.report.Extras++
 	if len(v.report.ExtraKeys) < listed {
 		v.report.ExtraKeys = append(v.report.ExtraKeys, key)

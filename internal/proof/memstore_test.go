@@ -126,8 +126,17 @@ func (m *memStore) Head(ctx context.Context, key string, o store.GetOptions) (st
 
 func (m *memStore) List(_ context.Context, o store.ListOptions) iter.Seq2[store.Info, error] {
 	return func(yield func(store.Info, error) bool) {
+		rolled := ""
 		for _, key := range m.keys() {
-			if strings.HasPrefix(key, o.Prefix) && key > o.After && !yield(m.peek(key), nil) {
+			if !strings.HasPrefix(key, o.Prefix) || key <= o.After || rolled != "" && strings.HasPrefix(key, rolled) {
+				continue
+			}
+			info := m.peek(key)
+			if head, _, found := strings.Cut(key[len(o.Prefix):], o.Delimiter); found && o.Delimiter != "" {
+				rolled = o.Prefix + head + o.Delimiter
+				info = store.Info{Key: rolled, Prefix: true}
+			}
+			if !yield(info, nil) {
 				return
 			}
 		}

@@ -69,6 +69,10 @@ type Report struct {
 	NoticeN    int64    `json:"notice_count"` // all
 	Extras     int64    `json:"extra_count"`  // objects that no leaf names
 	ExtraKeys  []string `json:"extra"`        // the first of them
+	// OtherLogs are the logs beside this one, under the same prefix, and OfOtherLogs is how many objects their
+	// leaves name. Nothing of them was verified.
+	OtherLogs   []string `json:"other_logs,omitempty"`
+	OfOtherLogs int64    `json:"of_other_logs,omitempty"`
 	// ExtrasOverlooked is the share of such objects that the count lacks: 0 up to 8 million objects.
 	ExtrasOverlooked float64 `json:"extra_overlooked,omitempty"`
 

@@ -111,6 +111,7 @@ type verifier struct {
 	parent   tileAt        // the level-1 tile last read
 	leaves   leafChecker
 	names    *nameSet
+	others   *nameSet // objects of other logs under the same prefix; nil: there are none
 	jobs     chan job
 	packs    chan struct{}                                                                              // one for each pack that is read
 	besides  []string                                                                                   // objects that rows name; guarded by findings.mu
