@@ -35,6 +35,8 @@ var floors = map[string]int{
 	"internal/layout": 3,
 
 	"internal/demo/s3server": 3,
+	"internal/capture":       3,
+	"internal/recorder":      4,
 
 	"internal/spool": 4,
 	"internal/proof": 4,
@@ -51,6 +53,7 @@ var floors = map[string]int{
 	"internal/ingest/sigv4":   6,
 	"internal/ingest/s3api":   7,
 	"internal/ingest/jsonapi": 7,
+	"internal/ingest/proxy":   7,
 	"internal/web":            7,
 
 	"integrations/litellm": 7,
@@ -81,7 +84,7 @@ var walls = []struct {
 	{"github.com/jedib0t/", []string{"internal/term"}, "tables and colours are its own room"},
 	{"modernc.org/", []string{"internal/query/index"}, "SQLite is the index's, and the index is nobody's truth"},
 	{"golang.org/x/term", []string{"internal/term"}, "terminals are its own room"},
-	{"github.com/tidwall/", []string{"internal/fields", "internal/query/filter", "internal/ingest/jsonapi"}, "one room reads bodies; the JSON door splits them, and words are looked for in their texts"},
+	{"github.com/tidwall/", []string{"internal/fields", "internal/query/filter", "internal/ingest/jsonapi", "internal/capture"}, "one room reads bodies; the JSON door splits them, words are looked for in their texts, and an exchange holds a provider's"},
 	{"github.com/spf13/", []string{"cmd/indelible"}, "the command line is its own room"},
 }
 

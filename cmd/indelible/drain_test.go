@@ -53,7 +53,7 @@ func TestStopDelivers(t *testing.T) {
 
 	// The doctor finds that server fit to deliver to.
 	var out, errs bytes.Buffer
-	if status := run([]string{"doctor", "--data", data, "--s3", "127.0.0.1:0", "--admin", "off"}, &out, &errs); status != exitOK {
+	if status := run([]string{"doctor", "--data", data, "--s3", "127.0.0.1:0", "--proxy", "off", "--admin", "off"}, &out, &errs); status != exitOK {
 		t.Errorf("doctor: status %d\n%s%s", status, &out, &errs)
 	}
 	for _, line := range []string{"ok       destination", "ok       writes", "ok       conditional"} {

@@ -46,7 +46,7 @@ func TestSendersAreHeldWhileTheLogIsMatched(t *testing.T) {
 	}
 	stderr := new(bytes.Buffer)
 	cmd := exec.Command(self, "serve", "--data", t.TempDir(), "--to", "s3://bucket", "--endpoint", s3.URL, "--region", "us-east-1",
-		"--s3", door, "--http", "off", "--admin", "off")
+		"--s3", door, "--http", "off", "--proxy", "off", "--admin", "off")
 	cmd.Dir = t.TempDir()
 	cmd.Env = append(os.Environ(), asMain+"=1", "INDELIBLE_CONFIG=", "AWS_ACCESS_KEY_ID=id", "AWS_SECRET_ACCESS_KEY=secret", "AWS_EC2_METADATA_DISABLED=true")
 	cmd.Stderr = stderr

@@ -2,7 +2,10 @@
 // values come from (flag, environment, file, default), and what they must hold.
 package config
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Config is everything that can be set, and the reference of the YAML file:
 // each field names its place there. fields.go binds the same places to flags
@@ -45,6 +48,8 @@ type ObjectLock struct {
 type Doors struct {
 	S3   S3Door   // doors.s3
 	HTTP HTTPDoor // doors.http
+	// Proxy is doors.proxy.
+	Proxy ProxyDoor
 }
 
 // S3Door takes PUTs as S3 does.
@@ -70,6 +75,55 @@ type HTTPDoor struct {
 	Bucket     string        // doors.http.bucket: the records are kept as if sent to this bucket of the S3 door
 	LiteLLM    LiteLLMKeys   // doors.http.litellm
 	TLS        TLS           // doors.http.tls
+}
+
+// ProxyDoor passes calls to model providers and records them.
+type ProxyDoor struct {
+	Listen    string        // doors.proxy.listen: host:port, or off
+	Upstreams []Upstream    // doors.proxy.upstreams: by name; the built-in ones are there unless one of the name is given
+	Tokens    []string      // doors.proxy.tokens: who may call; none: loopback only
+	Trust     bool          // doors.proxy.trust: let everybody call, also beyond loopback
+	Mode      string        // doors.proxy.mode: strict or relaxed
+	OnFull    string        // doors.proxy.on_full: fail_closed or pass_and_record_gap
+	OnLeave   string        // doors.proxy.on_client_disconnect: cancel or drain
+	DrainMax  time.Duration // doors.proxy.drain_max: how long an answer is read on
+	MaxBody   int64         // doors.proxy.max_request: bytes of one request
+	MaxKept   int64         // doors.proxy.max_kept: bytes recorded of one answer
+	MaxHold   time.Duration // doors.proxy.max_hold: how long a call waits for room before 503
+	TLS       TLS           // doors.proxy.tls
+}
+
+// Upstream is a server that the proxy calls.
+type Upstream struct {
+	Name     string
+	URL      string // url
+	Provider string // provider: as records name it; "" leaves it to the bytes
+	KeyFile  string // key_file: holds the credential that is sent in place of the client's
+	Header   string // key_header: where that goes; "" is Authorization, as Bearer
+}
+
+// BuiltinUpstreams are there without being configured.
+func BuiltinUpstreams() []Upstream {
+	return []Upstream{
+		{Name: "openai", URL: "https://api.openai.com", Provider: "openai"},
+		{Name: "anthropic", URL: "https://api.anthropic.com", Provider: "anthropic"},
+		{Name: "gemini", URL: "https://generativelanguage.googleapis.com", Provider: "gemini"},
+		{Name: "mistral", URL: "https://api.mistral.ai", Provider: "mistral"},
+		{Name: "cohere", URL: "https://api.cohere.com", Provider: "cohere"},
+		{Name: "ollama", URL: "http://127.0.0.1:11434", Provider: "ollama"},
+		{Name: "litellm", URL: "http://127.0.0.1:4000"},
+	}
+}
+
+// All are the configured upstreams, and the built-in ones that none of them replaces.
+func (p *ProxyDoor) All() []Upstream {
+	all := slices.Clone(p.Upstreams)
+	for _, b := range BuiltinUpstreams() {
+		if !slices.ContainsFunc(all, func(u Upstream) bool { return u.Name == b.Name }) {
+			all = append(all, b)
+		}
+	}
+	return all
 }
 
 // LiteLLMKeys says how the keys of LiteLLM's payloads are made: as LiteLLM's
@@ -137,6 +191,8 @@ func Default() Config {
 		Doors: Doors{
 			S3:   S3Door{Listen: "127.0.0.1:9000", MaxHold: 20 * time.Second, Bucket: "default"},
 			HTTP: HTTPDoor{Listen: "127.0.0.1:4318", MaxRequest: 64 << 20, MaxHold: 20 * time.Second, LiteLLM: LiteLLMKeys{Partition: "day"}},
+			Proxy: ProxyDoor{Listen: "127.0.0.1:4100", Mode: "strict", OnFull: "fail_closed", OnLeave: "cancel", DrainMax: 5 * time.Minute,
+				MaxBody: 512 << 20, MaxKept: 512 << 20, MaxHold: 20 * time.Second},
 		},
 		Admin:    Admin{Listen: "127.0.0.1:9001"},
 		Log:      Log{Level: "info"},

@@ -46,7 +46,7 @@ func Fields() []Field {
 
 // fields is the table, bound to the fields of c.
 func (c *Config) fields() []Field {
-	d, s3, spool := &c.Destination, &c.Doors.S3, &c.Spool
+	d, s3, spool, proxy := &c.Destination, &c.Doors.S3, &c.Spool, &c.Doors.Proxy
 	fs := []Field{
 		{Path: "data", Flag: "data", Arg: "DIR", Env: "INDELIBLE_DATA", Common: true, Usage: "directory of spool, key, lock and socket", value: textValue{p: &c.Data, ok: notEmpty}},
 		{Path: "destination.url", Flag: "to", Arg: "URL", Env: "INDELIBLE_TO", Common: true, Usage: "where records end up: s3://bucket[/prefix], file:///dir or a path", value: textValue{p: &d.URL, ok: wrongLocation}},
@@ -77,7 +77,17 @@ func (c *Config) fields() []Field {
 		{Path: "doors.http.litellm.team_prefix", Usage: "s3_use_team_prefix of LiteLLM's s3_v2", value: boolValue{&c.Doors.HTTP.LiteLLM.TeamPrefix}},
 		{Path: "doors.http.litellm.key_prefix", Usage: "s3_use_key_prefix of LiteLLM's s3_v2", value: boolValue{&c.Doors.HTTP.LiteLLM.KeyPrefix}},
 		{Path: "doors.http.litellm.partition", Usage: "s3_partition_granularity of LiteLLM's s3_v2: day or hour", value: textValue{p: &c.Doors.HTTP.LiteLLM.Partition, pick: []string{"day", "hour"}}},
-		{Path: "doors.proxy.listen", Flag: "proxy", Arg: "off", Env: "INDELIBLE_PROXY", Usage: "the recording proxy, which is not built yet", value: notBuiltValue{only: Off, what: "the recording proxy"}},
+		{Path: "doors.proxy.listen", Flag: "proxy", Arg: "ADDR|off", Env: "INDELIBLE_PROXY", Usage: "address of the recording proxy", value: addrValue{&proxy.Listen}},
+		{Path: "doors.proxy.upstreams", Usage: "further upstreams, {name: {url, provider, key_file, key_header}}", value: upstreamsValue{&proxy.Upstreams}},
+		{Path: "doors.proxy.tokens", Env: "INDELIBLE_PROXY_TOKENS", Usage: "tokens of callers, in x-indelible-token or as the API key", secret: true, value: listValue{&proxy.Tokens}},
+		{Path: "doors.proxy.trust", Usage: "let everybody call, also from beyond loopback", value: boolValue{&proxy.Trust}},
+		{Path: "doors.proxy.mode", Usage: "strict: records are durable before the request and the end of the answer pass; relaxed: after", value: textValue{p: &proxy.Mode, pick: []string{"strict", "relaxed"}}},
+		{Path: "doors.proxy.on_full", Usage: "without room for a record: fail_closed (503) or pass_and_record_gap", value: textValue{p: &proxy.OnFull, pick: []string{"fail_closed", "pass_and_record_gap"}}},
+		{Path: "doors.proxy.on_client_disconnect", Usage: "when the client leaves: cancel the call, or drain its answer", value: textValue{p: &proxy.OnLeave, pick: []string{"cancel", "drain"}}},
+		{Path: "doors.proxy.drain_max", Usage: "how long an answer is read on without its client", value: durationValue{&proxy.DrainMax, time.Second}},
+		{Path: "doors.proxy.max_request", Usage: "size of one request's body at most", value: sizeValue{&proxy.MaxBody, 1}},
+		{Path: "doors.proxy.max_kept", Usage: "how much of one answer is recorded at most; all of it passes", value: sizeValue{&proxy.MaxKept, 1}},
+		{Path: "doors.proxy.max_hold", Usage: "how long a call waits for room before it is refused", value: durationValue{&proxy.MaxHold, time.Millisecond}},
 		{Path: "admin.listen", Flag: "admin", Arg: "ADDR|off", Env: "INDELIBLE_ADMIN", Usage: "address of health, metrics and the API", value: addrValue{&c.Admin.Listen}},
 		{Path: "admin.token", Env: "INDELIBLE_ADMIN_TOKEN", Usage: "bearer token that may read the API of the admin listener", secret: true, value: textValue{p: &c.Admin.Token, ok: notEmpty}},
 		{Path: "admin.operator_token", Env: "INDELIBLE_ADMIN_OPERATOR_TOKEN", Usage: "bearer token that may also operate: redrive, rotate the key", secret: true, value: textValue{p: &c.Admin.OperatorToken, ok: notEmpty}},
@@ -99,6 +109,7 @@ func (c *Config) fields() []Field {
 	}
 	fs = append(fs, tlsFields("doors.s3", &s3.TLS)...)
 	fs = append(fs, tlsFields("doors.http", &c.Doors.HTTP.TLS)...)
+	fs = append(fs, tlsFields("doors.proxy", &proxy.TLS)...)
 	return append(fs, tlsFields("admin", &c.Admin.TLS)...)
 }
 

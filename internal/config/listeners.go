@@ -4,7 +4,7 @@ import "net"
 
 // Listener is one address that the daemon can listen on.
 type Listener struct {
-	Name string // s3, http or admin: the name of its flag
+	Name string // s3, http, proxy or admin: the name of its flag
 	Path string // where its settings are in the file, such as doors.s3
 	Addr string // host:port, or Off
 	TLS  TLS
@@ -15,6 +15,7 @@ func (c *Config) Listeners() []Listener {
 	return []Listener{
 		{"s3", "doors.s3", c.Doors.S3.Listen, c.Doors.S3.TLS},
 		{"http", "doors.http", c.Doors.HTTP.Listen, c.Doors.HTTP.TLS},
+		{"proxy", "doors.proxy", c.Doors.Proxy.Listen, c.Doors.Proxy.TLS},
 		{"admin", "admin", c.Admin.Listen, c.Admin.TLS},
 	}
 }

@@ -90,7 +90,19 @@ doors:
     max_hold: 3s
     bucket: audit
     litellm: {path: logs, team_prefix: true, key_prefix: true, partition: hour}
-  proxy: {listen: off}
+  proxy:
+    listen: 127.0.0.1:5
+    upstreams: {mine: {url: "https://m.example/v1", key_file: /k, key_header: api-key, provider: azure}, ollama: "http://10.0.0.1:1", cohere: {key_file: c}}
+    tokens: [p1]
+    trust: false
+    mode: relaxed
+    on_full: pass_and_record_gap
+    on_client_disconnect: drain
+    drain_max: 2m
+    max_request: 1MiB
+    max_kept: 2MiB
+    max_hold: 4s
+    tls: {cert: c.pem, key: k.pem}
 admin: {listen: "[::1]:0", token: "$${x}", operator_token: op}
 log: {format: json, level: debug}
 spool: {max_bytes: 10GB, segment_bytes: 1MiB, reserve_bytes: 1.5GiB}
@@ -111,6 +123,12 @@ shutdown: {drain: 1m30s}
 			S3: S3Door{Listen: "0.0.0.0:9000", Keys: []S3Key{{"id1", "s1"}, {"id2", "a:b,c"}}, MaxHold: 5 * time.Second, Bucket: "dflt",
 				Domains: []string{"s3.internal", "logs.local"}, TLS: tls},
 			HTTP: HTTPDoor{Listen: Off, Tokens: []string{"t1", "t,2"}, MaxRequest: 1 << 20, MaxHold: 3 * time.Second, Bucket: "audit", LiteLLM: LiteLLMKeys{"logs", true, true, "hour"}},
+			Proxy: ProxyDoor{Listen: "127.0.0.1:5", Upstreams: []Upstream{
+				{Name: "cohere", URL: "https://api.cohere.com", Provider: "cohere", KeyFile: "c"},
+				{Name: "mine", URL: "https://m.example/v1", Provider: "azure", KeyFile: "/k", Header: "api-key"},
+				{Name: "ollama", URL: "http://10.0.0.1:1", Provider: "ollama"},
+			}, Tokens: []string{"p1"}, Mode: "relaxed", OnFull: "pass_and_record_gap", OnLeave: "drain", DrainMax: 2 * time.Minute,
+				MaxBody: 1 << 20, MaxKept: 2 << 20, MaxHold: 4 * time.Second, TLS: tls},
 		},
 		Admin: Admin{Listen: "[::1]:0", Token: "${x}", OperatorToken: "op"}, Log: Log{"json", "debug"},
 		Spool:  Spool{10e9, 1 << 20, 3 << 29},
@@ -194,7 +212,12 @@ func TestMistakes(t *testing.T) {
 		{"a list", "- a\n", nil, nil, []string{`F:1: want fields such as "data: DIR"`}},
 		{"enum", "log: {format: jso}\n", nil, nil, []string{`F:1: log.format: want text, json (did you mean json?), not "jso"`}},
 		{"not built: packs", "layout: pack\npack: {max_age: 1s}\n", map[string]string{"layout": "pack"}, nil, []string{`F:1: layout: packs of records cannot be had yet: want object`, "F:2: pack: packs of records cannot be had yet", "--layout: packs of records cannot be had yet"}},
-		{"not built: proxy", "doors: {proxy: {upstreams: {p: {url: x}}}}\n", map[string]string{"proxy": "127.0.0.1:4100"}, nil, []string{"F:1: doors.proxy.upstreams: the recording proxy cannot be had yet", "--proxy: the recording proxy cannot be had yet: want off"}},
+		{"upstream's URL", "doors: {proxy: {upstreams: {p: {url: x}}}}\n", nil, nil, []string{"F:1: doors.proxy.upstreams: upstream p: url: want a URL such as https://host[:port]"}},
+		{"upstream without URL", "doors: {proxy: {upstreams: {p: {key_file: x}}}}\n", nil, nil, []string{"F:1: doors.proxy.upstreams: upstream p: want its url, such as https://host"}},
+		{"upstream's name", "doors: {proxy: {upstreams: {a/b: http://h}}}\n", nil, nil, []string{`F:1: doors.proxy.upstreams: upstream "a/b": want a name of up to 64 letters`}},
+		{"upstream's field", "doors: {proxy: {upstreams: {p: {ulr: x}}}}\n", nil, nil, []string{`F:1: doors.proxy.upstreams: upstream p: unknown field "ulr" (did you mean "url"?)`}},
+		{"open proxy", "doors: {proxy: {listen: \":4100\"}}\n", nil, nil, []string{"F:1: doors.proxy.listen :4100 can be reached from beyond this machine"}},
+		{"proxy's bodies", "doors: {proxy: {max_request: 1GiB}}\n", nil, nil, []string{"F:1: doors.proxy.max_request 1GiB is more than a record can hold: want at most 512MiB"}},
 		{"duration", "doors: {s3: {max_hold: 20}}\n", nil, nil, []string{`F:1: doors.s3.max_hold: want a duration such as 90s, 10m or 180d, not "20"`}},
 		{"size", "", map[string]string{"max-spool": "lots"}, nil, []string{`--max-spool: want a size such as 64MiB or 10GB, not "lots"`}},
 		{"address", "", nil, map[string]string{"INDELIBLE_S3": "9000"}, []string{`INDELIBLE_S3: want host:port, or off (did you mean 127.0.0.1:9000?), not "9000"`}},

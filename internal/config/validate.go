@@ -60,6 +60,17 @@ func (l *Loaded) doors() error {
 	if n := c.Doors.HTTP.MaxRequest; n > record.MaxBody {
 		errs = append(errs, l.wrong("doors.http.max_request", "doors.http.max_request %s is more than a record can hold: want at most %s", FormatSize(n), FormatSize(record.MaxBody)))
 	}
+	if p := c.Doors.Proxy; open(p.Listen) && len(p.Tokens) == 0 && !p.Trust {
+		refuse("doors.proxy.listen", p.Listen, "set INDELIBLE_PROXY_TOKENS=token (or doors.proxy.tokens), listen on 127.0.0.1, or say doors.proxy.trust: true where the network itself is trusted")
+	}
+	if p := c.Doors.Proxy; p.Trust && len(p.Tokens) > 0 {
+		errs = append(errs, l.wrong("doors.proxy.trust", "doors.proxy.trust: true and doors.proxy.tokens contradict each other: with trust, no token is asked for; remove one of them"))
+	}
+	for path, n := range map[string]int64{"doors.proxy.max_request": c.Doors.Proxy.MaxBody, "doors.proxy.max_kept": c.Doors.Proxy.MaxKept} {
+		if n > record.MaxBody/2 {
+			errs = append(errs, l.wrong(path, "%s %s is more than a record can hold: want at most %s", path, FormatSize(n), FormatSize(record.MaxBody/2)))
+		}
+	}
 	if a := c.Admin; open(a.Listen) && a.Token == "" {
 		refuse("admin.listen", a.Listen, "set INDELIBLE_ADMIN_TOKEN (or admin.token), or listen on 127.0.0.1")
 	}

@@ -152,7 +152,7 @@ func (y *yamlFile) unknown(key *yaml.Node, path string) {
 	if path != "" {
 		below = " below " + path
 	}
-	for prefix, what := range map[string]string{"pack": "packs of records", "doors.proxy": "the recording proxy"} {
+	for prefix, what := range map[string]string{"pack": "packs of records"} {
 		if full := strings.TrimPrefix(path+"."+key.Value, "."); full == prefix || strings.HasPrefix(full, prefix+".") {
 			y.fail(key, "%s: %s cannot be had yet: take it out", full, what)
 			return

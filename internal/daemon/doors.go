@@ -9,6 +9,7 @@ import (
 	"indelible/internal/control"
 	"indelible/internal/ingest"
 	"indelible/internal/ingest/jsonapi"
+	"indelible/internal/ingest/proxy"
 	"indelible/internal/ingest/s3api"
 	"indelible/internal/ingest/sigv4"
 	"indelible/internal/record"
@@ -17,8 +18,9 @@ import (
 // doors is the table of doors, by the name of their listener: a new one is one entry.
 func doors() map[string]door {
 	return map[string]door{
-		"s3":   {(*daemon).s3Door, s3api.MaxHeader},
-		"http": {(*daemon).httpDoor, jsonapi.MaxHeader},
+		"s3":    {(*daemon).s3Door, s3api.MaxHeader},
+		"http":  {(*daemon).httpDoor, jsonapi.MaxHeader},
+		"proxy": {(*daemon).proxyDoor, proxy.MaxHeader},
 	}
 }
 
@@ -46,7 +48,12 @@ func (d *daemon) doorServer(name string) (s *ingest.Server, ok bool, err error) 
 	if err != nil {
 		return nil, true, err
 	}
+	write := time.Duration(0)
+	if name == "proxy" {
+		write = -1 // a stream lasts as long as it lasts; the door bounds each write
+	}
 	return ingest.NewServer(made, ingest.ServerOptions{
+		Write:  write,
 		Guard:  &ingest.Guard{Open: anybody, Hosts: d.config.Doors.S3.Domains},
 		Refuse: made.Refuse, Header: kind.header, Log: d.log,
 	}), true, nil

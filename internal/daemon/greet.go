@@ -24,6 +24,8 @@ func (d *daemon) greet(w io.Writer) {
 			fmt.Fprintf(&b, "  S3 door      %s  (%s)\n", s.at.URL(s.ln.Addr().String()), signatures(c.Doors.S3))
 		case "http":
 			fmt.Fprintf(&b, "  HTTP door    %s  (POST /v1/records; %s)\n", s.at.URL(s.ln.Addr().String()), tokens(c.Doors.HTTP))
+		case "proxy":
+			fmt.Fprintf(&b, "  proxy        %s/<upstream>/...  (%s; openai, anthropic, gemini, ...)\n", s.at.URL(s.ln.Addr().String()), c.Doors.Proxy.Mode)
 		case "admin":
 			fmt.Fprintf(&b, "  admin        %s  (/metrics, /readyz; %s)\n", s.at.URL(s.ln.Addr().String()), adminTokens(c))
 		}

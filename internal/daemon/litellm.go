@@ -64,6 +64,8 @@ func doorOf(c *config.Config, at config.Listener, addr string) control.DoorStatu
 		for _, k := range c.Doors.S3.Keys {
 			d.KeyIDs = append(d.KeyIDs, k.ID)
 		}
+	case "proxy":
+		d.Credentials = len(c.Doors.Proxy.Tokens) > 0
 	case "http":
 		d.Bucket, d.Credentials = c.Doors.HTTP.Bucket, len(c.Doors.HTTP.Tokens) > 0
 	}

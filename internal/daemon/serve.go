@@ -22,6 +22,7 @@ import (
 	"indelible/internal/metrics"
 	"indelible/internal/proof"
 	"indelible/internal/record"
+	"indelible/internal/recorder"
 )
 
 // Serve runs the daemon until ctx ends, and then stops it in order; nil is a
@@ -66,6 +67,7 @@ type daemon struct {
 	disk    diskWatch
 	engine  *engine.Engine
 	doors   map[string]openDoor // by the name of the listener
+	proxy   *recorder.Recorder  // nil without the proxy
 	ready   atomic.Bool         // the doors take records
 	servers []*server
 }
@@ -113,6 +115,10 @@ func (d *daemon) run(ctx context.Context, stderr io.Writer) (err error) {
 	}
 	d.ready.Store(true)
 	d.greet(stderr)
+	g.Go(func() error {
+		d.recoverExchanges(running)
+		return nil
+	})
 
 	select {
 	case <-ctx.Done():
@@ -191,6 +197,13 @@ func (d *daemon) stop(ctx context.Context) {
 	if err := errors.Join(ingest.ShutdownAll(inFlight, doors...)...); err != nil {
 		d.log.Warn("requests in flight are cut; their senders got no ack", "error", err)
 	}
+	if d.proxy != nil {
+		ending, cancel := context.WithTimeout(ctx, stopSlack)
+		if err := d.proxy.Close(ending); err != nil {
+			d.log.Warn("exchanges were cut before they were recorded; the next start records what had passed", "error", err)
+		}
+		cancel()
+	}
 	if err := d.engine.Spool().Sync(); err != nil {
 		d.log.Error("the spool could not be synced; everything acked is durable all the same", "error", err)
 	}
@@ -239,6 +252,8 @@ func (d *daemon) running() control.Running {
 			r.S3 = s.ln.Addr().String()
 		case "http":
 			r.HTTP = s.ln.Addr().String()
+		case "proxy":
+			r.Proxy = s.ln.Addr().String()
 		case "admin":
 			r.Admin = s.ln.Addr().String()
 		}

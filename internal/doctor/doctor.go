@@ -246,7 +246,7 @@ func checkLock(dataDir string, running control.Running, alive bool) Check {
 func checkPort(d config.Listener, running control.Running, alive bool) Check {
 	name := "port " + d.Name
 	if alive {
-		addr := map[string]string{"s3": running.S3, "http": running.HTTP, "admin": running.Admin}[d.Name]
+		addr := map[string]string{"s3": running.S3, "http": running.HTTP, "proxy": running.Proxy, "admin": running.Admin}[d.Name]
 		if addr == "" {
 			return good(name, "off in the daemon that runs")
 		}

@@ -37,7 +37,7 @@ var (
 		"startTime", "start_time", "start", "timestamp", "time", "created_at", "created", "endTime", "end_time", "end", "completionStartTime", "first_token",
 		"metadata", "team", "team_alias", "team_id", "key_alias", "key_hash", "user", "user_id", "end_user", "user_agent",
 		"prompt_tokens", "completion_tokens", "tokens_in", "tokens_out", "tokens_cached", "tokens_reasoning", "usage", "response_cost", "cost",
-		"request_tags", "tags", "hidden_params", "response", "choices")
+		"request_tags", "tags", "hidden_params", "response", "choices", "derived")
 	metadataNames = names("user_api_key_team_alias", "team_alias", "user_api_key_team_id", "team_id", "user_api_key_alias", "user_api_key_hash",
 		"user_api_key_user_id", "user_api_key_end_user_id", "user_agent", "usage_object", "tags", "parent_id")
 	hiddenNames   = names("litellm_model_name", "api_base", "usage_object", "response_cost")
@@ -74,6 +74,15 @@ func membersOf(v gjson.Result, wanted map[string]bool) members {
 // for one field, LiteLLM's comes first.
 func read(v gjson.Result) Fields {
 	top := membersOf(v, topNames)
+	f := readMembers(top)
+	if derived := membersOf(top.get("derived"), topNames); derived != nil && top.has("call_id") {
+		f.complete(readMembers(derived))
+	}
+	return f
+}
+
+// readMembers is the fields of one object.
+func readMembers(top members) Fields {
 	meta := membersOf(top.get("metadata"), metadataNames)
 	hidden := membersOf(top.get("hidden_params"), hiddenNames)
 	resp := membersOf(top.get("response"), responseNames)
@@ -118,6 +127,19 @@ func read(v gjson.Result) Fields {
 	f.readTokens(top, membersOf(meta.get("usage_object"), usageNames), membersOf(top.get("usage"), usageNames), membersOf(resp.get("usage"), usageNames),
 		membersOf(hidden.get("usage_object"), usageNames))
 	return f
+}
+
+// complete takes what f has not got from what a recorder has derived: an exchange
+// (docs/format/exchange.md) holds that apart, under the names of the columns.
+func (f *Fields) complete(d Fields) {
+	f.ID, f.TraceID = or(d.ID, or(f.ID, f.CallID)), or(f.TraceID, d.TraceID)
+	f.Provider, f.Model, f.ServedModel = or(f.Provider, d.Provider), or(f.Model, d.Model), or(f.ServedModel, d.ServedModel)
+	f.APIBase, f.CallType, f.Stream = or(f.APIBase, d.APIBase), or(f.CallType, d.CallType), or(f.Stream, d.Stream)
+	f.Status, f.ErrorCode, f.ErrorClass, f.ErrorMessage = or(f.Status, d.Status), or(f.ErrorCode, d.ErrorCode), or(f.ErrorClass, d.ErrorClass), or(f.ErrorMessage, d.ErrorMessage)
+	f.FinishReason, f.EndedBy, f.FirstToken = or(f.FinishReason, d.FinishReason), or(f.EndedBy, d.EndedBy), or(f.FirstToken, d.FirstToken)
+	f.KeyHash, f.EndUser, f.UserAgent = or(f.KeyHash, d.KeyHash), or(f.EndUser, d.EndUser), or(f.UserAgent, d.UserAgent)
+	f.TokensIn, f.TokensOut = or(f.TokensIn, d.TokensIn), or(f.TokensOut, d.TokensOut)
+	f.TokensCached, f.TokensReasoning = or(f.TokensCached, d.TokensCached), or(f.TokensReasoning, d.TokensReasoning)
 }
 
 // readTokens takes the counts from the payload itself, then from the usage objects in their order.

@@ -1,0 +1,123 @@
+package capture
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// Credential says that a credential was sent, and tells equal ones from others
+// without telling what it was.
+type Credential struct {
+	In     string `json:"in"`               // the header's name, or "query key"
+	Scheme string `json:"scheme,omitempty"` // of Authorization
+	HMAC   string `json:"hmac_sha256"`      // under the log's own key, hex
+}
+
+// credentialHeaders hold credentials of providers, in the order in which they are looked at.
+var credentialHeaders = []string{"Authorization", "X-Api-Key", "X-Goog-Api-Key", "Api-Key"}
+
+// FindCredential is the first credential of a request: its place and its value.
+func FindCredential(h http.Header, rawQuery string) (in, scheme, value string) {
+	for _, name := range credentialHeaders {
+		v := strings.TrimSpace(h.Get(name))
+		if v == "" {
+			continue
+		}
+		if name == "Authorization" {
+			scheme, v = splitScheme(v)
+		}
+		return strings.ToLower(name), scheme, v
+	}
+	for pair := range strings.SplitSeq(rawQuery, "&") {
+		name, v, _ := strings.Cut(pair, "=")
+		if plain, err := url.QueryUnescape(name); err == nil && strings.EqualFold(plain, "key") && v != "" {
+			if text, err := url.QueryUnescape(v); err == nil {
+				v = text
+			}
+			return "query key", "", v
+		}
+	}
+	return "", "", ""
+}
+
+// splitScheme takes the credential out of an Authorization header. Of an AWS signature, which
+// differs with each request, the credential is the access key id.
+func splitScheme(v string) (scheme, value string) {
+	scheme, value, ok := strings.Cut(v, " ")
+	if !ok {
+		return "", v
+	}
+	value = strings.TrimSpace(value)
+	if _, rest, ok := strings.Cut(value, "Credential="); ok && strings.HasPrefix(scheme, "AWS4-") {
+		value, _, _ = strings.Cut(rest, "/")
+	}
+	for _, known := range []string{"Bearer", "Basic", "AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256"} {
+		if strings.EqualFold(scheme, known) {
+			return known, value
+		}
+	}
+	return "other", v // the scheme may be a part of the secret
+}
+
+// NewCredential describes a request's credential; nil where it has none.
+func NewCredential(key []byte, h http.Header, rawQuery string) *Credential {
+	in, scheme, value := FindCredential(h, rawQuery)
+	if in == "" {
+		return nil
+	}
+	m := hmac.New(sha256.New, key)
+	m.Write([]byte(value))
+	return &Credential{In: in, Scheme: scheme, HMAC: hex.EncodeToString(m.Sum(nil))}
+}
+
+// Secrets are the texts of a request that must not be recorded wherever an
+// upstream repeats them: credentials, in the forms in which they could come back.
+func Secrets(h http.Header, rawQuery string) []string {
+	var all []string
+	add := func(v string) {
+		if len(v) >= minSecret {
+			all = append(all, v)
+		}
+	}
+	for _, name := range credentialHeaders {
+		for _, v := range h.Values(name) {
+			scheme, secret := "", v
+			if name == "Authorization" {
+				scheme, secret = splitScheme(v)
+			}
+			if strings.HasPrefix(scheme, "AWS4-") {
+				continue // an id and a signature of this one request
+			}
+			add(secret)
+			if scheme == "Basic" {
+				if plain, err := base64.StdEncoding.DecodeString(secret); err == nil {
+					if _, password, ok := strings.Cut(string(plain), ":"); ok {
+						add(password)
+					}
+				}
+			}
+		}
+	}
+	if in, _, v := FindCredential(http.Header{}, rawQuery); in != "" {
+		add(v)
+	}
+	for _, v := range h.Values("Proxy-Authorization") {
+		_, v = splitScheme(v)
+		add(v)
+	}
+	for _, line := range h.Values("Cookie") {
+		for pair := range strings.SplitSeq(line, ";") {
+			_, v, _ := strings.Cut(pair, "=")
+			add(strings.Trim(v, ` "`))
+		}
+	}
+	return all
+}
+
+// minSecret is the length from which a text is taken for a secret.
+const minSecret = 8

@@ -1,0 +1,84 @@
+package capture
+
+import (
+	"bytes"
+	"io"
+	"strings"
+)
+
+// Scrub masks every secret in what the exchange would record: an upstream that repeats
+// a credential in its answer must not bring it into the log. Digests stay those of the bytes that
+// passed, and a body that was changed is marked. Bytes in memory are copied, not changed. What is compressed is not looked into.
+func (e *Exchange) Scrub(secrets []string) {
+	if len(secrets) == 0 {
+		return
+	}
+	for _, m := range []*Message{&e.Request, &e.Response} {
+		m.Body.scrub(secrets)
+		for _, fields := range [][]Field{m.Headers, m.Trailers} {
+			for i := range fields {
+				fields[i].Value = scrubText(fields[i].Value, secrets)
+			}
+		}
+	}
+	if e.ClientStream != nil {
+		e.ClientStream.scrub(secrets)
+	}
+	e.URL, e.Fault = scrubText(e.URL, secrets), scrubText(e.Fault, secrets)
+}
+
+func scrubText(s string, secrets []string) string {
+	for _, secret := range secrets {
+		s = strings.ReplaceAll(s, secret, strings.Repeat("*", len(secret)))
+	}
+	return s
+}
+
+func (b *Body) scrub(secrets []string) {
+	if b.File != nil {
+		b.File = &scrubbed{src: b.File, secrets: secrets, begin: b.Offset, end: b.Offset + b.Kept, found: &b.Masked}
+		return
+	}
+	for _, secret := range secrets {
+		if bytes.Contains(b.Bytes, []byte(secret)) {
+			b.Bytes, b.Masked = bytes.ReplaceAll(b.Bytes, []byte(secret), bytes.Repeat([]byte{'*'}, len(secret))), true
+		}
+	}
+}
+
+// scrubbed is a file with its secrets masked as it is read.
+type scrubbed struct {
+	src        io.ReaderAt
+	secrets    []string
+	begin, end int64
+	found      *bool
+}
+
+// ReadAt implements io.ReaderAt: it reads on both sides of what is asked for, as
+// far as a secret can reach.
+func (s *scrubbed) ReadAt(p []byte, off int64) (int, error) {
+	if off >= s.end {
+		return 0, io.EOF
+	}
+	reach := int64(0)
+	for _, secret := range s.secrets {
+		reach = max(reach, int64(len(secret)))
+	}
+	from, to := max(s.begin, off-reach), min(s.end, off+int64(len(p))+reach)
+	buf := make([]byte, to-from)
+	n, err := s.src.ReadAt(buf, from)
+	if err != nil && (err != io.EOF || int64(n) < to-from) {
+		return 0, err
+	}
+	for _, secret := range s.secrets {
+		if bytes.Contains(buf, []byte(secret)) {
+			*s.found = true
+			buf = bytes.ReplaceAll(buf, []byte(secret), bytes.Repeat([]byte{'*'}, len(secret)))
+		}
+	}
+	n = copy(p, buf[off-from:min(s.end, off+int64(len(p)))-from])
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}

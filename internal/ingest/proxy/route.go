@@ -1,0 +1,130 @@
+package proxy
+
+import (
+	"context"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+
+	"indelible/internal/capture"
+	"indelible/internal/ingest"
+	"indelible/internal/recorder"
+)
+
+// doorName is this door's name in records.
+const doorName = "proxy"
+
+// route is where a call goes.
+type route struct {
+	*upstream
+	path, rawPath string // the rest of the path, as sent
+	own           bool   // the client's credential is the door's token, not the upstream's key
+}
+
+type routeKey struct{}
+
+func withRoute(ctx context.Context, r *route) context.Context {
+	return context.WithValue(ctx, routeKey{}, r)
+}
+
+// route finds the upstream of a request, and whether its sender may call it.
+func (d *Door) route(r *http.Request) (*route, *ingest.Refusal) {
+	name, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	up := d.upstreams[name]
+	if up == nil {
+		return nil, d.notFound(r.URL.Path)
+	}
+	to := &route{upstream: up, path: strings.TrimPrefix(r.URL.Path, "/"+name)}
+	if r.URL.RawPath != "" {
+		rest, ok := strings.CutPrefix(r.URL.RawPath, "/"+name)
+		if !ok { // an escape in the name
+			return nil, d.notFound(r.URL.Path)
+		}
+		to.rawPath = rest
+	}
+	if d.open {
+		return to, nil
+	}
+	return to, d.authenticate(r, to)
+}
+
+// authenticate looks for the door's token: in its own header, or, where the door has the upstream's
+// key, where the client puts its credential.
+func (d *Door) authenticate(r *http.Request, to *route) *ingest.Refusal {
+	token := r.Header.Get(TokenHeader)
+	if token == "" && to.key != "" {
+		_, _, token = capture.FindCredential(r.Header, r.URL.RawQuery)
+		to.own = true
+	}
+	probe := &http.Request{Header: http.Header{"Authorization": {"Bearer " + token}}, RemoteAddr: r.RemoteAddr}
+	if _, refusal := d.tokens.Authenticate(probe); refusal != nil {
+		return refusal
+	}
+	return nil
+}
+
+// rewrite sends a request on as it came: the path behind the upstream's name, the query and the
+// headers byte for byte, but for the connection's own and the credential that the door sets.
+func rewrite(p *httputil.ProxyRequest) {
+	to, _ := p.In.Context().Value(routeKey{}).(*route)
+	in, out := p.In, p.Out
+	call := recorder.Call{
+		Upstream: to.Name, Provider: to.Provider, Client: ingest.Host(in),
+		Header: in.Header, Query: in.URL.RawQuery,
+	}
+	out.URL.Scheme, out.URL.Host, out.Host = to.base.Scheme, to.base.Host, ""
+	base := strings.TrimSuffix(to.base.Path, "/")
+	out.URL.Path, out.URL.RawPath = base+to.path, ""
+	if rawBase := strings.TrimSuffix(to.base.EscapedPath(), "/"); to.rawPath != "" || rawBase != base {
+		raw := to.rawPath
+		if raw == "" {
+			raw = (&url.URL{Path: to.path}).EscapedPath()
+		}
+		out.URL.RawPath = rawBase + raw
+	}
+	out.URL.RawQuery, out.URL.ForceQuery = in.URL.RawQuery, in.URL.ForceQuery
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
+		if v, ok := in.Header[name]; ok {
+			out.Header[name] = v
+		}
+	}
+	out.Trailer = in.Trailer // filled as the body is read
+	out.Header.Del("Expect") // it was answered here: the body is read before it is sent
+	out.Header.Del(TokenHeader)
+	if token := in.Header.Get(TokenHeader); token != "" {
+		call.Secrets = append(call.Secrets, token)
+	}
+	if to.key != "" {
+		to.setKey(out)
+		call.Secrets = append(call.Secrets, to.key)
+	}
+	p.Out = out.WithContext(recorder.WithCall(out.Context(), call))
+}
+
+// setKey puts the upstream's key in place of whatever credential the client sent.
+func (u *upstream) setKey(out *http.Request) {
+	for _, name := range []string{"Authorization", "X-Api-Key", "X-Goog-Api-Key", "Api-Key"} {
+		out.Header.Del(name)
+	}
+	out.URL.RawQuery = withoutKey(out.URL.RawQuery)
+	if u.Header == "" || strings.EqualFold(u.Header, "authorization") {
+		out.Header.Set("Authorization", "Bearer "+u.key)
+		return
+	}
+	out.Header.Set(u.Header, u.key)
+}
+
+// withoutKey takes the parameter "key" out of a query.
+func withoutKey(raw string) string {
+	if !strings.Contains(raw, "key=") {
+		return raw
+	}
+	var rest []string
+	for pair := range strings.SplitSeq(raw, "&") {
+		if !strings.HasPrefix(pair, "key=") {
+			rest = append(rest, pair)
+		}
+	}
+	return strings.Join(rest, "&")
+}

@@ -1,0 +1,345 @@
+package recorder
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"indelible/internal/capture"
+	"indelible/internal/layout"
+	"indelible/internal/record"
+)
+
+// exchange is one call on its way. It belongs to the goroutine that makes the call and
+// reads its answer, one after the other; another one may close the answer meanwhile.
+type exchange struct {
+	r       *Recorder
+	mu      sync.Mutex // guards c once there is an answer
+	c       capture.Exchange
+	source  string
+	secrets []string
+	open    bool // the open record is durable
+	skipped bool // there was no room, and the call is passed: see PassFull
+
+	request  *tape
+	response *tape
+	sent     *tape // by the client after an upgrade
+	reqBody  capture.Body
+
+	once    sync.Once // finish
+	outcome record.Receipt
+	failed  error
+}
+
+// begin notes what the request's head says.
+func (r *Recorder) begin(req *http.Request) *exchange {
+	now := time.Now()
+	call, _ := req.Context().Value(callKey{}).(Call)
+	h, query := call.Header, call.Query
+	if h == nil {
+		h, query = req.Header, req.URL.RawQuery
+	}
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // never fails
+	x := &exchange{r: r, source: call.Source, secrets: slices.Concat(call.Secrets, capture.Secrets(h, query))}
+	x.c = capture.Exchange{
+		ID: hex.EncodeToString(id[:]), Upstream: call.Upstream, Provider: call.Provider, Client: call.Client,
+		Start: now, Retry: h.Get("X-Stainless-Retry-Count"), Credential: capture.NewCredential(r.key, h, query),
+		Method: req.Method, URL: capture.RedactURL(req.URL), Derive: true,
+	}
+	if x.c.Upstream == "" {
+		x.c.Upstream = req.URL.Host
+	}
+	if x.source == "" {
+		x.source = call.Client
+	}
+	x.c.Request.Proto = req.Proto
+	x.c.Request.Headers, x.c.Request.Withheld = capture.KeepHeaders(h)
+	return x
+}
+
+// readRequest reads the request's body to its end: it is recorded before it is sent.
+func (x *exchange) readRequest(req *http.Request) error {
+	x.request = x.r.newTape(x.c.ID+".request", 4*spillBytes, x.c.Start)
+	x.request.limit = x.r.o.MaxRequest
+	if req.Body != nil && req.Body != http.NoBody {
+		err := x.copyRequest(req.Body, req.ContentLength)
+		if cerr := req.Body.Close(); err == nil && cerr != nil {
+			err = &RequestError{cerr}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	var err error
+	x.reqBody, err = x.request.body()
+	x.c.Request.Body = x.reqBody
+	for name, values := range req.Trailer {
+		for _, v := range values {
+			x.c.Request.Trailers = append(x.c.Request.Trailers, capture.Field{Name: name, Value: v})
+		}
+	}
+	return err
+}
+
+func (x *exchange) copyRequest(body io.Reader, length int64) error {
+	buf := make([]byte, min(max(length+1, 4<<10), 32<<10))
+	if length < 0 {
+		buf = make([]byte, 8<<10)
+	}
+	for {
+		n, err := body.Read(buf)
+		if x.request.size+int64(n) > x.r.o.MaxRequest {
+			return &TooLargeError{x.r.o.MaxRequest}
+		}
+		if n > 0 {
+			if werr := x.request.write(buf[:n], time.Now()); werr != nil {
+				return &RefusedError{werr}
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return &RequestError{err}
+		}
+	}
+}
+
+// reader reads the request's body from its start, to be sent.
+func (x *exchange) reader() io.ReadCloser { return io.NopCloser(x.reqBody.Reader()) }
+
+// link notes retries: what is asked is the same in every attempt.
+func (x *exchange) link() {
+	if x.c.Retry == "" {
+		return
+	}
+	what := x.c.Method + " " + x.c.URL + " " + x.reqBody.Digest.String()
+	if x.c.Credential != nil {
+		what += " " + x.c.Credential.HMAC
+	}
+	before := x.r.retries.link(what, x.c.ID, x.c.Start)
+	if n, err := strconv.Atoi(x.c.Retry); err == nil && n > 0 {
+		x.c.RetryOf = before
+	}
+}
+
+// openRecord makes the open record durable.
+func (x *exchange) openRecord(ctx context.Context) error {
+	c := x.c
+	c.Kind = capture.Open
+	receipt, err := x.r.append(ctx, &c, x.source, "-open", x.secrets)
+	if err != nil {
+		return err
+	}
+	x.open, x.c.Open = true, receipt.String()
+	return nil
+}
+
+// answered notes the head of the answer.
+func (x *exchange) answered(resp *http.Response) {
+	x.c.Status = resp.StatusCode
+	x.c.Response.Proto = resp.Proto
+	x.c.Response.Headers, x.c.Response.Withheld = capture.KeepHeaders(resp.Header)
+	x.response = x.r.newTape(x.c.ID+answerSuffix, spillBytes, time.Now())
+	x.response.head = x.unfinished
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		x.sent = x.r.newTape(x.c.ID+".sent", spillBytes, time.Now())
+	}
+}
+
+// final is the exchange as its last record has it.
+func (x *exchange) final() capture.Exchange {
+	c := x.c
+	c.Kind = capture.Close
+	c.Request.Absent = true
+	if !x.open {
+		c.Kind, c.Request.Absent = capture.Whole, false
+	}
+	return c
+}
+
+// unfinished stands before the bytes of an answer in its file: the record as it will be
+// if this process dies now.
+func (x *exchange) unfinished() []byte {
+	c := x.final()
+	c.Transport, c.Fault, c.Derive = capture.Unknown, "the recorder ended before the answer did", false
+	c.Request.Body = x.reqBody
+	c.Scrub(x.secrets)
+	var b bytes.Buffer
+	if err := c.Encode(&b); err != nil {
+		return []byte("\n") // the request cannot be read back: Recover drops the file
+	}
+	return b.Bytes() // one line
+}
+
+// got notes bytes of the answer.
+func (x *exchange) got(p []byte) error {
+	now := time.Now()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.c.FirstByte.IsZero() {
+		x.c.FirstByte = now
+	}
+	err := x.response.write(p, now)
+	if len(x.c.Arrivals) < maxArrivals {
+		x.c.Arrivals = append(x.c.Arrivals, capture.Arrival{End: x.response.size, At: now})
+	}
+	return err
+}
+
+// mustKeep says that bytes which cannot be kept must not go out either.
+func (x *exchange) mustKeep() bool {
+	return !x.r.o.Relaxed && !x.r.o.PassFull
+}
+
+// maxArrivals bounds the chunks whose arrival is noted: the first token is in one of them.
+const maxArrivals = 16
+
+// finish writes the last record of the exchange, once. Strict, it returns after the
+// record is durable, and its error says that it is not.
+func (x *exchange) finish(how capture.Transport, fault string, trailer http.Header) (record.Receipt, error) {
+	x.once.Do(func() {
+		x.mu.Lock()
+		x.c.End, x.c.Transport, x.c.Fault = time.Now(), how, fault
+		x.c.Response.Trailers, _ = capture.KeepHeaders(trailer)
+		x.mu.Unlock()
+		if !x.r.o.Relaxed {
+			x.outcome, x.failed = x.closeRecord()
+			return
+		}
+		x.r.running.Add(1)
+		select {
+		case x.r.late <- struct{}{}:
+			go func() {
+				defer x.r.running.Done()
+				_, _ = x.closeRecord() // logged and counted there
+				<-x.r.late
+			}()
+		default: // too many wait already
+			_, _ = x.closeRecord()
+			x.r.running.Done()
+		}
+	})
+	return x.outcome, x.failed
+}
+
+// closeRecord appends the last record. Where it cannot be written, a file with the
+// answer is left to Recover.
+func (x *exchange) closeRecord() (record.Receipt, error) {
+	defer x.request.free()
+	if x.skipped {
+		x.drop()
+		return record.Receipt{}, nil
+	}
+	x.mu.Lock()
+	c := x.final()
+	x.mu.Unlock()
+	c.Request.Body = x.reqBody
+	var bad error
+	if x.response != nil {
+		c.Response.Body, bad = x.response.body()
+	}
+	if x.sent != nil {
+		b, err := x.sent.body()
+		c.ClientStream, bad = &b, errors.Join(bad, err)
+	}
+	if bad != nil {
+		x.r.log.Warn("an answer is recorded without all of its bytes", "exchange", c.ID, "error", bad)
+	}
+	receipt, err := x.r.append(context.Background(), &c, x.source, "", x.secrets)
+	if err != nil {
+		x.r.lost("close", err)
+		if x.r.o.PassFull {
+			x.r.gap.note(&c)
+			err = nil
+		}
+		if x.response != nil {
+			x.response.leave()
+		}
+		if x.sent != nil {
+			x.sent.free()
+		}
+		return receipt, err
+	}
+	x.drop()
+	return receipt, nil
+}
+
+// drop frees what was kept of the answer.
+func (x *exchange) drop() {
+	if x.response != nil {
+		x.response.free()
+	}
+	if x.sent != nil {
+		x.sent.free()
+	}
+}
+
+// append makes a record of an exchange durable. It is not given up when ctx, the client's,
+// ends: what was sent is recorded.
+func (r *Recorder) append(ctx context.Context, c *capture.Exchange, source, suffix string, secrets []string) (record.Receipt, error) {
+	begun := time.Now()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.hold())
+	defer cancel()
+	c.Scrub(secrets)
+	rec := record.Record{
+		Door: r.o.Door, Source: source, Key: layout.DoorKey(r.o.Door, c.Start.UTC(), c.ID+suffix),
+		Attrs: record.Attrs{{Name: "content-type", Value: capture.ContentType}}, Size: -1,
+	}
+	var receipt record.Receipt
+	var err error
+	if c.InMemory() {
+		length := len(c.Response.Body.Bytes)
+		if !c.Request.Absent {
+			length += len(c.Request.Body.Bytes)
+		}
+		b := bytes.NewBuffer(make([]byte, 0, 2<<10+length+length/4))
+		if err = c.Encode(b); err == nil {
+			rec.Body, rec.Size = b, int64(b.Len())
+			receipt, err = r.o.Log.Append(ctx, rec)
+		}
+	} else {
+		pr, pw := io.Pipe()
+		go func() { _ = pw.CloseWithError(c.Encode(pw)) }() // never fails
+		rec.Body = pr
+		receipt, err = r.o.Log.Append(ctx, rec)
+		_ = pr.CloseWithError(errors.New("not wanted")) // ends Encode where Append did not read to the end
+	}
+	if err != nil {
+		return receipt, fmt.Errorf("record the exchange %s: %w", c.ID, err)
+	}
+	if r.o.Acked != nil {
+		r.o.Acked(receipt, time.Since(begun))
+	}
+	return receipt, nil
+}
+
+// hold is how long an append waits for room.
+func (r *Recorder) hold() time.Duration {
+	if r.o.PassFull {
+		return min(r.o.MaxHold, passHold)
+	}
+	return r.o.MaxHold
+}
+
+// passHold is how long a call waits for room that is passed without.
+const passHold = time.Second
+
+// lost counts and logs a record that could not be written.
+func (r *Recorder) lost(reason string, err error) {
+	if r.o.Lost != nil {
+		r.o.Lost(reason)
+	}
+	r.log.LogAttrs(context.Background(), slog.LevelError, "a record of an exchange could not be written", slog.String("record", reason), slog.Any("error", err))
+}

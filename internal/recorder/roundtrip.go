@@ -1,0 +1,125 @@
+package recorder
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"indelible/internal/capture"
+)
+
+// ReceiptHeader names the receipt of the close record: in the header of a short
+// answer that came whole, else in the trailer.
+const ReceiptHeader = "X-Indelible-Receipt"
+
+// shortAnswer is an answer of known length that is read to its end before any of it is
+// given out. Answers of unknown length may be streams: nothing of them waits.
+const shortAnswer = 64 << 10
+
+// RoundTrip implements http.RoundTripper. The request's body is read to its end before
+// it is sent. Errors of its own are *RefusedError, *TooLargeError and *RequestError: then the call was not made.
+// The answer's body must be closed, and read to its end by whoever wants its record to say "complete".
+func (r *Recorder) RoundTrip(req *http.Request) (*http.Response, error) {
+	x := r.begin(req)
+	if err := x.readRequest(req); err != nil {
+		x.request.free()
+		if _, ok := errors.AsType[*RequestError](err); !ok {
+			r.lost("open", err)
+		}
+		return nil, err
+	}
+	x.link()
+	if !r.o.Relaxed {
+		if err := x.openOrPass(req.Context()); err != nil {
+			x.request.free()
+			return nil, err
+		}
+	}
+	client := req.Context()
+	ctx, cancel := r.upstreamContext(client)
+	out := req.Clone(ctx)
+	if x.reqBody.Size > 0 || out.ContentLength != 0 {
+		out.Body = x.reader()
+		out.GetBody = func() (io.ReadCloser, error) { return x.reader(), nil }
+	}
+	resp, err := r.o.Base.RoundTrip(out)
+	if err != nil {
+		cancel()
+		how := capture.ProxyError
+		if client.Err() != nil {
+			how = capture.ClientAbort
+		} else if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || isReset(err) {
+			how = capture.UpstreamAbort
+		}
+		if _, ferr := x.finish(how, err.Error(), nil); ferr != nil {
+			return nil, &RefusedError{errors.Join(ferr, err)}
+		}
+		return nil, err
+	}
+	x.answered(resp)
+	a := &answer{x: x, src: resp.Body, resp: resp, client: client, cancel: cancel, length: resp.ContentLength}
+	if req.Method == http.MethodHead || resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified {
+		a.length = 0
+	}
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		conn, ok := resp.Body.(io.ReadWriteCloser)
+		if !ok {
+			return resp, nil
+		}
+		resp.Body = &duplex{answer: a, conn: conn}
+		return resp, nil
+	}
+	resp.Body = a
+	if a.length >= 0 && a.length <= shortAnswer {
+		if err := a.whole(); err != nil {
+			return nil, err
+		}
+		return resp, nil
+	}
+	if a.length < 0 && !r.o.Relaxed && resp.ProtoAtLeast(1, 1) {
+		if resp.Trailer == nil {
+			resp.Trailer = http.Header{}
+		}
+		resp.Trailer[ReceiptHeader] = nil
+	}
+	return resp, nil
+}
+
+// openOrPass makes the open record durable, or notes that the call is passed without.
+func (x *exchange) openOrPass(ctx context.Context) error {
+	r := x.r
+	err := r.flushGap(ctx)
+	if err == nil {
+		err = x.openRecord(ctx)
+	}
+	if err == nil {
+		return nil
+	}
+	r.lost("open", err)
+	if !r.o.PassFull {
+		return &RefusedError{err}
+	}
+	x.skipped = true
+	c := x.c
+	r.gap.note(&c)
+	return nil
+}
+
+// upstreamContext is the context of the call to the upstream: the client's, or one that
+// outlives the client by Drain.
+func (r *Recorder) upstreamContext(client context.Context) (context.Context, context.CancelFunc) {
+	if r.o.Drain <= 0 {
+		return context.WithCancel(client)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(client))
+	stop := context.AfterFunc(client, func() {
+		timer := time.AfterFunc(r.o.Drain, cancel)
+		context.AfterFunc(ctx, func() { timer.Stop() })
+	})
+	return ctx, func() {
+		stop()
+		cancel()
+	}
+}

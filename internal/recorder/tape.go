@@ -1,0 +1,211 @@
+package recorder
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"sync"
+	"time"
+
+	"indelible/internal/capture"
+	"indelible/internal/disk"
+)
+
+// When the bytes of an answer move from memory to a file, where a crash leaves them.
+const (
+	spillBytes = 64 << 10
+	spillAge   = time.Second
+	writeBytes = 4 << 10                // are written together,
+	writeDelay = 100 * time.Millisecond // unless they wait for so long
+	syncEvery  = time.Second
+)
+
+// tape keeps the bytes of one direction of one exchange: in memory while they
+// are few, then in a file. One goroutine writes; others may end it meanwhile.
+type tape struct {
+	data    disk.FS
+	reserve int64
+	name    string // of the file, once there is one
+	limit   int64  // bytes kept
+	most    int64  // bytes in memory
+	begun   time.Time
+	head    func() []byte // stands before the bytes in the file; nil: nothing
+
+	mu      sync.Mutex
+	sum     hash.Hash // of all that passed; guarded by mu
+	size    int64     // likewise; written under mu, read by the goroutine that writes
+	mem     []byte    // not yet in the file; guarded by mu
+	file    disk.File // guarded by mu
+	pos     int64     // of the file's end; guarded by mu
+	start   int64     // of the bytes in the file; guarded by mu
+	kept    int64     // bytes in the file and in mem; guarded by mu
+	err     error     // of the file: nothing more is kept; guarded by mu
+	delayed bool      // flush comes; guarded by mu
+	synced  time.Time // guarded by mu
+	syncing bool      // guarded by mu
+	done    bool      // guarded by mu
+	checked int64     // where free space is looked at again; guarded by mu
+}
+
+// errNoRoom says that the reserve of the disk begins.
+var errNoRoom = errors.New("no room beyond the reserve")
+
+func (r *Recorder) newTape(name string, most int64, now time.Time) *tape {
+	return &tape{data: r.o.Data, reserve: r.o.Reserve, name: Dir + "/" + name, limit: r.o.MaxKept, most: most, begun: now, sum: sha256.New()}
+}
+
+// write keeps p. Its error says that bytes could not be kept because of the disk; they are counted all the same.
+func (t *tape) write(p []byte, now time.Time) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.done {
+		return nil // closed meanwhile
+	}
+	t.sum.Write(p)
+	t.size += int64(len(p))
+	if t.err != nil {
+		return t.err
+	}
+	if p = p[:min(int64(len(p)), t.limit-t.kept)]; len(p) == 0 {
+		return nil
+	}
+	t.mem = append(t.mem, p...)
+	t.kept += int64(len(p))
+	if t.file == nil {
+		if int64(len(t.mem)) <= t.most && (t.head == nil || now.Sub(t.begun) < spillAge) {
+			return nil
+		}
+		if err := t.create(); err != nil {
+			return t.fail(err)
+		}
+	}
+	if len(t.mem) >= writeBytes {
+		return t.flush()
+	}
+	if !t.delayed && len(t.mem) > 0 {
+		t.delayed = true
+		time.AfterFunc(writeDelay, t.flushLate)
+	}
+	return nil
+}
+
+// create makes the file. The caller holds mu.
+func (t *tape) create() (err error) {
+	if t.file, err = t.data.Create(t.name); err != nil {
+		return err
+	}
+	if t.head != nil {
+		head := t.head()
+		if _, err := t.file.WriteAt(head, 0); err != nil {
+			return err
+		}
+		t.pos = int64(len(head))
+	}
+	t.start, t.synced = t.pos, time.Now()
+	return t.flush()
+}
+
+// flush writes what is in memory. The caller holds mu.
+func (t *tape) flush() error {
+	if t.file == nil || len(t.mem) == 0 || t.err != nil {
+		return t.err
+	}
+	if t.pos >= t.checked {
+		free, err := t.data.Free()
+		if err == nil && int64(free) < t.reserve {
+			err = errNoRoom
+		}
+		if err != nil {
+			return t.fail(err)
+		}
+		t.checked = t.pos + 1<<20
+	}
+	n, err := t.file.WriteAt(t.mem, t.pos)
+	t.pos += int64(n)
+	if err != nil {
+		return t.fail(err)
+	}
+	t.mem = t.mem[:0]
+	if cap(t.mem) > 2*writeBytes {
+		t.mem = nil
+	}
+	if t.head != nil && !t.syncing && time.Since(t.synced) > syncEvery {
+		t.syncing = true
+		go t.sync(t.file)
+	}
+	return nil
+}
+
+// fail stops keeping. The caller holds mu.
+func (t *tape) fail(err error) error {
+	t.err = fmt.Errorf("keep a body under way: %w", err)
+	t.kept = t.pos - t.start
+	t.mem = nil
+	return t.err
+}
+
+// flushLate writes what has waited.
+func (t *tape) flushLate() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.delayed = false
+	if !t.done {
+		_ = t.flush() // the next write finds the error
+	}
+}
+
+// sync makes what is in the file durable: a power cut then leaves it, too. An
+// error changes nothing: the close record is what counts.
+func (t *tape) sync(f disk.File) {
+	err := f.Sync()
+	if err == nil {
+		err = t.data.SyncDir(Dir)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.synced = time.Now()
+	t.syncing = err != nil // after one that failed, none of this file means anything
+}
+
+// body is what was kept. Nothing is written afterwards.
+func (t *tape) body() (capture.Body, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	err := t.flush()
+	t.done = true
+	b := capture.Body{Size: t.size, Kept: t.kept}
+	t.sum.Sum(b.Digest[:0])
+	if t.file == nil {
+		b.Bytes = t.mem
+		if t.err != nil {
+			b.Kept = 0
+		}
+		return b, t.err
+	}
+	b.File, b.Offset = t.file, t.start
+	return b, err
+}
+
+// free removes the file. What it held is in a record, or not wanted.
+func (t *tape) free() {
+	t.mu.Lock()
+	f := t.file
+	t.file, t.mem, t.done = nil, nil, true
+	t.mu.Unlock()
+	if f != nil {
+		_ = f.Close()             // nothing in it is wanted
+		_ = t.data.Remove(t.name) // an orphan is found by Recover, whose record is then known
+	}
+}
+
+// leave closes the file and keeps it for Recover.
+func (t *tape) leave() {
+	t.mu.Lock()
+	f := t.file
+	t.file, t.mem, t.done = nil, nil, true
+	t.mu.Unlock()
+	if f != nil {
+		_ = f.Close() // Recover reads what is in it
+	}
+}
