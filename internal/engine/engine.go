@@ -127,6 +127,11 @@ func (e *Engine) open(ctx context.Context) (err error) {
 	if o.origin.Log != "" {
 		so.Log = ""
 	}
+	if !o.Proof.Off {
+		if checkpoint, proven, err := proof.LastPublished(e.data); err == nil && checkpoint != nil {
+			so.ReleasedAtMost = &proven
+		}
+	}
 	if err := e.openSpool(o.Dir, so); err != nil {
 		return e.spoolError(err)
 	}

@@ -122,7 +122,9 @@ func (s *Spool) loadState() (acked record.Seq, err error) {
 			// Without either, the next record would get a number that a receipt has already.
 			return 0, fmt.Errorf("the file %s is damaged, and there is no segment that tells how far the numbers went: put %s back from a copy, or begin a new log in an empty data directory", stateFile, stateFile)
 		}
-		released = oldest
+		if released = oldest; s.opts.ReleasedAtMost != nil {
+			released = min(oldest, *s.opts.ReleasedAtMost)
+		}
 	}
 	s.segs.released.Store(uint64(released))
 	s.gaps.left = gapTotals{ranges: st.Gaps, records: st.GapRecords}

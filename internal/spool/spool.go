@@ -27,6 +27,11 @@ type Options struct {
 	ReadOnly     bool   // look at a directory that another process may use: no lock, no write
 	Events       Events
 	Logger       *slog.Logger // nil: discarded
+
+	// ReleasedAtMost is how far records can have been released, where somebody else knows: it counts
+	// where the spool's own state is gone. Records behind it that no segment holds are a gap then; nil: they
+	// are taken for released.
+	ReleasedAtMost *record.Seq
 }
 
 // Events are called as things happen, from the goroutine they happen in: keep
