@@ -32,7 +32,8 @@ var floors = map[string]int{
 	"internal/testserver": 0, // real peers, for tests only
 	"internal/torture":    0, // what the torture scenarios share; for tests only
 
-	"internal/layout": 3,
+	"internal/layout":      3,
+	"internal/layout/pack": 3,
 
 	"internal/demo/s3server": 3,
 	"internal/capture":       3,
@@ -85,6 +86,7 @@ var walls = []struct {
 	{"modernc.org/", []string{"internal/query/index"}, "SQLite is the index's, and the index is nobody's truth"},
 	{"golang.org/x/term", []string{"internal/term"}, "terminals are its own room"},
 	{"github.com/tidwall/", []string{"internal/fields", "internal/query/filter", "internal/ingest/jsonapi", "internal/capture"}, "one room reads bodies; the JSON door splits them, words are looked for in their texts, and an exchange holds a provider's"},
+	{"github.com/parquet-go/", []string{"internal/layout/pack"}, "packs are the only Parquet, and what comes from outside is checked there"},
 	{"github.com/spf13/", []string{"cmd/indelible"}, "the command line is its own room"},
 }
 

@@ -1,0 +1,185 @@
+package pack
+
+import (
+	"fmt"
+	"math"
+	"reflect"
+	"time"
+
+	"github.com/parquet-go/parquet-go/format"
+)
+
+// Bounds of what is read and made of one row group besides its bodies.
+const (
+	maxRegion  = 64 << 20
+	maxInflate = 64 << 20
+)
+
+// column is a decoded column of one row group: for each row where its value is.
+type column struct {
+	leaf  *leaf
+	texts [][]byte
+	words []int64
+	rows  []int32   // of each row the index of its value, -1 for null; nil: all rows have one
+	lists [][]int32 // of a list: of each row first and behind last value; nil: null
+}
+
+// heads are the columns of one row group but the body.
+type heads struct {
+	g    *group
+	cols []column
+}
+
+// heads reads all columns but the body, which lie side by side before it: one read.
+func (r *Reader) heads(g *group) (*heads, error) {
+	body := len(g.chunks) - 1
+	from, to := g.chunks[0].from, g.chunks[body].from
+	if to-from > maxRegion {
+		return nil, fmt.Errorf("columns of %d bytes", to-from)
+	}
+	b := make([]byte, to-from)
+	if err := readFull(r.tail.r, b, from); err != nil {
+		return nil, err
+	}
+	p, err := planOf()
+	if err != nil {
+		return nil, err
+	}
+	h := &heads{g: g, cols: make([]column, body)}
+	d := &decoder{zstd: r.zstd, budget: maxInflate}
+	for i := range h.cols {
+		c := &g.chunks[i]
+		pages, err := r.pages(c, g.rows)
+		if err == nil {
+			h.cols[i], err = d.column(&p.leaves[i], c, pages, b[c.from-from:c.to-from], g.rows)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("column %s: %w", p.leaves[i].name, err)
+		}
+	}
+	return h, nil
+}
+
+// column decodes a whole column chunk, which b is.
+func (d *decoder) column(l *leaf, c *chunk, pages []format.PageLocation, b []byte, rows int64) (column, error) {
+	dict, err := d.dictOf(c, b)
+	if err != nil {
+		return column{}, err
+	}
+	col := column{leaf: l}
+	for i, at := range pages {
+		p, err := d.page(l, b[at.Offset-c.from:][:at.CompressedPageSize], dict)
+		if err != nil {
+			return column{}, fmt.Errorf("page %d: %w", i, err)
+		}
+		last := rows
+		if i+1 < len(pages) {
+			last = pages[i+1].FirstRowIndex
+		}
+		if n := col.append(p); int64(n) != last-at.FirstRowIndex {
+			return column{}, fmt.Errorf("page %d has %d rows, not %d", i, n, last-at.FirstRowIndex)
+		}
+	}
+	return col, nil
+}
+
+// dictOf is the dictionary that a chunk begins with, if it does.
+func (d *decoder) dictOf(c *chunk, b []byte) ([][]byte, error) {
+	if c.data == c.from {
+		return nil, nil
+	}
+	return d.dictionary(b[:c.data-c.from])
+}
+
+// append adds a page's values and returns how many rows it has.
+func (c *column) append(p *page) int {
+	base := int32(max(len(c.texts), len(c.words)))
+	c.texts, c.words = append(c.texts, p.texts...), append(c.words, p.words...)
+	l := c.leaf
+	switch {
+	case l.maxRep > 0:
+		n := len(c.lists)
+		for i, def := range p.defs {
+			if p.reps[i] == 0 || len(c.lists) == n {
+				c.lists = append(c.lists, nil)
+				if def > 0 {
+					c.lists[len(c.lists)-1] = []int32{base, base}
+				}
+			}
+			if int(def) == l.maxDef {
+				base++
+				if list := c.lists[len(c.lists)-1]; list != nil {
+					list[1] = base
+				}
+			}
+		}
+		return len(c.lists) - n
+	case l.maxDef > 0:
+		for _, def := range p.defs {
+			if def == 0 {
+				c.rows = append(c.rows, -1)
+			} else {
+				c.rows = append(c.rows, base)
+				base++
+			}
+		}
+		return len(p.defs)
+	}
+	return max(len(p.texts), len(p.words))
+}
+
+// at is the index of a row's value, or -1.
+func (c *column) at(row int) int {
+	if c.rows == nil {
+		return row
+	}
+	return int(c.rows[row])
+}
+
+// row puts one row together, without its body.
+func (h *heads) row(i int) (Row, error) {
+	var c columns
+	v := reflect.ValueOf(&c).Elem()
+	for j := range h.cols {
+		col := &h.cols[j]
+		if p, ok := v.Field(j).Addr().Interface().(*[]string); ok {
+			if list := col.lists[i]; list != nil {
+				*p = make([]string, 0, list[1]-list[0])
+				for _, s := range col.texts[list[0]:list[1]] {
+					*p = append(*p, string(s))
+				}
+			}
+			continue
+		}
+		if at := col.at(i); at >= 0 {
+			col.set(v.Field(j).Addr().Interface(), at)
+		}
+	}
+	return c.row()
+}
+
+// set puts a value where a field of columns is.
+func (c *column) set(field any, at int) {
+	switch p := field.(type) {
+	case *string:
+		*p = string(c.texts[at])
+	case **string:
+		s := string(c.texts[at])
+		*p = &s
+	case *int64:
+		*p = c.words[at]
+	case **int64:
+		*p = &[]int64{c.words[at]}[0]
+	case *time.Time:
+		*p = time.UnixMicro(c.words[at]).UTC()
+	case **time.Time:
+		t := time.UnixMicro(c.words[at]).UTC()
+		*p = &t
+	case **bool:
+		b := c.words[at] != 0
+		*p = &b
+	case **float64:
+		f := math.Float64frombits(uint64(c.words[at]))
+		*p = &f
+	}
+}
