@@ -1,9 +1,13 @@
 package indelible_test
 
 import (
+	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
 	"log"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -73,6 +77,66 @@ func ExampleLog_Wait() {
 		log.Fatal(err)
 	}
 	// Output: llm/2026-11-22/time-01-02-03-000004_chatcmpl-1.json
+}
+
+// A streamed call to a model provider: when the program has read the end of the answer, the log has it.
+func ExampleLog_Transport() {
+	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		for _, word := range []string{"Hello", ", world"} {
+			fmt.Fprintf(w, "data: {\"object\":\"chat.completion.chunk\",\"choices\":[{\"delta\":{\"content\":%q}}]}\n\n", word)
+			w.(http.Flusher).Flush()
+		}
+		fmt.Fprint(w, "data: [DONE]\n\n")
+	}))
+	defer provider.Close()
+
+	dir, err := os.MkdirTemp("", "audit")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	ctx := context.Background()
+	audit, err := indelible.Open(ctx, indelible.Options{Dir: dir})
+	if err != nil {
+		log.Fatal(err)
+	}
+	go audit.Run(ctx)
+
+	client := &http.Client{Transport: audit.Transport(nil)}
+	resp, err := client.Post(provider.URL+"/v1/chat/completions", "application/json", strings.NewReader(`{"model":"gpt","stream":true}`))
+	if err != nil {
+		log.Fatal(err)
+	}
+	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		if text := lines.Text(); strings.HasPrefix(text, "data: {") {
+			fmt.Println("the program reads an event")
+		}
+	}
+	resp.Body.Close()
+
+	// Close waits until the records are in the store: the request, and the answer.
+	if err := audit.Close(ctx); err != nil {
+		log.Fatal(err)
+	}
+	records, _ := filepath.Glob(filepath.Join(dir, "store/lib/*/*/*.json"))
+	for _, name := range records {
+		body, _ := os.ReadFile(name)
+		var record struct {
+			Kind, Transport string
+			Derived         struct{ Model, Text string }
+		}
+		if err := json.Unmarshal(body, &record); err != nil {
+			log.Fatal(err)
+		}
+		if record.Kind == "close" {
+			fmt.Println(len(records), "records;", record.Transport+":", record.Derived.Model, "said", record.Derived.Text)
+		}
+	}
+	// Output:
+	// the program reads an event
+	// the program reads an event
+	// 2 records; complete: gpt said Hello, world
 }
 
 // WaitProven returns once a signed checkpoint in the store covers the record:

@@ -106,8 +106,10 @@ const maxMeta = 1 << 10
 
 // Log is an audit log. Its methods may be called concurrently.
 type Log struct {
-	engine *engine.Engine
-	waits  *waits
+	engine    *engine.Engine
+	waits     *waits
+	logger    *slog.Logger
+	exchanges exchanges
 }
 
 // Open opens the log in o.Dir and recovers what a crash left of it. It starts
@@ -123,7 +125,7 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
 	identity, rescue := o.place()
-	l := &Log{waits: newWaits()}
+	l := &Log{waits: newWaits(), logger: o.Logger}
 	l.engine, err = engine.Open(ctx, engine.Options{
 		Dir: o.Dir, Logger: o.Logger, Identity: identity, Rescue: rescue,
 		Destination: func(context.Context, string) (*engine.Destination, error) {
@@ -202,10 +204,10 @@ func (l *Log) Run(ctx context.Context) error {
 // appended to be stored and proven, ends Run, and closes the log. Nothing appended is lost either
 // way: what was not stored is kept on the disk.
 func (l *Log) Close(ctx context.Context) error {
-	var err error
+	err := l.exchanges.close(ctx)
 	if l.engine.Running() {
 		if derr := l.engine.Drain(ctx); derr != nil && ctx.Err() == nil {
-			err = fmt.Errorf("close log: %w", derr)
+			err = errors.Join(err, fmt.Errorf("close log: %w", derr))
 		}
 	}
 	l.engine.Stop(context.WithoutCancel(ctx))

@@ -24,11 +24,18 @@ type process struct {
 // wrap is put before the command line.
 func start(t *testing.T, data string, wrap ...string) *process {
 	t.Helper()
+	return startServe(t, data, wrap)
+}
+
+// startServe is start with further flags.
+func startServe(t *testing.T, data string, wrap []string, flags ...string) *process {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	args := append(wrap, self, "serve", "--data", data, "--s3", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--http", "off", "--proxy", "off")
+	args = append(args, flags...)
 	p := &process{cmd: exec.Command(args[0], args[1:]...), stderr: new(bytes.Buffer), ended: make(chan error, 1)}
 	p.cmd.Dir = t.TempDir()
 	p.cmd.Env = append(os.Environ(), asMain+"=1", "INDELIBLE_CONFIG=")

@@ -63,7 +63,12 @@ const Dir = "exchanges"
 
 // Recorder records exchanges. It is safe for concurrent use.
 type Recorder struct {
-	o       Options
+	o Options
+	*shared
+}
+
+// shared is what the recorders of one log have in common.
+type shared struct {
 	key     []byte
 	log     *slog.Logger
 	retries retries
@@ -100,8 +105,18 @@ func New(o Options) (*Recorder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make recorder: %w", err)
 	}
-	r := &Recorder{o: o, left: left, key: key, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)), late: make(chan struct{}, maxLate)}
-	return r, nil
+	return &Recorder{o: o, shared: &shared{
+		left: left, key: key, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)), late: make(chan struct{}, maxLate),
+	}}, nil
+}
+
+// With is a recorder of the same log that sends with another base. One Recover and one Close are for all.
+func (r *Recorder) With(base http.RoundTripper, relaxed bool) *Recorder {
+	c := &Recorder{o: r.o, shared: r.shared}
+	if c.o.Relaxed = relaxed; base != nil {
+		c.o.Base = base
+	}
+	return c
 }
 
 // Close waits until what is under way is recorded, or ctx ends. No call may begin any more.
