@@ -70,8 +70,8 @@ func TestNoAnswerEndsBeforeItsCloseRecord(t *testing.T) {
 		"short":  {ok + "Content-Length: 5\r\n\r\nwhole", "", "whol"},
 		"long":   {ok + "Content-Length: 100000\r\n\r\n" + strings.Repeat("x", 99_999) + "Z", "", "Z"},
 		"chunks": {ok + isChunked + "\r\n" + strings.Replace(chunked("part"), "0\r\n", "|0\r\n", 1) + "\r\n", "part", "0\r\n"},
-		"done":   {ok + sse + isChunked + "\r\n" + chunked("data: 1\n\n", "data: [DONE]\n\n") + "\r\n", "", "[DONE]"},
-		"stop":   {ok + sse + isChunked + "\r\n" + chunked("event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n") + "\r\n", "", "message_stop"},
+		"done":   {ok + sse + isChunked + "\r\n" + strings.Replace(chunked("data: 1\n\n", "data: [DONE]\n\n"), "\r\n0\r\n", "\r\n|0\r\n", 1) + "\r\n", "", "[DONE]"},
+		"stop":   {ok + sse + isChunked + "\r\n" + strings.Replace(chunked("event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"), "\r\n0\r\n", "\r\n|0\r\n", 1) + "\r\n", "", "message_stop"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			up := newScript(t, func(conn net.Conn, _ *http.Request, _ []byte) {
