@@ -79,7 +79,7 @@ func doctorSummary(checks []doctor.Check) string {
 func (c *cli) printCheck(check doctor.Check) {
 	style := term.StyleOf(c.stdout)
 	state := map[string]func(string) string{doctor.OK: style.Good, doctor.Warning: style.Warn, doctor.Failed: style.Bad}[check.State]
-	fmt.Fprintf(c.stdout, "%s %-12s %s\n", state(fmt.Sprintf("%-8s", check.State)), check.Name, plain(term.Quote(check.Found)))
+	fmt.Fprintf(c.stdout, "%s %-12s %s\n", state(fmt.Sprintf("%-8s", check.State)), check.Name, term.Plain(term.Quote(check.Found)))
 	if check.Remedy != "" {
 		fmt.Fprintf(c.stdout, "%-21s %s\n", "", "what to do: "+term.Quote(check.Remedy))
 	}

@@ -90,6 +90,6 @@ func (c *cli) tellOthers(f catalog.Found) {
 		}
 	}
 	if f.Missing != "" {
-		fmt.Fprintf(c.stderr, "This is what is on this disk; a newer record may be in the destination, which could not be asked: %s\n", plain(term.Quote(f.Missing)))
+		fmt.Fprintf(c.stderr, "This is what is on this disk; a newer record may be in the destination, which could not be asked: %s\n", term.Plain(term.Quote(f.Missing)))
 	}
 }

@@ -77,7 +77,7 @@ func (c *cli) complain(err error) {
 		}
 		return
 	}
-	for line := range strings.Lines(plain(term.QuoteLines(err.Error()))) {
+	for line := range strings.Lines(term.Plain(term.QuoteLines(err.Error()))) {
 		fmt.Fprintf(c.stderr, "indelible: %s\n", strings.TrimSuffix(line, "\n"))
 	}
 	if mistake, ok := err.(*config.Error); ok && mistake.Excerpt != "" {

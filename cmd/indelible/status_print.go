@@ -18,26 +18,6 @@ type sample struct {
 	status control.Status
 }
 
-// remedies are what to do about each state of the destination.
-var remedies = map[string]string{
-	"throttled":     "nothing: it asks for less, and delivery goes at the pace it takes",
-	"credentials":   "give serve credentials that may write there; \"indelible doctor\" tells which are used",
-	"configuration": "check bucket, region and endpoint; \"indelible doctor\" tells what is wrong",
-	"unreachable":   "check network and endpoint; records are kept here and delivered when it is back",
-}
-
-// diskRemedies are what to do about each state of the disk.
-var diskRemedies = map[control.DiskState]string{
-	control.DiskReadOnly: "find out why in dmesg, have the disk checked, and mount it for writing; senders keep their records meanwhile",
-	control.DiskFailing:  "look at dmesg and replace the disk; nothing is given up, and what cannot be read is tried again for ever",
-	control.DiskFull:     "make room, or bring the destination back, which makes room; senders keep their records meanwhile",
-	control.DiskInodes:   "remove files from this file system, or give the data directory another one",
-	control.DiskSlow:     "see what else writes to this disk, and whether it is failing (\"indelible doctor\", dmesg), or put the data directory on a faster one",
-}
-
-// stale is how long a record may wait before the first line says so.
-const stale = 5 * time.Minute
-
 // ago is how long something is over. A clock that was set back may say that it is to come.
 func ago(now, at time.Time) time.Duration { return max(0, now.Sub(at)).Round(time.Second) }
 
@@ -53,33 +33,9 @@ func plural(n uint64, one, many string) string {
 
 // summary is the first line of a status: the worst that is the matter.
 func summary(s control.Status, style term.Style) string {
-	d := s.Destination
-	waiting := count(s.Pending, "record") + plural(s.Pending, " waits", " wait") + " here and will be delivered"
-	switch state := s.Disk.State; {
-	case state == control.DiskReadOnly, state == control.DiskFailing, state == control.DiskFull, state == control.DiskInodes:
-		return style.Bad("The disk is "+string(state)+": ") + term.Quote(s.Disk.Reason) + "."
-	case s.Log.Problem != "":
-		return style.Bad("The log cannot go on: ") + term.Quote(s.Log.Problem) + "."
-	case s.Gaps > 0:
-		return style.Bad("The disk has lost acknowledged records: ") + count(s.Gaps, "gap") + " in the log. Replace the disk."
-	case d.State == "credentials" || d.State == "configuration" || d.State == "unreachable":
-		return style.Bad("The destination takes nothing ("+d.State+"): ") + waiting + "; nothing is lost."
-	case s.Quarantined > 0:
-		return style.Warn(count(s.Quarantined, "record")+" set aside: ") + "the destination refuses them. \"indelible ls\" and \"indelible get --attrs\" tell why."
-	case s.OldestPendingSeconds > int64(stale/time.Second):
-		return style.Warn("Delivery is slow: ") + waiting + "."
-	case s.Disk.State == control.DiskSlow:
-		return style.Warn("The disk is slow: ") + term.Quote(s.Disk.Reason) + "."
-	case d.State == "throttled":
-		return style.Warn("The destination asks for less: ") + waiting + "."
-	case s.Acked == 0:
-		return style.Good("Ready: ") + "no record has come yet."
-	case s.Pending > 0:
-		return style.Good("All is well: ") + count(s.Pending, "record") + " on the way, the others stored."
-	case s.Proven < s.Stored:
-		return style.Good("All is well: ") + "every record is stored, and the newest are about to be proven."
-	}
-	return style.Good("All is well: ") + "every record is stored and proven."
+	v := s.Verdict()
+	lead := map[control.Level]func(string) string{control.Good: style.Good, control.Warn: style.Warn, control.Bad: style.Bad}[v.Level]
+	return lead(term.Quote(v.Lead)+" ") + term.Quote(v.Rest)
 }
 
 func printStatus(w io.Writer, style term.Style, now, last sample) error {
@@ -159,16 +115,16 @@ func ratesText(now, last sample) string {
 func destinationRows(row func(name, text string), d control.DestinationStatus, now time.Time, style term.Style) {
 	row("destination", term.Quote(d.URL))
 	state := d.State
-	if remedies[d.State] != "" {
+	if d.Remedy() != "" {
 		state = style.Bad(state)
 	}
 	if !d.Since.IsZero() {
 		state += fmt.Sprintf(" for %s", ago(now, d.Since))
 	}
 	row("", fmt.Sprintf("%s, %d in flight, %d %s", state, d.InFlight, d.Retries, plural(d.Retries, "retry", "retries")))
-	if remedy := remedies[d.State]; remedy != "" {
+	if remedy := d.Remedy(); remedy != "" {
 		if d.LastError != "" {
-			row("", "last error: "+plain(term.Quote(d.LastError)))
+			row("", "last error: "+term.Plain(term.Quote(d.LastError)))
 		}
 		row("", "what to do: "+remedy)
 	}
@@ -176,7 +132,7 @@ func destinationRows(row func(name, text string), d control.DestinationStatus, n
 
 func diskRows(row func(name, text string), d control.DiskStatus, style term.Style) {
 	row("disk", fmt.Sprintf("the spool takes %s, %s free", term.Bytes(d.SpoolBytes), term.Bytes(d.FreeBytes)))
-	if remedy := diskRemedies[d.State]; remedy != "" {
+	if remedy := d.Remedy(); remedy != "" {
 		row("", style.Bad(string(d.State))+": "+term.Quote(d.Reason))
 		row("", "what to do: "+remedy)
 	}

@@ -88,7 +88,7 @@ func (c *Config) fields() []Field {
 		{Path: "doors.proxy.max_request", Usage: "size of one request's body at most", value: sizeValue{&proxy.MaxBody, 1}},
 		{Path: "doors.proxy.max_kept", Usage: "how much of one answer is recorded at most; all of it passes", value: sizeValue{&proxy.MaxKept, 1}},
 		{Path: "doors.proxy.max_hold", Usage: "how long a call waits for room before it is refused", value: durationValue{&proxy.MaxHold, time.Millisecond}},
-		{Path: "admin.listen", Flag: "admin", Arg: "ADDR|off", Env: "INDELIBLE_ADMIN", Usage: "address of health, metrics and the API", value: addrValue{&c.Admin.Listen}},
+		{Path: "admin.listen", Flag: "admin", Arg: "ADDR|off", Env: "INDELIBLE_ADMIN", Usage: "address of health, metrics and the dashboard", value: addrValue{&c.Admin.Listen}},
 		{Path: "admin.token", Env: "INDELIBLE_ADMIN_TOKEN", Usage: "bearer token that may read the API of the admin listener", secret: true, value: textValue{p: &c.Admin.Token, ok: notEmpty}},
 		{Path: "admin.operator_token", Env: "INDELIBLE_ADMIN_OPERATOR_TOKEN", Usage: "bearer token that may also operate: redrive, rotate the key", secret: true, value: textValue{p: &c.Admin.OperatorToken, ok: notEmpty}},
 

@@ -1,11 +1,8 @@
 package control
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
 	"io"
 	"net/http"
-	"strings"
 
 	"indelible/internal/ingest"
 )
@@ -19,6 +16,11 @@ type Admin struct {
 	ReadToken  string // may read the API; "": nobody may
 	OpToken    string // may read and operate; "": operating takes the socket
 	Metrics    http.Handler
+	// Page is the dashboard's page and what belongs to it, without any data: nil has none.
+	Page http.Handler
+	// Live and Views are what the dashboard shows beyond a Reader; Live's Run must run. nil has none.
+	Live  *Live
+	Views Views
 	// Ready says whether the daemon takes records, and why not, or what else is wrong.
 	Ready func() (ok bool, why string)
 }
@@ -30,12 +32,24 @@ func (a *Admin) Handler(s Service) http.Handler {
 	mux.HandleFunc("GET /readyz", a.readyz)
 	metrics := a.local(a.Metrics)
 	if a.Configured {
-		metrics = allow(a.Metrics, a.ReadToken, a.OpToken)
+		metrics = a.allow(toRead, a.Metrics)
 	}
 	mux.Handle("GET /metrics", metrics)
-	mux.Handle("GET /api/", a.local(allow(reading(s), a.ReadToken, a.OpToken)))
-	mux.Handle("POST /api/", a.local(allow(operating(s), a.OpToken)))
-	mux.Handle("GET /{$}", http.HandlerFunc(front))
+	mux.Handle("GET /api/", a.local(a.allow(toRead, reading(s))))
+	mux.Handle("POST /api/", a.local(a.allow(toOperate, operating(s))))
+	mux.Handle("GET /api/session", a.local(a.allow(toRead, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.whoami(w, a.permission(r)) }))))
+	mux.Handle("POST /api/session", a.local(http.HandlerFunc(a.login)))
+	mux.Handle("DELETE /api/session", a.local(http.HandlerFunc(logout)))
+	if a.Live != nil && a.Views != nil {
+		views := viewing(a.Views)
+		mux.Handle("GET /api/live", a.local(a.allow(toRead, a.Live)))
+		for _, path := range []string{"/api/asides", "/api/proof"} {
+			mux.Handle("GET "+path, a.local(a.allow(toRead, views)))
+		}
+	}
+	if a.Page != nil {
+		mux.Handle("GET /", a.local(a.Page))
+	}
 	return mux
 }
 
@@ -51,43 +65,9 @@ func (a *Admin) readyz(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, "ready\n"+why)
 }
 
-// front says where things are.
-func front(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = io.WriteString(w, "indelible "+Version().Version+"\n\n/healthz      200 while the process lives\n/readyz       200 while the doors take records\n/metrics      for Prometheus\n/api/status   with \"Authorization: Bearer <admin.token>\": what was acked, stored and is pending\n")
-}
-
 // local keeps out the pages of this machine's browsers: those that send what is
 // no read, and, where no token was configured, those that reach us by a name of
 // their own.
 func (a *Admin) local(next http.Handler) http.Handler {
 	return (&ingest.Guard{Open: !a.Configured}).Handler(next)
-}
-
-// allow lets in whoever has one of the tokens; "" is none.
-func allow(next http.Handler, tokens ...string) http.Handler {
-	var want [][sha256.Size]byte
-	for _, t := range tokens {
-		if t != "" {
-			want = append(want, sha256.Sum256([]byte(t)))
-		}
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if len(want) == 0 {
-			http.Error(w, "this takes the command line on this machine, or a token that is configured: admin.operator_token", http.StatusForbidden)
-			return
-		}
-		scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-		got := sha256.Sum256([]byte(token)) // equal lengths, so that the comparison takes equal time
-		ok := 0
-		for _, w := range want {
-			ok |= subtle.ConstantTimeCompare(got[:], w[:])
-		}
-		if !strings.EqualFold(scheme, "Bearer") || ok != 1 {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="indelible"`)
-			http.Error(w, "want the header \"Authorization: Bearer TOKEN\": admin.token to read, admin.operator_token to operate; a token that nobody configured is in <data>/"+TokenFile, http.StatusUnauthorized)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
 }

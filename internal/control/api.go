@@ -160,8 +160,14 @@ func answer(w http.ResponseWriter, v any, err error) {
 		case kindAway:
 			code = http.StatusServiceUnavailable
 		}
-		w.WriteHeader(code)
-		v = e
+		writeError(w, code, e)
+		return
 	}
 	_ = json.NewEncoder(w).Encode(v) // an error here is a client that has gone
+}
+
+func writeError(w http.ResponseWriter, code int, e *apiError) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(e) // an error here is a client that has gone
 }

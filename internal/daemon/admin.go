@@ -5,23 +5,27 @@ import (
 	"net/http"
 
 	"indelible/internal/control"
+	"indelible/internal/web"
 )
 
 // adminHandler serves the admin listener. Where no token is configured, one is made
 // at the first start.
 func (d *daemon) adminHandler(s control.Service) (http.Handler, error) {
-	c := d.config.Admin
+	c := d.config
 	a := &control.Admin{
-		Configured: c.Token != "" || c.OperatorToken != "", ReadToken: c.Token, OpToken: c.OperatorToken,
+		Configured: c.Admin.Token != "" || c.Admin.OperatorToken != "", ReadToken: c.Admin.Token, OpToken: c.Admin.OperatorToken,
 		Metrics: d.metrics.Handler(),
 		Ready:   d.readiness,
+		Page:    web.Handler(),
+		Live:    d.live,
+		Views:   views{d.recent, func() (string, error) { return ReadVKey(c, "") }},
 	}
-	if c.Token == "" {
-		token, err := control.MadeToken(d.engine.Data(), d.config.Data, d.log)
+	if c.Admin.Token == "" {
+		token, err := control.MadeToken(d.engine.Data(), c.Data, d.log)
 		if err != nil {
 			return nil, err
 		}
-		a.ReadToken = token
+		a.ReadToken, d.madeToken = token, token
 	}
 	return a.Handler(s), nil
 }

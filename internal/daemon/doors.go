@@ -66,7 +66,7 @@ func (d *daemon) s3Door(m *ingest.Meter) (ingest.Door, bool, error) {
 		v.Keys[k.ID] = k.Secret
 	}
 	made, err := s3api.New(s3api.Options{
-		Spool: d.engine, Records: d.engine.Records(), Verifier: v, LogName: d.engine.Name(),
+		Spool: d.recent, Records: d.engine.Records(), Verifier: v, LogName: d.engine.Name(),
 		Bucket: c.Bucket, Domains: c.Domains, MaxHold: c.MaxHold,
 		Meter: m, Log: d.log.With("component", "s3api"),
 	})
@@ -80,7 +80,7 @@ func (d *daemon) httpDoor(m *ingest.Meter) (ingest.Door, bool, error) {
 		tokens = append(tokens, ingest.Token{Secret: t})
 	}
 	made, err := jsonapi.New(jsonapi.Options{
-		Spool: d.engine, LogName: d.engine.Name(), Tokens: tokens, Bucket: c.Bucket,
+		Spool: d.recent, LogName: d.engine.Name(), Tokens: tokens, Bucket: c.Bucket,
 		Keys:       jsonapi.Keys{Path: c.LiteLLM.Path, TeamPrefix: c.LiteLLM.TeamPrefix, KeyPrefix: c.LiteLLM.KeyPrefix, Hours: c.LiteLLM.Partition == "hour"},
 		MaxRequest: c.MaxRequest, MaxHold: c.MaxHold,
 		Meter: m, Log: d.log.With("component", "jsonapi"),

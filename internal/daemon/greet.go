@@ -27,6 +27,7 @@ func (d *daemon) greet(w io.Writer) {
 		case "proxy":
 			fmt.Fprintf(&b, "  proxy        %s/<upstream>/...  (%s; openai, anthropic, gemini, ...)\n", s.at.URL(s.ln.Addr().String()), c.Doors.Proxy.Mode)
 		case "admin":
+			fmt.Fprintf(&b, "  dashboard    %s\n", d.dashboard(s.at.URL(s.ln.Addr().String())))
 			fmt.Fprintf(&b, "  admin        %s  (/metrics, /readyz; %s)\n", s.at.URL(s.ln.Addr().String()), adminTokens(c))
 		}
 	}
@@ -66,4 +67,13 @@ func adminTokens(c *config.Config) string {
 		return "/api with admin.token"
 	}
 	return "/api with the token in " + filepath.Join(c.Data, control.TokenFile)
+}
+
+// dashboard is the address that opens the dashboard: a token that was made stands in its
+// fragment, which no browser sends to a server.
+func (d *daemon) dashboard(url string) string {
+	if d.madeToken == "" {
+		return url + "/  (asks for admin.token)"
+	}
+	return url + "/#" + d.madeToken
 }

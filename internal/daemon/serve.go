@@ -44,7 +44,8 @@ func Serve(ctx context.Context, l *config.Loaded, stderr io.Writer) error {
 		return err
 	}
 	warnUnfinished(l, log)
-	d := &daemon{loaded: l, config: c, log: log, metrics: m, disk: disk, engine: e, doors: map[string]openDoor{}}
+	d := &daemon{loaded: l, config: c, log: log, metrics: m, disk: disk, engine: e, recent: &recent{Engine: e}, doors: map[string]openDoor{}}
+	d.live = control.NewLive(func(context.Context) (control.Status, error) { return d.status() }, d.recent.Recent)
 	// Senders find an open port and are held while the log is matched: one that was refused would
 	// give its record up after a few tries.
 	if err = d.listen(); err == nil {
@@ -66,10 +67,14 @@ type daemon struct {
 	metrics *metrics.Metrics
 	disk    diskWatch
 	engine  *engine.Engine
+	recent  *recent             // the engine, as the doors append to it
+	live    *control.Live       // what open dashboards see
 	doors   map[string]openDoor // by the name of the listener
 	proxy   *recorder.Recorder  // nil without the proxy
 	ready   atomic.Bool         // the doors take records
-	servers []*server
+	// madeToken opens the admin API where no token is configured; else "".
+	madeToken string
+	servers   []*server
 }
 
 // matchPatience bounds how long senders are held while the destination is asked for the log.
@@ -110,6 +115,7 @@ func (d *daemon) run(ctx context.Context, stderr io.Writer) (err error) {
 	g, failed := errgroup.WithContext(context.WithoutCancel(ctx))
 	running, stopRunning := context.WithCancel(failed)
 	g.Go(func() error { return d.engine.Run(running) })
+	g.Go(func() error { return d.live.Run(running) })
 	for _, s := range d.servers {
 		g.Go(s.serve)
 	}

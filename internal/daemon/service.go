@@ -57,10 +57,7 @@ func leafOf(ctx context.Context, r *engine.Components, c *config.Config, seq rec
 		return proof.Leaf{}, err
 	}
 	p, err := proof.Prove(ctx, r.Store(), r.Layout().Base(), vkey, nil, seq)
-	if away, ok := errors.AsType[*store.Error](err); ok && away.Class == store.NotFound && strings.HasSuffix(away.Key, "/checkpoint") {
-		err = errors.Join(proof.ErrUnproven, err) // nothing was published yet
-	}
-	if err != nil {
+	if err = unprovenYet(err); err != nil {
 		return proof.Leaf{}, err
 	}
 	leaf, err := proof.ParseLeaf(p.Raw)
@@ -68,4 +65,12 @@ func leafOf(ctx context.Context, r *engine.Components, c *config.Config, seq rec
 		err = errors.Join(proof.ErrUnproven, errors.New("the log says of it that it was not stored"))
 	}
 	return leaf, err
+}
+
+// unprovenYet is proof.ErrUnproven where there is no checkpoint yet, and else err.
+func unprovenYet(err error) error {
+	if away, ok := errors.AsType[*store.Error](err); ok && away.Class == store.NotFound && strings.HasSuffix(away.Key, "/checkpoint") {
+		return errors.Join(proof.ErrUnproven, err)
+	}
+	return err
 }

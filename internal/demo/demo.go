@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"indelible/internal/control"
@@ -130,6 +131,9 @@ func (d *demo) introduce(dir string, at control.Running, took time.Duration) {
 	d.print("%s\n\n", d.style.Bold("An outage of S3, a kill -9 and a forged byte, in about "+map[bool]string{false: "a minute", true: "ten seconds"}[d.Fast]))
 	d.print("  S3         %s  a server in this process, its buckets in %s\n", d.cloud.url(), dir)
 	d.print("  Indelible  http://%s  the real daemon, process %d, ready after %d ms\n", at.S3, d.child.pid(), took.Milliseconds())
+	if token, err := os.ReadFile(filepath.Join(d.child.data, control.TokenFile)); err == nil {
+		d.print("  dashboard  http://%s/#%s\n", at.Admin, strings.TrimSpace(string(token)))
+	}
 	d.print("  traffic    %d made-up LLM calls a second; the record of each is sent three times:\n", time.Second/callEvery)
 	d.print("             to Indelible, and straight to S3 by senders with one attempt and with three\n\n")
 }
@@ -210,7 +214,11 @@ func (d *demo) killed(ctx context.Context) error {
 		return err
 	}
 	d.result.KilledWith, d.result.RestartedTo, d.result.Waiting = max(before.Acked, answered), after.Acked, after.Pending
-	d.at("%s", d.style.Good(fmt.Sprintf("started again: process %d, ready after %d ms, knows all %s acked records", d.child.pid(), took.Milliseconds(), number(d.result.KilledWith))))
+	known := d.style.Good(fmt.Sprintf("and knows all %s acked records", number(after.Acked)))
+	if after.Acked < d.result.KilledWith {
+		known = d.style.Bad(fmt.Sprintf("and knows %s of the %s acked records", number(after.Acked), number(d.result.KilledWith)))
+	}
+	d.at("started again: process %d, ready after %d ms, %s", d.child.pid(), took.Milliseconds(), known)
 	return nil
 }
 

@@ -1,4 +1,4 @@
-package main
+package term
 
 import "testing"
 
@@ -15,7 +15,7 @@ func TestPlain(t *testing.T) {
 		"put a/b: credentials: AccessDenied (403): credentials: api error: no":                                                                                                   "put a/b: credentials: AccessDenied (403): credentials: api error: no",
 		`no such record: "get it: done"`: `no such record: "get it: done"`,
 	} {
-		if got := plain(in); got != want {
+		if got := Plain(in); got != want {
 			t.Errorf("%q\n got %q\nwant %q", in, got, want)
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package term
 
 import "regexp"
 
@@ -21,8 +21,8 @@ var insides = []struct {
 	{regexp.MustCompile(chain + `context deadline exceeded`), "no answer came in time"},
 }
 
-// plain is an error's text without our insides.
-func plain(text string) string {
+// Plain is an error's text without our insides.
+func Plain(text string) string {
 	for _, i := range insides {
 		text = i.what.ReplaceAllString(text, i.say)
 	}

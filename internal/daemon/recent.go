@@ -1,0 +1,161 @@
+package daemon
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"indelible/internal/catalog"
+	"indelible/internal/engine"
+	"indelible/internal/proof"
+	"indelible/internal/record"
+)
+
+// recentMost is how many records the dashboard shows as the newest ones.
+const recentMost = 50
+
+// recent is an engine's Append that remembers what was acknowledged last. It is safe for
+// concurrent use.
+type recent struct {
+	*engine.Engine
+
+	mu   sync.Mutex
+	last []record.Info // a ring, full or not; guarded by mu
+	at   int           // where the next one goes; guarded by mu
+
+	asides asideStates
+}
+
+// Append is ingest.Appender's.
+func (r *recent) Append(ctx context.Context, rec record.Record) (record.Receipt, error) {
+	receipt, err := r.Engine.Append(ctx, rec)
+	if err == nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.note(&rec, receipt)
+	}
+	return receipt, err
+}
+
+// AppendAll is jsonapi.Appender's.
+func (r *recent) AppendAll(ctx context.Context, recs []record.Record) ([]record.Receipt, error) {
+	receipts, err := r.Engine.AppendAll(ctx, recs)
+	if err == nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for i := max(0, len(receipts)-recentMost); i < len(receipts); i++ {
+			r.note(&recs[i], receipts[i])
+		}
+	}
+	return receipts, err
+}
+
+// note remembers one. Callers hold mu.
+func (r *recent) note(rec *record.Record, receipt record.Receipt) {
+	if receipt.Resent {
+		return // an earlier record, not a new one
+	}
+	info := record.Info{
+		Seq: receipt.Seq, Time: receipt.Time, Digest: receipt.Digest, Size: receipt.Size,
+		Door: rec.Door, Source: rec.Source, Bucket: rec.Bucket, Key: rec.Key,
+	}
+	if len(r.last) < recentMost {
+		r.last = append(r.last, info)
+		return
+	}
+	r.last[r.at] = info
+	r.at = (r.at + 1) % recentMost
+}
+
+// Recent is control.Views's.
+func (r *recent) Recent() []catalog.Row {
+	r.mu.Lock()
+	infos := slices.Clone(r.last)
+	r.mu.Unlock()
+	slices.SortFunc(infos, func(a, b record.Info) int { return cmp.Compare(b.Seq, a.Seq) })
+	stats := r.Stats()
+	asides := r.asides.get(r.Engine, stats.Spool.Quarantined, stats.Spool.Deferred)
+	rows := make([]catalog.Row, 0, len(infos))
+	for _, i := range infos {
+		row := rowOf(i)
+		if aside, ok := asides[i.Seq]; ok {
+			row.State = aside
+		} else if i.Seq <= stats.Log.Proven {
+			row.State = record.Proven
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// asideStates are the states of the records that were set aside, read again when their
+// number changes and every asidesFor. It is safe for concurrent use.
+type asideStates struct {
+	mu                    sync.Mutex
+	states                map[record.Seq]record.State // never changed once it is here; guarded by mu
+	quarantined, deferred uint64                      // how many there were; guarded by mu
+	read                  time.Time                   // guarded by mu
+}
+
+const asidesFor = 5 * time.Second
+
+func (a *asideStates) get(e *engine.Engine, quarantined, deferred uint64) map[record.Seq]record.State {
+	if quarantined+deferred == 0 {
+		return nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.states != nil && a.quarantined == quarantined && a.deferred == deferred && time.Since(a.read) < asidesFor {
+		return a.states
+	}
+	states := map[record.Seq]record.State{}
+	for aside, err := range e.Quarantine(context.Background()) {
+		if err != nil {
+			break // the disk watch tells of it
+		}
+		states[aside.Seq] = aside.State
+	}
+	a.states, a.quarantined, a.deferred, a.read = states, quarantined, deferred, time.Now()
+	return states
+}
+
+func rowOf(i record.Info) catalog.Row {
+	return catalog.Row{
+		Seq: i.Seq, Time: i.Time, Door: i.Door, Source: i.Source, Bucket: i.Bucket, Key: i.Key,
+		Size: i.Size, SHA256: i.Digest.String(), State: record.Pending,
+	}
+}
+
+// views is what the dashboard asks for.
+type views struct {
+	*recent
+	vkey func() (string, error)
+}
+
+// Asides is control.Views's.
+func (v views) Asides(ctx context.Context, limit int) ([]catalog.Row, error) {
+	var rows []catalog.Row
+	for a, err := range v.Quarantine(ctx) {
+		if err != nil {
+			return rows, err
+		}
+		row := rowOf(a.Info)
+		row.State, row.Reason = a.State, a.Reason
+		if rows = append(rows, row); len(rows) == limit {
+			break
+		}
+	}
+	return rows, nil
+}
+
+// Prove is control.Views's.
+func (v views) Prove(ctx context.Context, seq record.Seq) (*proof.OfflineProof, string, error) {
+	vkey, err := v.vkey()
+	if err != nil {
+		return nil, "", err
+	}
+	p, err := proof.Prove(ctx, v.Store(), v.Layout().Base(), vkey, nil, seq)
+	return p, vkey, unprovenYet(err)
+}

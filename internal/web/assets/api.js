@@ -1,0 +1,76 @@
+// What the daemon is asked, all of it below /api/ of this origin.
+
+export class Failure extends Error {
+  constructor(status, body) {
+    super(body.error ?? `the daemon answers with status ${status}`);
+    this.status = status;
+    this.body = body;
+  }
+}
+
+async function failure(resp) {
+  const said = await resp.text();
+  try {
+    return new Failure(resp.status, JSON.parse(said));
+  } catch {
+    return new Failure(resp.status, { error: said.trim() || undefined });
+  }
+}
+
+async function ask(path, options) {
+  const resp = await fetch(path, { cache: "no-store", credentials: "same-origin", ...options });
+  if (!resp.ok) throw await failure(resp);
+  return resp;
+}
+
+const json = async (path, options) => (await ask(path, options)).json();
+const query = (fields) => new URLSearchParams(fields).toString();
+
+// login turns a token into a cookie that this script cannot read.
+export const login = (token) => json("/api/session", { method: "POST", headers: { Authorization: `Bearer ${token}` } });
+export const session = () => json("/api/session");
+export const logout = () => ask("/api/session", { method: "DELETE" });
+export const record = (name, kind = "") => json(`/api/record?${query({ name, kind })}`);
+export const asides = () => json("/api/asides");
+export const proof = (seq) => json(`/api/proof?${query({ seq })}`);
+export const redrive = () => json("/api/redrive", { method: "POST" });
+
+// body is a record's bytes, all of them.
+export async function body(seq) {
+  const resp = await ask(`/api/body?${query({ name: seq, kind: "seq" })}`);
+  return new Uint8Array(await resp.arrayBuffer());
+}
+
+// list is records by the beginning of their keys: the newest ones, and what could not be asked.
+export async function list(prefix, limit) {
+  const resp = await ask(`/api/records?${query({ prefix, limit })}`);
+  const rows = [];
+  let summary = {};
+  for (const line of (await resp.text()).split("\n")) {
+    if (!line) continue;
+    const at = JSON.parse(line);
+    if (at.row) rows.push(at.row);
+    else if (at.error) throw new Failure(500, at.error);
+    else summary = at.summary ?? {};
+  }
+  return { rows, summary };
+}
+
+// live calls back with every event until the connection ends for good. lost is called with
+// true where the daemon does not want us any more.
+export function live({ history, status, lost }) {
+  const source = new EventSource("/api/live");
+  source.addEventListener("history", (e) => history(JSON.parse(e.data)));
+  source.addEventListener("status", (e) => status(JSON.parse(e.data)));
+  source.addEventListener("error", async () => {
+    if (source.readyState !== EventSource.CLOSED) return lost(false);
+    try {
+      await session();
+      lost(false);
+    } catch (err) {
+      lost(err.status === 401);
+      if (err.status === 401) return;
+    }
+    setTimeout(() => live({ history, status, lost }), 1000);
+  });
+}

@@ -1,0 +1,178 @@
+// The board: what the live events say, in a sentence, figures, charts and tables.
+
+import { $, h, text, num, count, bytes, span, ago, moment, stateLabel } from "./dom.js";
+import { Chart } from "./chart.js";
+import * as api from "./api.js";
+
+const columns = ["acked", "stored", "proven", "pending"];
+const keep = 900; // samples: a quarter of an hour
+const silence = 15 * 60; // seconds without a record that are worth a look
+
+export class Board {
+  constructor({ open, may }) {
+    this.open = open;
+    this.may = may; // the permissions
+    this.past = { time: [], acked: [], stored: [], proven: [], pending: [] };
+    this.rows = new Map(); // elements of the newest records by seq
+    this.found = false; // the table shows what was looked for
+    this.records = new Chart($("chart-records"), $("legend"), [{ name: "acked", label: "acknowledged" }, { name: "stored", label: "stored" }, { name: "proven", label: "proven" }],
+      (v, at) => `Lines over the last minutes. At ${at}: ${num(v.acked)} acknowledged, ${num(v.stored)} stored, ${num(v.proven)} proven.`);
+    this.pending = new Chart($("chart-pending"), $("legend-pending"), [{ name: "pending", label: "records", area: true }],
+      (v, at) => `Line over the last minutes. At ${at}: ${count(v.pending, "record")} on their way.`);
+    $("redrive").addEventListener("click", () => this.redrive());
+  }
+
+  history(h) {
+    if (h.time?.length) this.past = { time: [...h.time], ...Object.fromEntries(columns.map((c) => [c, [...h[c]]])) };
+  }
+
+  status(e) {
+    if (e.error) return this.broken(e.error);
+    const s = e.status, now = Date.parse(e.time);
+    this.last = e;
+    this.sample(now, s);
+    this.sentence(e, s);
+    this.tiles(e, s, now);
+    this.doors(s.doors, now);
+    if (!this.found) this.newest(e.recent ?? []);
+    this.asides(s);
+    text($("logname"), s.log.name);
+    text($("version"), `Indelible ${s.version}, process ${s.pid}.`);
+  }
+
+  broken(why) {
+    $("verdict").className = "verdict bad";
+    $("sentence").replaceChildren(h("span", { class: "lead" }, "The daemon cannot tell its state: "), why);
+  }
+
+  sample(now, s) {
+    const p = this.past;
+    p.time.push(now);
+    for (const c of columns) p[c].push(s[c]);
+    if (p.time.length > keep) for (const c of ["time", ...columns]) p[c].splice(0, p[c].length - keep);
+    // A daemon that was killed counts again from what it knows to be stored: never draw it falling.
+    const base = p.acked[0] - Math.max(0, p.acked[0] - Math.min(p.proven[0], p.stored[0]));
+    const since = (c) => p[c].map((v) => Math.max(0, v - base));
+    this.records.draw(p.time, { acked: since("acked"), stored: since("stored"), proven: since("proven") });
+    this.pending.draw(p.time, { pending: p.pending });
+  }
+
+  rate(column) {
+    const { time } = this.past, v = this.past[column];
+    const last = time.length - 1, first = Math.max(0, last - 10);
+    const took = (time[last] - time[first]) / 1000;
+    return took > 0 ? Math.max(0, (v[last] - v[first]) / took) : 0;
+  }
+
+  sentence(e, s) {
+    const { level, lead, rest } = e.verdict;
+    const box = $("verdict");
+    if (box.className !== `verdict ${level}`) box.className = `verdict ${level}`;
+    const words = `${lead} ${rest}`;
+    if ($("sentence").textContent !== words) $("sentence").replaceChildren(h("span", { class: "lead" }, lead), ` ${rest}`);
+    const lost = s.gaps === 0 ? "none lost" : `${count(s.gaps, "gap")} in the log`;
+    const way = s.pending === 0 ? "none on its way" : `${num(s.pending)} on ${s.pending === 1 ? "its" : "their"} way`;
+    const signed = s.log.checkpoint_age_seconds === null ? "not signed yet since the start" : `log signed ${ago(s.log.checkpoint_age_seconds)}`;
+    text($("numbers"), `${count(s.acked, "record")} acknowledged, ${lost}, ${way}, ${signed}.`);
+    const todo = e.remedy.disk || e.remedy.destination;
+    $("remedy").hidden = !todo;
+    text($("remedy"), todo ? `What to do: ${todo}.` : "");
+    document.title = level === "good" ? "Indelible" : `${lead.replace(/:$/, "")} · Indelible`;
+  }
+
+  tiles(e, s, now) {
+    text($("t-acked"), num(s.acked));
+    text($("t-acked-more"), `${this.rate("acked").toFixed(1)} a second now; ${num(s.resent)} sent again`);
+    text($("t-pending"), num(s.pending));
+    text($("t-pending-more"), s.pending ? `${bytes(s.pending_bytes)}, the oldest for ${span(s.oldest_pending_seconds)}` : "everything is stored");
+    const d = s.destination;
+    text($("t-dest"), d.state);
+    $("t-dest").className = `figure ${d.state === "ok" ? "good" : d.state === "throttled" ? "warn" : "bad"}`;
+    const trouble = d.state !== "ok" && d.last_error ? ` · ${d.last_error}` : "";
+    text($("t-dest-more"), `for ${span((now - Date.parse(d.since)) / 1000)} · ${d.url}${trouble}`);
+    text($("t-disk"), s.disk.state);
+    $("t-disk").className = `figure ${s.disk.state === "ok" ? "good" : s.disk.state === "slow" ? "warn" : "bad"}`;
+    text($("t-disk-more"), `${s.disk.reason ? `${s.disk.reason} · ` : ""}spool ${bytes(s.disk.spool_bytes)}, ${bytes(s.disk.free_bytes)} free, sync ${(s.disk.sync_seconds * 1000).toFixed(1)} ms`);
+    text($("t-log"), num(s.log.size));
+    text($("t-log-more"), s.log.problem ? s.log.problem : `leaves; ${num(s.proven)} records proven`);
+    $("t-log-more").className = s.log.problem ? "bad" : "muted";
+  }
+
+  doors(doors, now) {
+    const rows = Object.entries(doors).map(([name, d]) => {
+      const quiet = d.last_record ? (now - Date.parse(d.last_record)) / 1000 : null;
+      const last = quiet === null ? "none yet" : quiet < 5 ? "now" : quiet < silence ? `${span(quiet)} ago` : `silent for ${span(quiet)}`;
+      const why = Object.entries(d.refused_by ?? {}).map(([code, n]) => `${code} ${num(n)}`).join(", ");
+      return h("tr", {}, h("td", {}, name), h("td", { class: "mono" }, d.url), h("td", { class: "num" }, num(d.acked)), h("td", { class: "num" }, num(d.resent)),
+        h("td", { class: d.refused ? "num warn" : "num", title: why }, num(d.refused)), h("td", { class: "num" }, bytes(d.bytes)), h("td", { class: quiet !== null && quiet >= silence ? "warn" : undefined }, last));
+    });
+    $("doors").replaceChildren(...(rows.length ? rows : [h("tr", {}, h("td", { colspan: 7 }, "no door is open"))]));
+  }
+
+  // newest keeps the rows that stay, so that the one with the focus keeps it.
+  newest(recent) {
+    const next = new Map();
+    for (const r of recent) {
+      const row = this.rows.get(r.seq) ?? recordRow(r, this.open);
+      const state = row.lastChild;
+      if (state.dataset.state !== r.state) {
+        state.dataset.state = r.state;
+        state.replaceChildren(stateLabel(r.state));
+      }
+      next.set(r.seq, row);
+    }
+    this.rows = next;
+    const body = $("rows");
+    if (!recent.length) {
+      body.replaceChildren(h("tr", {}, h("td", { colspan: 6, class: "muted" }, "No record has come since the daemon started. Older ones can be found by key, id or seq.")));
+      return;
+    }
+    let at = body.firstChild;
+    for (const row of next.values()) {
+      if (row === at) at = at.nextSibling;
+      else body.insertBefore(row, at);
+    }
+    while (at) {
+      const gone = at;
+      at = at.nextSibling;
+      gone.remove();
+    }
+  }
+
+  async asides(s) {
+    const n = s.quarantined + s.deferred;
+    $("asides").hidden = n === 0;
+    if (n === 0 || n === this.asidesShown || this.asking) return;
+    this.asking = true;
+    try {
+      const rows = await api.asides();
+      $("asides-rows").replaceChildren(...rows.map((r) => h("tr", {}, h("td", { class: "num" }, num(r.seq)), h("td", {}, stateLabel(r.state)),
+        h("td", { class: "key" }, h("button", { type: "button", onclick: () => this.open(r.seq) }, r.key)), h("td", { class: "why" }, r.reason ?? ""))));
+      this.asidesShown = n;
+      text($("asides-note"), `${count(s.quarantined, "record")} that the destination refuses, ${num(s.deferred)} that it took too long over. They are safe on this disk; the others do not wait for them.`);
+    } catch (err) {
+      text($("asides-note"), err.message);
+    } finally {
+      this.asking = false;
+    }
+    const may = this.may().includes("operate");
+    $("redrive").disabled = !may;
+    $("redrive").title = may ? "" : "this takes a session with admin.operator_token, or \"indelible redrive\" on this machine";
+  }
+
+  async redrive() {
+    try {
+      const { redriven } = await api.redrive();
+      this.asidesShown = -1;
+      text($("asides-note"), `${count(redriven, "record")} brought back into delivery.`);
+    } catch (err) {
+      text($("asides-note"), err.message);
+    }
+  }
+}
+
+export function recordRow(r, open) {
+  return h("tr", {}, h("td", { class: "num" }, r.seq ? num(r.seq) : ""), h("td", {}, moment(r.time)),
+    h("td", { class: "key" }, h("button", { type: "button", title: r.key, onclick: () => open(r.seq || r.key) }, r.key)),
+    h("td", { class: "num" }, bytes(r.size)), h("td", {}, r.door ?? ""), h("td", { "data-state": r.state }, stateLabel(r.state)));
+}

@@ -1,0 +1,85 @@
+package browser
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+)
+
+// The board tells the truth before, during and after an outage, without being loaded again.
+func TestOutage(t *testing.T) {
+	b := newBucket(t)
+	d := serve(t, build(t), b)
+	d.calls(t, 1, 40)
+	p := newPage(t, 1280, 1000, false)
+	p.open(d)
+	p.shows("sentence", "All is well: every record is stored and proven.")
+	p.shows("numbers", "40 records acknowledged, none lost, none on its way")
+	p.shows("t-dest", "ok")
+	p.shows("rows", "chatcmpl-0040")
+	if at := js[string](p, "location.href"); strings.Contains(at, d.Token) {
+		t.Errorf("the token stays in the address: %s", at)
+	}
+	if cookie := js[string](p, "document.cookie"); cookie != "" {
+		t.Errorf("scripts can read the session: %q", cookie)
+	}
+
+	b.takeAway()
+	d.calls(t, 41, 25)
+	p.shows("sentence", "The destination takes nothing (unreachable):")
+	p.shows("numbers", "65 records acknowledged, none lost, 25 on their way")
+	p.shows("remedy", "check network and endpoint")
+	p.shows("t-dest-more", "refuses the connection")
+	p.shows("rows", "on its way")
+	p.picture("outage", false)
+
+	b.bringBack(t)
+	p.shows("sentence", "All is well: every record is stored and proven.")
+	p.shows("numbers", "65 records acknowledged, none lost, none on its way")
+	d.calls(t, 66, 35)
+	p.shows("numbers", "100 records acknowledged, none lost, none on its way")
+	p.picture("light", false)
+
+	for _, at := range p.asked() {
+		if u, err := url.Parse(at); err != nil || u.Host != d.Admin && u.Scheme != "blob" {
+			t.Errorf("the page asked for %s: want nothing from anywhere else", at)
+		}
+	}
+}
+
+// Everything can be reached and done from the keyboard.
+func TestKeyboard(t *testing.T) {
+	d := serve(t, build(t), newBucket(t))
+	d.calls(t, 1, 5)
+	p := newPage(t, 1280, 1000, false)
+	p.open(d)
+	p.shows("sentence", "every record is stored and proven")
+	p.do("press /", chromedp.KeyEvent("/"))
+	if at := js[string](p, "document.activeElement.id"); at != "query" {
+		t.Fatalf("/ leads to %q", at)
+	}
+	p.do("look for an id", chromedp.KeyEvent("chatcmpl-0003"+kb.Enter))
+	p.shows("proof-result", "Verified")
+	p.shows("content", `<img src=x onerror=alert(1)>`) // as text
+	p.do("close it", chromedp.KeyEvent(kb.Escape))
+	await(t, "it is closed", func() error {
+		if js[bool](p, "document.getElementById('detail').open") {
+			return fmt.Errorf("it is open")
+		}
+		return nil
+	})
+	// From the top, tabs lead to a record, and Enter opens it.
+	_ = js[bool](p, "document.activeElement.blur(), scrollTo(0, 0), true")
+	for n := 0; js[string](p, "document.activeElement.closest('td.key') ? 'row' : document.activeElement.className || document.activeElement.id") != "row"; n++ {
+		if n > 40 {
+			t.Fatal("no tab leads to a record")
+		}
+		p.do("press tab", chromedp.KeyEvent(kb.Tab))
+	}
+	p.do("open it", chromedp.KeyEvent(kb.Enter))
+	p.shows("proof-result", "Verified")
+}
