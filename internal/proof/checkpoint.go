@@ -168,7 +168,7 @@ func (l *Log) keep(ctx context.Context, must bool) error {
 		return err
 	})
 	if store.ClassOf(err) == store.Exists {
-		there, _, gerr := l.get(ctx, name)
+		there, _, gerr := l.getUnless(ctx, name, func(b []byte) bool { return l.states(b, head) })
 		switch {
 		case gerr != nil:
 			return gerr

@@ -33,7 +33,7 @@ func (l *Log) putCheckpoint(ctx context.Context, s *state, head Head, checkpoint
 		}
 		conflict := store.ClassOf(err) == store.Exists || store.ClassOf(err) == store.NotFound
 		if conflict {
-			there, found, gerr := l.get(ctx, "checkpoint")
+			there, found, gerr := l.getUnless(ctx, "checkpoint", func(b []byte) bool { return l.states(b, head) })
 			switch {
 			case store.ClassOf(gerr) == store.NotFound:
 				there, found = nil, store.Info{}
@@ -42,7 +42,11 @@ func (l *Log) putCheckpoint(ctx context.Context, s *state, head Head, checkpoint
 			case l.states(there, head):
 				return found.ETag, nil // an earlier attempt came through after all
 			}
-			repair, err := l.restorable(ctx, s, there)
+			repair := false
+			err := twice(ctx, func() (err error) {
+				repair, err = l.restorable(ctx, s, there)
+				return err
+			})
 			if err == nil && repair {
 				err = layOut()
 			}

@@ -77,13 +77,17 @@ func Open(ctx context.Context, st store.Store, key Key, o Options) (*Log, error)
 	if o.WitnessTimeout <= 0 {
 		o.WitnessTimeout = DefaultWitnessTimeout
 	}
-	l := &Log{reader: newReader(st, o.Base, key.Name()), name: key.Name(), disk: o.Disk, opt: o, key: key, next: o.Next, confirmed: map[string]bool{}, http: &http.Client{}}
-	var err error
-	if l.witnesses, err = parseWitnesses(o.Witnesses); err != nil {
-		return nil, fmt.Errorf("open log %s: %w", l.name, err)
+	witnesses, err := parseWitnesses(o.Witnesses)
+	if err != nil {
+		return nil, fmt.Errorf("open log %s: %w", key.Name(), err)
 	}
-	if err := l.load(ctx); err != nil {
-		return nil, fmt.Errorf("open log %s: %w", l.name, err)
+	var l *Log
+	err = twice(ctx, func() error {
+		l = &Log{reader: newReader(st, o.Base, key.Name()), name: key.Name(), disk: o.Disk, opt: o, key: key, next: o.Next, witnesses: witnesses, confirmed: map[string]bool{}, http: &http.Client{}}
+		return l.load(ctx)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open log %s: %w", key.Name(), err)
 	}
 	return l, nil
 }
@@ -94,14 +98,15 @@ func (l *Log) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	published, info, err := l.get(ctx, "checkpoint")
+	signed := func(b []byte) bool { _, err := l.ours(b); return err == nil }
+	published, info, err := l.getUnless(ctx, "checkpoint", signed)
 	for attempt := 1; store.ClassOf(err) == store.NotFound && mine != nil && len(mine.checkpoint) > 0 && attempt < patience; attempt++ {
 		// We put one there. A store that replaces an object in two steps shows none for a
 		// moment, and what follows from none is final.
 		if perr := pause(ctx, attempt, err); perr != nil {
 			return perr
 		}
-		published, info, err = l.get(ctx, "checkpoint")
+		published, info, err = l.getUnless(ctx, "checkpoint", signed)
 	}
 	if err != nil && store.ClassOf(err) != store.NotFound {
 		return err

@@ -92,7 +92,7 @@ func (l *Log) putOnce(ctx context.Context, o object) error {
 	if store.ClassOf(err) != store.Exists {
 		return err
 	}
-	there, info, gerr := l.get(ctx, o.name)
+	there, info, gerr := l.getUnless(ctx, o.name, func(b []byte) bool { return bytes.Equal(b, data) })
 	switch {
 	case store.ClassOf(gerr) == store.NotFound: // a conflict of two puts, neither of which is done
 		return &store.Error{Op: "put", Key: obj.Key, Class: store.Ambiguous, Err: errors.Join(err, gerr)}
@@ -113,7 +113,7 @@ func (l *Log) replaceForeign(ctx context.Context, o object, obj store.Object, th
 	l.mu.Lock()
 	s := l.state
 	l.mu.Unlock()
-	have, _, err := l.get(ctx, "checkpoint")
+	have, _, err := l.getUnless(ctx, "checkpoint", func(b []byte) bool { return l.states(b, s.head) })
 	switch {
 	case store.ClassOf(err) == store.NotFound: // putCheckpoint says what that means
 	case err != nil:
