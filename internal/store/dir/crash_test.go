@@ -110,6 +110,37 @@ func TestFaultAtEachOperation(t *testing.T) {
 	}
 }
 
+// A directory that cannot be looked at is told as one that exists (os.Root.MkdirAll, where fstatat
+// fails), which is not to be taken for attributes that exist.
+func TestDirectoryThatCannotBeLookedAt(t *testing.T) {
+	const key, body = "team/time-01.json", `{"id":1}`
+	for n := 1; ; n++ {
+		mem, seen := crashdisk.New(), 0
+		s := dir.Open(faultdisk.New(mem, func(c faultdisk.Call) *faultdisk.Fault {
+			if c.Op != faultdisk.Mkdir {
+				return nil
+			}
+			if seen++; seen != n {
+				return nil
+			}
+			return &faultdisk.Fault{Err: syscall.EEXIST, Apply: true}
+		}))
+		for try := 0; ; try++ {
+			_, err := s.Put(t.Context(), described(key, body))
+			if err == nil || store.ClassOf(err) == store.Exists {
+				break
+			}
+			if try == 3 {
+				t.Fatal(err)
+			}
+		}
+		wantWhole(t, dir.Open(mem.Crash(rand.New(rand.NewPCG(1, 1)), 0)), key, body)
+		if seen < n {
+			break
+		}
+	}
+}
+
 // A fault at each disk operation of a Put that replaces an object. What a read
 // shows afterwards survives a power loss, and the same Put done again makes the new
 // bytes whole and durable.

@@ -2,6 +2,7 @@ package dir
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"path"
 	"syscall"
@@ -158,7 +159,10 @@ func (s *Store) mkdir(name string) error {
 	if known {
 		return nil
 	}
-	if err := s.disk.MkdirAll(name); err != nil {
+	if err := s.disk.MkdirAll(name); errors.Is(err, fs.ErrExist) {
+		// It is there, and what it is could not be found out. ErrExist is for the names of objects.
+		return fmt.Errorf("make directory %s: %v", name, err)
+	} else if err != nil {
 		return err
 	}
 	s.mu.Lock()
