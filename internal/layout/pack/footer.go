@@ -67,7 +67,8 @@ type tail struct {
 }
 
 const (
-	tailBytes = 256 << 10 // the first read; it holds all but the rows of an ordinary pack
+	tailShare = 128      // the first read is this part of the file, and
+	tailBytes = 64 << 10 // so much more: it holds all but the rows of an ordinary pack
 	maxTail   = 64 << 20
 	magic     = "PAR1"
 )

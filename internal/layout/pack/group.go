@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/parquet-go/parquet-go/format"
+
+	"indelible/internal/record"
 )
 
 // Bounds of what is read and made of one row group besides its bodies.
@@ -57,7 +59,21 @@ func (r *Reader) heads(g *group) (*heads, error) {
 			return nil, fmt.Errorf("column %s: %w", p.leaves[i].name, err)
 		}
 	}
-	return h, nil
+	return h, h.checkSeqs()
+}
+
+// checkSeqs compares the numbers with what the footer, which has no checksum, says of them.
+func (h *heads) checkSeqs() error {
+	seqs := h.cols[columnSeq].words
+	if record.Seq(seqs[0]) != h.g.first || record.Seq(seqs[len(seqs)-1]) != h.g.last {
+		return fmt.Errorf("rows %d to %d, and the footer says %d to %d", seqs[0], seqs[len(seqs)-1], h.g.first, h.g.last)
+	}
+	for i := range seqs[1:] {
+		if seqs[i+1] <= seqs[i] {
+			return fmt.Errorf("row %d comes after row %d", seqs[i+1], seqs[i])
+		}
+	}
+	return nil
 }
 
 // column decodes a whole column chunk, which b is.

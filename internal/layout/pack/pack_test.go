@@ -191,7 +191,8 @@ func TestReads(t *testing.T) {
 		rows = append(rows, litellm(r, n+1, 4096))
 	}
 	b := write(t, rows)
-	t.Logf("%d rows, %d groups, %.1f MB, %.3f of the bodies", len(rows), len(open2(t, b).footer.groups), float64(len(b))/1e6, float64(len(b))/float64(5000*4096))
+	first := open2(t, b).footer.groups[0].chunks[columnSeq+6].bloom.at
+	t.Logf("end of %d bytes; %d rows, %d groups, %.1f MB, %.3f of the bodies", int64(len(b))-first, len(rows), len(open2(t, b).footer.groups), float64(len(b))/1e6, float64(len(b))/float64(5000*4096))
 	for _, i := range []int{0, 1, 2777, len(rows) - 1} {
 		want := rows[i]
 		for how, ask := range map[string]func(*Reader) (Row, error){
@@ -205,7 +206,6 @@ func TestReads(t *testing.T) {
 				t.Fatal(how, err)
 			}
 			equal(t, got, want)
-			t.Logf("%s: %d reads, %d bytes", how, c.reads, c.bytes)
 			if c.reads > 3 || c.bytes > 1<<20 {
 				t.Errorf("row %d by %s took %d reads, %d bytes", i, how, c.reads, c.bytes)
 			}
@@ -220,7 +220,7 @@ func TestReads(t *testing.T) {
 	}
 }
 
-func open2(t *testing.T, b []byte) *Reader { p, _ := open(t, b); return p }
+func open2(t testing.TB, b []byte) *Reader { p, _ := open(t, b); return p }
 
 func only(rows func(func(Row, error) bool)) (one Row, err error) {
 	n := 0
