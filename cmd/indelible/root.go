@@ -107,7 +107,7 @@ is on the disk, delivers it to a bucket, and gives up none.`,
 	root.PersistentFlags().StringVar(&c.configFile, "config", "", "configuration `FILE` [INDELIBLE_CONFIG] (default indelible.yaml where there is one)")
 	c.bind(root, root.PersistentFlags(), func(f config.Field) bool { return f.Common })
 	root.AddCommand(
-		c.serveCmd(), c.statusCmd(), c.doctorCmd(), c.configCmd(),
+		c.initCmd(), c.serveCmd(), c.statusCmd(), c.doctorCmd(), c.configCmd(),
 		c.getCmd(), c.lsCmd(), c.redriveCmd(), c.rescueCmd(), c.verifyCmd(), c.proveCmd(), c.reconcileCmd(), c.keysCmd(),
 		c.litellmCmd(), c.demoCmd(), c.versionCmd(),
 	)
