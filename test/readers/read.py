@@ -169,16 +169,12 @@ def pyiceberg():
     import pyarrow.parquet as pq
     from pyiceberg.catalog.sql import SqlCatalog
     from pyiceberg.expressions import EqualTo
-    from pyiceberg.partitioning import PartitionField, PartitionSpec
-    from pyiceberg.transforms import HourTransform
 
     house = os.environ["HOME"]
     catalog = SqlCatalog("c", uri=f"sqlite:///{house}/c.db", warehouse=f"file://{house}/w")
     catalog.create_namespace("llm")
     files = sorted(g.glob(glob, recursive=True))
     table = catalog.create_table("llm.audit", schema=pq.read_schema(files[0]))
-    with table.update_spec() as spec:
-        spec.add_field("time", HourTransform(), "time_hour")
     table.add_files(files)
     rows = table.scan(selected_fields=("body", "sha256")).to_arrow()
     same("count", rows.num_rows, want["rows"])
@@ -189,6 +185,29 @@ def pyiceberg():
     plan = list(table.scan(row_filter="time >= '2026-11-29T08:00:00+00:00'").plan_files())
     say(f"files planned for the last hour: {len(plan)}/{len(files)}")
     same("files planned", len(plan), 1)
+
+
+def pyspark():
+    from pyspark.sql import SparkSession
+
+    s = (SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").config("spark.sql.session.timeZone", "UTC")
+         .config("spark.driver.bindAddress", "127.0.0.1").config("spark.driver.host", "127.0.0.1").getOrCreate())
+    s.read.parquet(packs).createOrReplaceTempView("p")
+    q = lambda sql: [tuple(r) for r in s.sql(sql).collect()]
+    same("count", q("select count(*) from p"), [(want["rows"],)])
+    same("digests", q("select count(*) from p where sha2(body, 256) = sha256"), [(want["bodies"],)])
+    where = "team = 'alpha' and dt = date '2026-11-29'"
+    same("team and day", q(f"select count(*), sum(cost) from p where {where}"), [(want["alpha"], want["cost"])])
+    same("hours", q("select count(*) from p where hour >= 8"), [(want["evening"],)])
+    same("one by seq", q(f"select id, sha256, time_ns, tags, stream, unix_micros(time), get_json_object(decode(body, 'utf-8'), '$.id') from p where seq = {want['seq']}"),
+         [(want["id"], want["sha256"], want["time_ns"], ["prod", "café"], True, want["time_ns"] // 1000, want["id"])])
+    same("types", [dict(s.table("p").dtypes)[n] for n in ("dt", "hour", "time", "body", "tags", "cost", "seq")],
+         ["date", "int", "timestamp", "binary", "array<string>", "double", "bigint"])
+    plan = q(f"explain formatted select sum(cost) from p where {where}")[0][0]
+    say(*re.findall(r"PushedFilters: .*|PartitionFilters: .*", plan))
+    if "EqualTo(team,alpha)" not in plan:
+        sys.exit("pyspark: the filter is not pushed down:\n" + plan)
+    s.stop()
 
 
 def deltalake():
@@ -212,5 +231,5 @@ def deltalake():
     same("files", len(kept), 3)
 
 
-{f.__name__: f for f in (duckdb, pyarrow, polars, datafusion, chdb, pyiceberg, deltalake)}[reader]()
+{f.__name__: f for f in (duckdb, pyarrow, polars, datafusion, chdb, pyiceberg, deltalake, pyspark)}[reader]()
 say("all right")

@@ -196,7 +196,7 @@ func checkOurs(t *testing.T, dir string, want *expected) {
 
 func TestReaders(t *testing.T) {
 	if os.Getenv("INDELIBLE_READERS") == "" {
-		t.Skip("needs 1.2 GB of Python packages: set INDELIBLE_READERS=1, or run test/steps readers")
+		t.Skip("needs 2 GB of Python packages: set INDELIBLE_READERS=1, or run test/steps readers")
 	}
 	python := testserver.Python(t, "requirements.txt")
 	dir := filepath.Join(t.TempDir(), "packs")
@@ -206,8 +206,11 @@ func TestReaders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, reader := range []string{"duckdb", "pyarrow", "polars", "datafusion", "chdb", "pyiceberg", "deltalake"} {
+	for _, reader := range []string{"duckdb", "pyarrow", "polars", "datafusion", "chdb", "pyiceberg", "deltalake", "pyspark"} {
 		t.Run(reader, func(t *testing.T) {
+			if reader == "pyspark" {
+				needJava(t)
+			}
 			cmd := exec.CommandContext(t.Context(), python, "read.py", reader, dir, string(facts))
 			cmd.Env = append(os.Environ(), "POLARS_VERBOSE=1", "HOME="+t.TempDir())
 			out, err := cmd.CombinedOutput()
@@ -220,5 +223,64 @@ func TestReaders(t *testing.T) {
 				t.Errorf("%v\n%s", err, out)
 			}
 		})
+	}
+}
+
+func needJava(t *testing.T) {
+	t.Helper()
+	if _, err := exec.LookPath("java"); err != nil {
+		t.Skip("Spark needs a Java runtime (Debian: default-jre-headless)")
+	}
+}
+
+// TestSparkExample runs the example that verifies at scale: it finds nothing wrong, and what is wrong.
+func TestSparkExample(t *testing.T) {
+	if os.Getenv("INDELIBLE_READERS") == "" {
+		t.Skip("needs Spark: set INDELIBLE_READERS=1, or run test/steps readers")
+	}
+	needJava(t)
+	python := testserver.Python(t, "requirements.txt")
+	dir := filepath.Join(t.TempDir(), "packs")
+	want := writeTree(t, dir)
+	run := func() (string, error) {
+		cmd := exec.CommandContext(t.Context(), python, "../../examples/spark/audit.py", dir, want.ID)
+		cmd.Env = append(os.Environ(), "SPARK_LOCAL_IP=127.0.0.1", "HOME="+t.TempDir())
+		out, err := cmd.Output()
+		return string(out), err
+	}
+	out, err := run()
+	sound := fmt.Sprintf(`{"digests": %d, "changed": 0}`, want.Bodies)
+	one := fmt.Sprintf(`{"record": {"seq": %d,`, want.Seq)
+	if err != nil || !strings.Contains(out, sound) || !strings.Contains(out, one) {
+		t.Errorf("%v: no %s or no %s in\n%s", err, sound, one, out)
+	}
+	// A pack with a body that is not the record's, as one who can write to the bucket could make it.
+	forged := newRow(rand.New(rand.NewPCG(9, 9)), 20001, time.Unix(1764000000, 0).UTC(), "alpha")
+	forged.Info.Digest[0] ^= 1
+	writePack(t, filepath.Join(dir, "dt=2026-11-29", "hour=9", "forged.parquet"), forged)
+	if out, err = run(); err == nil || !strings.Contains(out, `{"changed": {"log": "gw1-0a1b2c3d", "seq": 20001,`) {
+		t.Errorf("a forged body was not found: %v\n%s", err, out)
+	}
+}
+
+func writePack(t *testing.T, name string, row *pack.Row) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	w, err := pack.NewWriter(f, pack.Options{Log: "gw1-0a1b2c3d"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Add(row); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
