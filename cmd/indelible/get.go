@@ -19,8 +19,8 @@ func (c *cli) getCmd() *cobra.Command {
 		Use:   "get KEY|ID|SEQ",
 		Short: "Write one record's bytes, stored or still pending",
 		Long: `get writes the bytes of one record to stdout, or to a file with -o. The record is
-named by its key, its seq, its receipt, or the id in its key. A number is a seq; --seq,
---key and --id say what the name is. A name that could mean several records is refused,
+named by its key, its seq, its receipt, or an id that its key or its bytes hold: of the
+call, LiteLLM's call id or the trace. A number is a seq; --seq, --key and --id say what the name is. A name that could mean several records is refused,
 and they are listed. A terminal is shown control characters as escapes; a file or a pipe
 gets the bytes.`,
 		Example: `  indelible get 2026-11-24/time-10-00-00-000000_chatcmpl-1.json

@@ -35,7 +35,7 @@ func (r *refFlags) bind(cmd *cobra.Command) {
 	f.StringVar(&r.bucket, "bucket", "", "the `BUCKET` that the sender used (default: any)")
 	f.Var(refValue{&r.seq}, "seq", "the name is a seq, the number in the record's receipt")
 	f.Var(refValue{&r.key}, "key", "the name is a key")
-	f.Var(refValue{&r.id}, "id", "the name is an id, of a call or a trace: the newest record that carries it")
+	f.Var(refValue{&r.id}, "id", "the name is an id, of a record, a call or a trace")
 	for _, name := range []string{"seq", "key", "id"} {
 		f.Lookup(name).NoOptDefVal = given
 	}
@@ -84,10 +84,13 @@ func quoted(name string) string { return `"` + strings.ReplaceAll(term.Quote(nam
 // tellOthers says on stderr what else the name could have meant, and what could not be asked.
 func (c *cli) tellOthers(f catalog.Found) {
 	if n := len(f.Others); n > 0 {
-		fmt.Fprintf(c.stderr, "%d records carry this name; this is the newest, seq %d. The others:\n", n+1, f.Seq)
+		fmt.Fprintf(c.stderr, "%d records of the same bytes carry this name; this is the newest, seq %d. The others:\n", n+1, f.Seq)
 		for _, o := range f.Others {
 			fmt.Fprintf(c.stderr, "  --seq %d   bucket %s, key %s\n", o.Seq, quoted(o.Bucket), quoted(o.Key))
 		}
+	}
+	if f.Read > slowRead {
+		fmt.Fprintf(c.stderr, "%d records were read one by one to find it: the index does not know them yet (\"indelible rebuild\" makes it).\n", f.Read)
 	}
 	if f.Missing != "" {
 		fmt.Fprintf(c.stderr, "This is what is on this disk; a newer record may be in the destination, which could not be asked: %s\n", term.Plain(term.Quote(f.Missing)))

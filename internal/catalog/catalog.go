@@ -14,6 +14,7 @@ import (
 	"indelible/internal/layout"
 	"indelible/internal/proof"
 	"indelible/internal/query"
+	"indelible/internal/query/index"
 	"indelible/internal/record"
 )
 
@@ -37,8 +38,10 @@ type Row struct {
 // Found is a record that a Ref named.
 type Found struct {
 	Row
-	// Others carry the same id or the same bytes under the same key: this one is the newest.
+	// Others have the same bytes, and carry the same id or lie under the same key: this one is the newest.
 	Others []Row `json:"others,omitempty"`
+	// Read is how many records were read one by one to find it, because there is no index that could be asked.
+	Read int `json:"read,omitempty"`
 	// Missing says what could not be asked, and so whether a newer one may be there; "" is nothing.
 	Missing string `json:"missing,omitempty"`
 }
@@ -102,6 +105,14 @@ type Options struct {
 	// Leaf finds a record's leaf in the log; it fails with proof.ErrUnproven where there is
 	// none. nil: the log's key is not known.
 	Leaf func(context.Context, record.Seq) (proof.Leaf, error)
+	// Leaves is proof.Leaves of this log. nil: the log's key is not known.
+	Leaves func(ctx context.Context, seq record.Seq, back bool) iter.Seq2[proof.Leaf, error]
+	// Newest is the newest durable seq here; nil: there is no spool.
+	Newest func() record.Seq
+	// Wait returns once a record with a seq greater than after is durable; nil: nothing new arrives here.
+	Wait func(ctx context.Context, after record.Seq) (record.Seq, error)
+	// Index is asked instead of reading records one by one; nil: there is none.
+	Index *index.Index
 }
 
 // Catalog answers questions about records. It is safe for concurrent use.

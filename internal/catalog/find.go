@@ -37,6 +37,7 @@ func (c *Catalog) Open(ctx context.Context, ref Ref) (Found, io.ReadCloser, erro
 type matches struct {
 	entries []record.Entry
 	missing error
+	read    int // records that were read one by one
 }
 
 func (m *matches) add(e record.Entry) {
@@ -70,7 +71,7 @@ func (c *Catalog) find(ctx context.Context, ref Ref) (e record.Entry, f Found, e
 		return e, f, err
 	}
 	e = m.entries[0]
-	f.Row = c.row(ctx, states, e)
+	f.Row, f.Read = c.row(ctx, states, e), m.read
 	f.Attrs = map[string]string{}
 	for _, a := range e.Attrs {
 		f.Attrs[strings.TrimPrefix(a.Name, ":")] = a.Value
@@ -134,13 +135,21 @@ func (c *Catalog) matches(ctx context.Context, ref Ref) (m matches, err error) {
 	// even where there is such a key.
 	isKey := strings.Contains(ref.Name, "/") || strings.HasSuffix(ref.Name, ".json")
 	if ref.Kind == ID || ref.Kind == Any && (len(m.entries) == 0 || !isKey) {
-		ids := c.byID(ctx, buckets, ref.Name)
+		ids, indexed := c.byIndex(ctx, buckets, ref.Name)
+		if !indexed {
+			ids = c.byID(ctx, buckets, ref.Name)
+			if len(ids.entries) == 0 && c.o.Spool {
+				c.inBodies(ctx, buckets, ref.Name, &ids)
+			}
+		}
+		m.read += ids.read
 		byKey := len(m.entries)
 		for _, e := range ids.entries {
 			m.add(e)
 		}
 		m.missing = cmp.Or(m.missing, ids.missing)
-		if byKey > 0 && len(m.entries) > byKey {
+		other := func(e record.Entry) bool { return e.Digest != m.entries[0].Digest }
+		if byKey > 0 && len(m.entries) > byKey || byKey == 0 && slices.ContainsFunc(m.entries, other) {
 			return m, &AmbiguousError{Name: ref.Name}
 		}
 	}

@@ -20,6 +20,7 @@ type Config struct {
 	Spool       Spool       // spool: the durable queue on this disk
 	Upload      Upload      // upload: the pace of delivery
 	Proof       Proof       // proof: the transparency log
+	Index       Index       // index: the local index
 	Shutdown    Shutdown    // shutdown: how serve stops
 }
 
@@ -179,6 +180,12 @@ type Proof struct {
 	Key             string        // proof.key: the signing key itself, or its 32-byte seed, out of a secret manager; "" is KeyFile
 }
 
+// Index is about the local index of what was stored and is pending.
+type Index struct {
+	Mode string // index.mode, or index itself: on or off
+	Text string // index.text: what words are looked for in: off, fields or body
+}
+
 // Shutdown says how serve stops.
 type Shutdown struct {
 	Drain time.Duration // shutdown.drain: how long delivery goes on after the doors have closed
@@ -199,6 +206,7 @@ func Default() Config {
 		Spool:    Spool{SegmentBytes: 64 << 20, ReserveBytes: 128 << 20},
 		Upload:   Upload{AttemptTimeout: 30 * time.Second, BackoffMin: 100 * time.Millisecond, BackoffMax: 30 * time.Second},
 		Proof:    Proof{CheckpointEvery: time.Minute},
+		Index:    Index{Mode: "on", Text: "fields"},
 		Shutdown: Shutdown{Drain: 10 * time.Second},
 	}
 }

@@ -109,6 +109,7 @@ spool: {max_bytes: 10GB, segment_bytes: 1MiB, reserve_bytes: 1.5GiB}
 upload: {attempt_timeout: 10s, backoff_min: 1ms, backoff_max: 2m}
 proof: {name: n-1, key_file: /k, key: seed, checkpoint_every: 2m, witnesses: ["https://w.example witness.example/w1+f21125f6+BJ89VWwVeWM8CRyWHE73gjGEEVogeE/H08J2G6wGl7ti"]}
 shutdown: {drain: 1m30s}
+index: {mode: off, text: body}
 `)
 	l, err := Load(Input{File: file, Env: environment(map[string]string{"SECRET": "s1"})})
 	if err != nil {
@@ -133,7 +134,7 @@ shutdown: {drain: 1m30s}
 		Admin: Admin{Listen: "[::1]:0", Token: "${x}", OperatorToken: "op"}, Log: Log{"json", "debug"},
 		Spool:  Spool{10e9, 1 << 20, 3 << 29},
 		Upload: Upload{10 * time.Second, time.Millisecond, 2 * time.Minute},
-		Proof:  Proof{Name: "n-1", KeyFile: "/k", Key: "seed", CheckpointEvery: 2 * time.Minute, Witnesses: []string{"https://w.example witness.example/w1+f21125f6+BJ89VWwVeWM8CRyWHE73gjGEEVogeE/H08J2G6wGl7ti"}}, Shutdown: Shutdown{90 * time.Second},
+		Proof:  Proof{Name: "n-1", KeyFile: "/k", Key: "seed", CheckpointEvery: 2 * time.Minute, Witnesses: []string{"https://w.example witness.example/w1+f21125f6+BJ89VWwVeWM8CRyWHE73gjGEEVogeE/H08J2G6wGl7ti"}}, Index: Index{Mode: "off", Text: "body"}, Shutdown: Shutdown{90 * time.Second},
 	}
 	if !reflect.DeepEqual(l.Config, want) {
 		t.Errorf("got  %+v\nwant %+v", l.Config, want)
@@ -321,5 +322,26 @@ func TestMissingFile(t *testing.T) {
 	l, err := Load(Input{Env: environment(nil)})
 	if err != nil || l.Config.Log.Level != "warn" {
 		t.Errorf("indelible.yaml in the working directory was not read: %v", err)
+	}
+}
+
+// "index: off" is short for "index: {mode: off}"; and index.text stands below it.
+func TestIndexOff(t *testing.T) {
+	for text, want := range map[string]Index{
+		"index: off\n":                  {Mode: "off", Text: "fields"},
+		"index: on\n":                   {Mode: "on", Text: "fields"},
+		"index: {text: body}\n":         {Mode: "on", Text: "body"},
+		"index:\n  mode: off\n":         {Mode: "off", Text: "fields"},
+		"index: ${MODE}\n":              {Mode: "off", Text: "fields"},
+		"index: {mode: off, text: off}": {Mode: "off", Text: "off"},
+	} {
+		file := filepath.Join(t.TempDir(), "indelible.yaml")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		l, err := Load(Input{File: file, Env: func(name string) (string, bool) { return "off", name == "MODE" }})
+		if err != nil || l.Config.Index != want {
+			t.Errorf("%q: %+v, %v", text, l, err)
+		}
 	}
 }

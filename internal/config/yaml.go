@@ -104,6 +104,8 @@ func (y *yamlFile) section(n *yaml.Node, path string) {
 			y.fail(key, "%s: write it as nested fields: %s:", full, strings.ReplaceAll(key.Value, ".", ": "))
 		} else if f, ok := y.field(full); ok {
 			y.apply(f, val)
+		} else if f, ok := y.field(full + ".mode"); ok && full == "index" && resolve(val).Kind == yaml.ScalarNode && !isNull(resolve(val)) {
+			y.apply(f, val) // "index: off"
 		} else if len(y.children(full)) > 0 {
 			y.section(val, full)
 		} else {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"indelible/internal/catalog"
+	"indelible/internal/record"
 )
 
 // reading serves a Reader as JSON over HTTP.
@@ -45,6 +46,7 @@ func reading(r Reader) http.Handler {
 		})
 		_ = enc.Encode(listLine{Summary: &sum, Error: errorOf(err)}) // the last line
 	})
+	searching(mux, r)
 	return mux
 }
 
@@ -58,6 +60,11 @@ func operating(o Operator) http.Handler {
 	mux.HandleFunc("POST /api/rotate", func(w http.ResponseWriter, req *http.Request) {
 		vkey, err := o.Rotate(req.Context())
 		answer(w, rotated{vkey}, err)
+	})
+	mux.HandleFunc("POST /api/rebuild", func(w http.ResponseWriter, req *http.Request) {
+		lines := newLines(w)
+		err := o.Rebuild(req.Context(), func(done, of record.Seq) { lines.write(rebuildLine{Done: done, Of: of}); lines.flush() })
+		lines.write(rebuildLine{End: true, Error: errorOf(err)})
 	})
 	return mux
 }

@@ -8,6 +8,8 @@ import (
 	"io"
 
 	"indelible/internal/catalog"
+	"indelible/internal/query/index"
+	"indelible/internal/record"
 )
 
 // Reader answers questions about a log. Over the admin listener it takes the
@@ -18,6 +20,16 @@ type Reader interface {
 	Find(ctx context.Context, ref catalog.Ref) (catalog.Found, error)
 	Open(ctx context.Context, ref catalog.Ref) (catalog.Found, io.ReadCloser, error)
 	List(ctx context.Context, o catalog.ListOptions, yield func(catalog.Row) bool) (catalog.Summary, error)
+	Searcher
+}
+
+// Searcher answers what is asked of many records. Its methods are catalog.Catalog's.
+type Searcher interface {
+	Search(ctx context.Context, q catalog.Query, yield func(catalog.Hit) bool) (catalog.SearchSummary, error)
+	Stats(ctx context.Context, q catalog.StatsQuery) ([]index.Sum, catalog.SearchSummary, error)
+	Export(ctx context.Context, q catalog.ExportQuery, yield func(catalog.Hit, io.Reader) error) (catalog.SearchSummary, error)
+	Follow(ctx context.Context, expr []string, after record.Seq, yield func(catalog.Hit) bool) error
+	Index(ctx context.Context) (catalog.IndexStatus, error)
 }
 
 // Operator changes what a daemon does. Over the admin listener it takes the
@@ -28,6 +40,8 @@ type Operator interface {
 	Redrive(ctx context.Context) (int, error)
 	// Rotate changes the key that signs the log, and returns the new public one.
 	Rotate(ctx context.Context) (vkey string, err error)
+	// Rebuild has the index made anew from the log, tells how far it is of how much, and returns once it is done.
+	Rebuild(ctx context.Context, progress func(done, of record.Seq)) error
 }
 
 // Service is everything that a command asks for: of a running daemon over its

@@ -16,6 +16,8 @@ import (
 
 	"indelible/internal/catalog"
 	"indelible/internal/disk/osdisk"
+	"indelible/internal/query/index"
+	"indelible/internal/record"
 )
 
 func TestSocket(t *testing.T) {
@@ -64,6 +66,36 @@ type answers struct {
 
 var found = catalog.Found{Row: catalog.Row{Seq: 7, Key: "k\n\x1b\u2028é", Attrs: map[string]string{"a": "b"}}, Missing: "m"}
 
+func (a *answers) Search(_ context.Context, q catalog.Query, yield func(catalog.Hit) bool) (catalog.SearchSummary, error) {
+	for n := range q.Limit {
+		if !yield(catalog.Hit{Row: catalog.Row{Seq: record.Seq(n + 1), Key: strings.Join(q.Expr, "|")}, Line: n, Fields: map[string]any{"team": "a", "cost": 0.5}}) {
+			break
+		}
+	}
+	return catalog.SearchSummary{Read: 2, Words: flag(q.Scan)}, a.err
+}
+func (a *answers) Stats(_ context.Context, q catalog.StatsQuery) ([]index.Sum, catalog.SearchSummary, error) {
+	return []index.Sum{{By: q.By, Calls: int64(len(q.Expr)), Cost: 0.25}}, catalog.SearchSummary{Read: 3}, a.err
+}
+func (a *answers) Export(_ context.Context, q catalog.ExportQuery, yield func(catalog.Hit, io.Reader) error) (catalog.SearchSummary, error) {
+	for _, body := range []string{"{\"a\":1}", "", "two\nlines\n"} {
+		if err := yield(catalog.Hit{Row: catalog.Row{Seq: q.After + 1, Size: int64(len(body))}}, strings.NewReader(body)); err != nil {
+			return catalog.SearchSummary{}, err
+		}
+	}
+	return catalog.SearchSummary{Read: 3}, a.err
+}
+func (a *answers) Follow(_ context.Context, _ []string, after record.Seq, yield func(catalog.Hit) bool) error {
+	yield(catalog.Hit{Row: catalog.Row{Seq: after + 1}})
+	return a.err
+}
+func (a *answers) Index(context.Context) (catalog.IndexStatus, error) {
+	return catalog.IndexStatus{On: true, Position: 5}, a.err
+}
+func (a *answers) Rebuild(_ context.Context, progress func(done, of record.Seq)) error {
+	progress(1, 2)
+	return a.err
+}
 func (a *answers) Status(context.Context) (Status, error) { return Status{Acked: 3}, a.err }
 func (a *answers) Find(context.Context, catalog.Ref) (catalog.Found, error) {
 	return found, a.err

@@ -8,6 +8,7 @@ import (
 	"indelible/internal/config"
 	"indelible/internal/control"
 	"indelible/internal/engine"
+	"indelible/internal/query/index"
 	"indelible/internal/record"
 	"indelible/internal/store"
 	"indelible/internal/upload"
@@ -30,7 +31,22 @@ func Open(ctx context.Context, l *config.Loaded) (control.Service, error) {
 		}
 		return proven, proven
 	}
-	d := &service{Catalog: newCatalog(c, &l.Config, reached), close: c.Close}
+	x := newIndex(&l.Config, c, nil)
+	if x != nil {
+		if err := x.OpenRead(ctx); err != nil && !errors.Is(err, index.ErrNotReady) {
+			x = nil // what it cannot tell is read one by one
+		}
+	}
+	d := &service{Catalog: newCatalog(c, &l.Config, x, nil, reached)}
+	d.close = func() error {
+		if x == nil {
+			return c.Close()
+		}
+		return errors.Join(x.Close(), c.Close())
+	}
+	d.rebuild = func(ctx context.Context, progress func(done, of record.Seq)) error {
+		return rebuildAlone(ctx, l, c, d.Catalog, progress)
+	}
 	d.status = func(ctx context.Context) (control.Status, error) {
 		s, err := statusOf(c, diskWatch{dir: l.Config.Data, reserve: l.Config.Spool.ReserveBytes})
 		if err != nil {

@@ -15,12 +15,14 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"indelible/internal/catalog"
 	"indelible/internal/config"
 	"indelible/internal/control"
 	"indelible/internal/engine"
 	"indelible/internal/ingest"
 	"indelible/internal/metrics"
 	"indelible/internal/proof"
+	"indelible/internal/query/index"
 	"indelible/internal/record"
 	"indelible/internal/recorder"
 )
@@ -75,6 +77,8 @@ type daemon struct {
 	// madeToken opens the admin API where no token is configured; else "".
 	madeToken string
 	servers   []*server
+	catalog   *catalog.Catalog // set by listen
+	index     *index.Index     // nil: switched off; set by listen
 }
 
 // matchPatience bounds how long senders are held while the destination is asked for the log.
@@ -116,6 +120,9 @@ func (d *daemon) run(ctx context.Context, stderr io.Writer) (err error) {
 	running, stopRunning := context.WithCancel(failed)
 	g.Go(func() error { return d.engine.Run(running) })
 	g.Go(func() error { return d.live.Run(running) })
+	if d.index != nil {
+		g.Go(func() error { return d.index.Run(running, logSource{d.catalog, d.engine.Spool().Wait}) })
+	}
 	for _, s := range d.servers {
 		g.Go(s.serve)
 	}
@@ -148,12 +155,17 @@ func (d *daemon) listen() error {
 		s := d.engine.Stats().Log
 		return s.Proven, s.Proven
 	}
+	d.index = newIndex(d.config, &d.engine.Components, d.log.With("component", "index"))
+	d.catalog = newCatalog(&d.engine.Components, d.config, d.index, d.engine.Spool().Wait, reached)
 	answers := &service{
-		Catalog: newCatalog(&d.engine.Components, d.config, reached),
+		Catalog: d.catalog,
 		status:  func(context.Context) (control.Status, error) { return d.status() },
 		redrive: d.engine.Redrive,
 		rotate:  d.engine.Rotate,
-		close:   func() error { return nil },
+		rebuild: func(ctx context.Context, progress func(done, of record.Seq)) error {
+			return rebuild(ctx, d.catalog, d.index, progress)
+		},
+		close: func() error { return nil },
 	}
 	d.metrics.Watch(d.status, d.states())
 	for _, at := range d.config.Open() {

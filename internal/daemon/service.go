@@ -10,6 +10,7 @@ import (
 	"indelible/internal/control"
 	"indelible/internal/engine"
 	"indelible/internal/proof"
+	"indelible/internal/query/index"
 	"indelible/internal/record"
 	"indelible/internal/store"
 )
@@ -21,6 +22,7 @@ type service struct {
 	status  func(context.Context) (control.Status, error)
 	redrive func(context.Context) (int, error)
 	rotate  func(context.Context) (string, error)
+	rebuild func(context.Context, func(done, of record.Seq)) error
 	close   func() error
 }
 
@@ -35,15 +37,21 @@ func (s *service) Redrive(ctx context.Context) (int, error) { return s.redrive(c
 // Rotate is control.Operator's.
 func (s *service) Rotate(ctx context.Context) (string, error) { return s.rotate(ctx) }
 
+// Rebuild is control.Operator's.
+func (s *service) Rebuild(ctx context.Context, progress func(done, of record.Seq)) error {
+	return s.rebuild(ctx, progress)
+}
+
 // Close is control.Service's.
 func (s *service) Close() error { return s.close() }
 
-// newCatalog makes the catalog of open components. reached is catalog.Options'.
-func newCatalog(r *engine.Components, c *config.Config, reached func() (stored, proven record.Seq)) *catalog.Catalog {
+// newCatalog makes the catalog of open components. x may be nil; wait and reached are catalog.Options'.
+func newCatalog(r *engine.Components, c *config.Config, x *index.Index, wait func(context.Context, record.Seq) (record.Seq, error), reached func() (stored, proven record.Seq)) *catalog.Catalog {
 	o := catalog.Options{
 		Records: r.Records(), Objects: r.Layout(), Log: r.Name(), Spool: r.Spool() != nil,
-		Asides: r.Quarantine, Reached: reached,
+		Asides: r.Quarantine, Reached: reached, Wait: wait,
 	}
+	history(&o, r, c, x)
 	if _, err := ReadVKey(c, ""); err == nil {
 		o.Leaf = func(ctx context.Context, seq record.Seq) (proof.Leaf, error) { return leafOf(ctx, r, c, seq) }
 	}

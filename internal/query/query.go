@@ -164,6 +164,20 @@ func (r *Reader) At(ctx context.Context, stored string) (record.Entry, bool, err
 	return e, true, nil
 }
 
+// Object is the record in the object with this stored key and version, as its leaf in the log
+// describes it. The store is asked at the first Read, and the bytes are compared with the record's digest.
+func (r *Reader) Object(info record.Info, stored, version string) record.Entry {
+	return record.Entry{Info: info, Open: r.opener(store.Info{Key: stored, Size: info.Size, Version: version}, info.Digest)}
+}
+
+// Released is the seq up to which records are in the store and no longer in the spool; those that were set aside are in it all the same.
+func (r *Reader) Released() record.Seq {
+	if r.pending == nil {
+		return 0
+	}
+	return r.pending.Released()
+}
+
 // ByID yields the records of buckets that share a name space whose keys carry an id,
 // in no order, perhaps one of them twice: keys as LiteLLM makes them (see CarriesID). It
 // reads the names of the whole name space.

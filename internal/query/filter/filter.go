@@ -16,13 +16,14 @@ type Filter struct{ Terms []Term }
 type Term struct {
 	Field *Field // nil: Words
 	Op    Op
-	Text  string // Text and List fields; "" asks for one that is missing
+	Text  string // Text and List fields; "" asks for one that is missing. Of Words: as written
 	Num   float64
 	Time  time.Time
 	Bool  bool
 
-	Words  []string // folded words that follow each other
-	Prefix bool     // the last of Words may go on
+	// Words are folded words that follow each other. A row whose key or id is Text has them, too.
+	Words  []string
+	Prefix bool // the last of Words may go on
 }
 
 // Op compares.

@@ -52,7 +52,7 @@ func equal(a, b []Term) bool {
 		if strings.Join(x.Words, " ") != strings.Join(y.Words, " ") {
 			return false
 		}
-		if x.Field != y.Field || x.Op != y.Op || x.Text != y.Text || x.Num != y.Num || !x.Time.Equal(y.Time) || x.Bool != y.Bool || x.Prefix != y.Prefix {
+		if x.Field != y.Field || x.Op != y.Op || x.Field != nil && x.Text != y.Text || x.Num != y.Num || !x.Time.Equal(y.Time) || x.Bool != y.Bool || x.Prefix != y.Prefix {
 			return false
 		}
 	}

@@ -71,7 +71,7 @@ func (f *Filter) Match(r *Row, words func() []string) bool {
 		if all == nil {
 			all = words()
 		}
-		if !holds(all, t.Words, t.Prefix) {
+		if !holds(all, t.Words, t.Prefix) && !r.carries(t.Text) {
 			return false
 		}
 	}
@@ -157,25 +157,33 @@ func ordered[T int64 | float64](a, b T, op Op) bool {
 	return false
 }
 
-// FieldText is the text of a row in which words are looked for besides those of its body: key, ids and what else it says as text.
+// carries says whether a text is the row's key or one of its ids.
+func (r *Row) carries(name string) bool {
+	for _, id := range [...]*string{&r.Key, r.Fields.ID, r.Fields.CallID, r.Fields.TraceID} {
+		if id != nil && *id == name && name != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// FieldText is the text of a row in which words are looked for besides those of its body: what many rows may share.
+// Keys and ids are looked for as a whole.
 func FieldText(r *Row) string {
+	f := &r.Fields
 	var b strings.Builder
-	put := func(s string) {
-		if s != "" {
-			b.WriteString(s)
+	for _, s := range [...]*string{
+		f.Team, f.Model, f.ServedModel, f.ModelGroup, f.Provider, f.CallType, f.Status, f.ErrorCode, f.ErrorClass, f.ErrorMessage,
+		f.FinishReason, f.KeyAlias, f.User, f.EndUser,
+	} {
+		if s != nil {
+			b.WriteString(*s)
 			b.WriteByte('\n')
 		}
 	}
-	put(r.Key)
-	put(r.Bucket)
-	put(r.Source)
-	for _, v := range r.Fields.All() {
-		switch v := v.(type) {
-		case string:
-			put(v)
-		case []string:
-			put(strings.Join(v, "\n"))
-		}
+	for _, tag := range f.Tags {
+		b.WriteString(tag)
+		b.WriteByte('\n')
 	}
 	return strings.ToValidUTF8(b.String(), " ")
 }

@@ -197,7 +197,7 @@ func (p *parser) words(start int, value string, quoted bool) (Term, error) {
 	} else if rest, ok := strings.CutSuffix(value, "*"); ok && !quoted {
 		value, t.Prefix = rest, true
 	}
-	t.Words = Words(value)
+	t.Words, t.Text = Words(value), value
 	if len(t.Words) == 0 {
 		return Term{}, p.wrong(start, p.at-start, "want a word: a letter or a digit")
 	}

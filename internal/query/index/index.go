@@ -63,7 +63,7 @@ func New(o Options) *Index {
 }
 
 // ErrNotReady says that there is no index to ask at the moment: none was made yet, or it is being made anew.
-var ErrNotReady = errors.New("the index is not ready")
+var ErrNotReady = errors.New("the index is not ready: a daemon makes it by itself, and \"indelible rebuild\" where none runs")
 
 // OpenRead opens the index for reading alone, where nobody runs it. It fails with ErrNotReady where there is none that can be used.
 func (x *Index) OpenRead(ctx context.Context) error {
@@ -131,6 +131,11 @@ func (x *Index) Text() Text {
 // false. It does not know states: terms about them hold. Body text is known only with TextBody.
 func (x *Index) Search(ctx context.Context, f *filter.Filter, yield func(filter.Row) bool) error {
 	return x.with(func(d *db) error { return d.search(ctx, f, yield) })
+}
+
+// After gives the calls of records behind seq that match, oldest first, at most limit of them, to yield.
+func (x *Index) After(ctx context.Context, f *filter.Filter, seq record.Seq, limit int, yield func(filter.Row) bool) error {
+	return x.with(func(d *db) error { return d.after(ctx, f, seq, limit, yield) })
 }
 
 // Named yields the calls at or below the position that carry a name, newest first: a key, or an id

@@ -79,14 +79,27 @@ func (d *db) named(ctx context.Context, name string, yield func(filter.Row) bool
 	for i, l := range look {
 		args[i] = hash(l)
 	}
-	carries := query.CarriesID(name)
+	carries := Carries(name)
 	match := func(row filter.Row) bool {
-		f := &row.Fields
-		if name != row.Key && name != or(f.ID) && name != or(f.CallID) && name != or(f.TraceID) && !carries(row.Key) && !slices.Contains(idsInKey(row.Key), name) {
-			return true // another name with the same hash
-		}
-		return yield(row)
+		return !carries(&row) || yield(row) // another name can have the same hash
 	}
 	marks := strings.TrimSuffix(strings.Repeat("?, ", len(args)), ", ")
 	return d.rows(ctx, "WHERE r IN (SELECT r FROM names WHERE h IN ("+marks+")) ORDER BY r DESC", args, match)
+}
+
+// Carries returns a test of whether a row carries a name: as its key, in it, or as an id.
+func Carries(name string) func(*filter.Row) bool {
+	asID := CarriesID(name)
+	return func(row *filter.Row) bool {
+		return name != "" && (name == row.Key || asID(row) || slices.Contains(idsInKey(row.Key), name))
+	}
+}
+
+// CarriesID returns a test of whether a row carries an id: in its body, or in its key as LiteLLM's keys hold ids.
+func CarriesID(id string) func(*filter.Row) bool {
+	inKeys := query.CarriesID(id)
+	return func(row *filter.Row) bool {
+		f := &row.Fields
+		return id != "" && (id == or(f.ID) || id == or(f.CallID) || id == or(f.TraceID) || inKeys(row.Key))
+	}
 }

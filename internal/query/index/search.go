@@ -38,7 +38,7 @@ func (d *db) compile(ctx context.Context, f *filter.Filter) (*clause, error) {
 		t := &f.Terms[i]
 		switch {
 		case t.Field == nil:
-			c.and("r IN (SELECT rowid FROM words WHERE words MATCH ?)", phrase(t))
+			c.and("(r IN (SELECT rowid FROM words WHERE words MATCH ?) OR r IN (SELECT r FROM names WHERE h = ?))", phrase(t), hash(t.Text))
 		case t.Field.Name == "state":
 		case t.Field.Name == "seq":
 			c.and("(r >> ?) "+string(t.Op)+" ?", lineBits, t.Num)
@@ -167,6 +167,16 @@ func (d *db) search(ctx context.Context, f *filter.Filter, yield func(filter.Row
 		return classed(err)
 	}
 	return d.rows(ctx, c.where()+" ORDER BY r DESC", c.args, yield)
+}
+
+// after is search of the calls of records behind seq, oldest first, at most limit of them.
+func (d *db) after(ctx context.Context, f *filter.Filter, seq record.Seq, limit int, yield func(filter.Row) bool) error {
+	c, err := d.compile(ctx, f)
+	if err != nil {
+		return classed(err)
+	}
+	c.and("r >= ?", rowID(seq+1, 0))
+	return d.rows(ctx, c.where()+" ORDER BY r LIMIT ?", append(c.args, limit), yield)
 }
 
 // rows yields the calls that a query selects.

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"indelible/internal/catalog"
+	"indelible/internal/control"
+	"indelible/internal/record"
+	"indelible/internal/term"
+)
+
+// exportFlags are export's own.
+type exportFlags struct {
+	format, out, state string
+	after              uint64
+	scan               bool
+}
+
+func (c *cli) exportCmd() *cobra.Command {
+	var f exportFlags
+	cmd := &cobra.Command{
+		Use:   "export [EXPR...]",
+		Short: "Write records, with their bytes, in the order of their seqs",
+		Long: `export writes every record of which a call matches, oldest first: as NDJSON, an envelope a
+line with seq, time, key, sha256 and the fields, and with "body", the record's own bytes where
+they are JSON on one line, or "body_base64"; or with --format bodies nothing but the records, one a line.
+` + exprHelp + `
+
+It can be resumed: --after goes on behind a seq, and --state keeps that seq in a file, so
+that the same call goes on where an earlier one ended. With -o and --state the file is appended to.`,
+		Example: `  indelible export team=alpha since=30d > alpha.ndjson
+  indelible export --format bodies -o all.jsonl --state all.state
+  indelible export --after 120000`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.format != "ndjson" && f.format != "bodies" {
+				return &usageError{problem: fmt.Sprintf("--format: %q is none of ndjson, bodies", f.format)}
+			}
+			if f.state != "" && cmd.Flags().Changed("after") {
+				return &usageError{problem: "--state and --after: the state file says where to go on; give one of them"}
+			}
+			if err := checkExpr(args); err != nil {
+				return err
+			}
+			return c.withService(cmd.Context(), func(s control.Service) error {
+				return c.export(cmd.Context(), s, args, &f)
+			})
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.format, "format", "ndjson", "`ndjson|bodies`")
+	flags.StringVarP(&f.out, "output", "o", "", "write to `FILE` (default: stdout)")
+	flags.StringVar(&f.state, "state", "", "keep in `FILE` how far it has come, and go on from there")
+	flags.Uint64Var(&f.after, "after", 0, "only records behind `SEQ`")
+	flags.BoolVar(&f.scan, "scan", false, "read every record, and do not ask the index")
+	return cmd
+}
+
+func (c *cli) export(ctx context.Context, s control.Searcher, expr []string, f *exportFlags) (err error) {
+	w := &exporter{format: f.format, stdout: c.stdout, state: f.state, at: exportState{Seq: record.Seq(f.after)}}
+	if err := w.open(f.out); err != nil {
+		return err
+	}
+	p := progress{c: c, begun: time.Now(), live: term.IsTerminal(c.stderr)}
+	st, err := s.Index(ctx)
+	if err != nil {
+		return errors.Join(err, w.close(false))
+	}
+	sum, err := s.Export(ctx, catalog.ExportQuery{Expr: expr, After: w.at.Seq, Scan: f.scan}, func(h catalog.Hit, body io.Reader) error {
+		p.show(h.Seq, max(st.Newest, h.Seq))
+		return w.record(h, body)
+	})
+	p.clear()
+	if err == nil && len(expr) > 0 {
+		w.at.Seq = max(w.at.Seq, st.Newest) // the last ones did not match
+	}
+	if err = errors.Join(err, w.close(true)); err != nil {
+		if w.at.Seq > 0 {
+			err = errors.Join(err, fmt.Errorf("it has come to record %d: go on with --after %d, or the same --state", w.at.Seq, w.at.Seq))
+		}
+		return err
+	}
+	fmt.Fprintf(c.stderr, "%d records up to seq %d.\n", w.written, w.at.Seq)
+	if w.raw > 0 {
+		fmt.Fprintf(c.stderr, "%d of them are no JSON on one line, and stand there as they are.\n", w.raw)
+	}
+	return c.tellSearch(sum, f.scan)
+}
+
+// exportState is how far an export has come: with which record, and with how many bytes of its file.
+type exportState struct {
+	Seq   record.Seq `json:"seq"`
+	Bytes int64      `json:"bytes,omitempty"`
+}
+
+// saveEvery is after how many bytes the state is kept.
+const saveEvery = 16 << 20
+
+// exporter writes records.
+type exporter struct {
+	format       string
+	stdout       io.Writer
+	state        string
+	file         *os.File // nil: stdout
+	out          *bufio.Writer
+	at           exportState
+	saved        int64
+	written, raw int
+}
+
+// open opens the file, and goes on where the state says that an earlier call has ended.
+func (x *exporter) open(name string) error {
+	kept, err := x.load()
+	if err != nil {
+		return err
+	}
+	if name == "" || name == "-" {
+		x.out = bufio.NewWriterSize(x.stdout, 64<<10)
+		return nil
+	}
+	mode := os.O_WRONLY | os.O_CREATE
+	if !kept {
+		mode |= os.O_TRUNC
+	}
+	if x.file, err = os.OpenFile(name, mode, 0o666); err != nil {
+		return err
+	}
+	if kept {
+		err = x.resume(name)
+	}
+	if err != nil {
+		return errors.Join(err, x.file.Close())
+	}
+	x.out = bufio.NewWriterSize(x.file, 64<<10)
+	return nil
+}
+
+// resume cuts off what an interrupted call wrote behind its state.
+func (x *exporter) resume(name string) error {
+	info, err := x.file.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return err
+	}
+	if info.Size() < x.at.Bytes {
+		return fmt.Errorf("%s has %d bytes, and the state %s says %d: it is not the file of that state; give another --state, or take it away to begin anew", name, info.Size(), x.state, x.at.Bytes)
+	}
+	if err := x.file.Truncate(x.at.Bytes); err != nil {
+		return err
+	}
+	_, err = x.file.Seek(x.at.Bytes, io.SeekStart)
+	return err
+}
+
+// record writes one.
+func (x *exporter) record(h catalog.Hit, body io.Reader) error {
+	b, err := io.ReadAll(body)
+	if err != nil {
+		return fmt.Errorf("read record %d: %w", h.Seq, err)
+	}
+	var n int
+	if x.format == "bodies" {
+		n, err = x.body(b)
+	} else {
+		n, err = x.envelope(h, b)
+	}
+	if err != nil {
+		return err
+	}
+	x.written++
+	x.at.Seq, x.at.Bytes = h.Seq, x.at.Bytes+int64(n)
+	if x.state != "" && x.at.Bytes-x.saved >= saveEvery {
+		return x.save()
+	}
+	return nil
+}
+
+// close writes what is left; save says that the state is kept.
+func (x *exporter) close(save bool) error {
+	var errs []error
+	if save && x.state != "" {
+		errs = append(errs, x.save())
+	} else {
+		errs = append(errs, x.out.Flush())
+	}
+	if x.file != nil {
+		errs = append(errs, x.file.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,303 @@
+package catalog
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"indelible/internal/fields"
+	"indelible/internal/query/filter"
+	"indelible/internal/query/index"
+	"indelible/internal/record"
+)
+
+// Query asks for calls.
+type Query struct {
+	Expr  []string // a filter, as filter.Parse takes it
+	Limit int      // how many at most; 0 is all
+	Scan  bool     // read every record, with its body, and do not ask the index
+}
+
+// SearchSummary is what a search says at its end.
+type SearchSummary struct {
+	// Words says what words were looked for in: "fields" or "body"; "" if none were.
+	Words string `json:"words,omitempty"`
+	// Indexed is the seq up to which the index answered; 0: it was not asked. NoIndex says why, where it was meant to be.
+	Indexed record.Seq `json:"indexed"`
+	NoIndex string     `json:"no_index,omitempty"`
+	Read    int        `json:"read"`              // records that were read one by one
+	Unread  int        `json:"unread,omitempty"`  // records that could not be read or are lost, and so were not looked at
+	Missing string     `json:"missing,omitempty"` // why the answer lacks what is stored; "": it does not
+}
+
+// search is one Search under way.
+type search struct {
+	*Catalog
+	f      *filter.Filter
+	states states
+	sum    SearchSummary
+	bodies bool // words are looked for in bodies, too
+	yield  func(*filter.Row) bool
+}
+
+// Search gives the calls that match to yield, newest first, until that returns false. Its
+// error is a *filter.Error where the expression is wrong.
+func (c *Catalog) Search(ctx context.Context, q Query, yield func(Hit) bool) (SearchSummary, error) {
+	f, err := filter.Parse(q.Expr, time.Now())
+	if err != nil {
+		return SearchSummary{}, err
+	}
+	s, err := c.newSearch(ctx, f)
+	if err != nil {
+		return SearchSummary{}, err
+	}
+	left := q.Limit
+	s.yield = func(r *filter.Row) bool {
+		more := yield(s.states.hitOf(r))
+		left--
+		return more && left != 0
+	}
+	err = s.run(ctx, q.Scan)
+	return s.sum, err
+}
+
+func (c *Catalog) newSearch(ctx context.Context, f *filter.Filter) (*search, error) {
+	states, err := c.states(ctx)
+	return &search{Catalog: c, f: f, states: states}, err
+}
+
+// run asks the index for what it knows, and reads the records that it does not know yet, which are the newest.
+func (s *search) run(ctx context.Context, scan bool) error {
+	newest, err := s.Newest(ctx)
+	if err != nil {
+		return err
+	}
+	indexed, ok := s.indexed(ctx, scan)
+	s.bodies = !ok || s.o.Index.Text() == index.TextBody
+	if s.f.HasWords() {
+		s.sum.Words = string(index.TextFields)
+		if s.bodies {
+			s.sum.Words = string(index.TextBody)
+		}
+	}
+	if more, err := s.scan(ctx, indexed+1, newest); err != nil || !more || !ok {
+		return err
+	}
+	s.sum.Indexed = indexed
+	unread, err := s.o.Index.Unread(ctx)
+	if err != nil {
+		return err
+	}
+	s.sum.Unread += len(unread)
+	return s.o.Index.Search(ctx, s.f, func(r filter.Row) bool {
+		r.State = s.states.of(&r.Info)
+		return !s.stateHolds(&r) || s.yield(&r)
+	})
+}
+
+// indexed is the seq up to which the index is asked; false: it is not asked at all.
+func (s *search) indexed(ctx context.Context, scan bool) (record.Seq, bool) {
+	if scan || s.o.Index == nil {
+		if !scan {
+			s.sum.NoIndex = "it is switched off (index: off)"
+		}
+		return 0, false
+	}
+	if s.f.HasWords() && s.o.Index.Text() == index.TextOff {
+		s.sum.NoIndex = "it knows no words (index.text: off)"
+		return 0, false
+	}
+	at, err := s.o.Index.Position(ctx)
+	if err != nil {
+		s.sum.NoIndex = err.Error()
+		return 0, false
+	}
+	return at, true
+}
+
+// stateHolds says whether the terms about the state hold.
+func (s *search) stateHolds(r *filter.Row) bool {
+	for i := range s.f.Terms {
+		t := &s.f.Terms[i]
+		if t.Field != nil && t.Field.Name == "state" && !t.Holds(string(r.State)) {
+			return false
+		}
+	}
+	return true
+}
+
+// scan reads the records from first to last, newest first; more is false once yield has had enough.
+func (s *search) scan(ctx context.Context, first, last record.Seq) (more bool, err error) {
+	if first > last {
+		return true, nil
+	}
+	for e, err := range s.RecordsBack(ctx, s.floor(first), last) {
+		if _, lost := errors.AsType[*record.GapError](err); lost {
+			continue
+		}
+		if _, unread := errors.AsType[*record.ReadError](err); unread {
+			s.sum.Unread++
+			continue
+		}
+		if err != nil {
+			s.sum.Missing = err.Error() // the index may know the rest
+			return true, ctx.Err()
+		}
+		if s.sum.Read++; !s.record(e) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// floor is the first seq that can match, as far as the filter's own words about seq tell.
+func (s *search) floor(first record.Seq) record.Seq {
+	for i := range s.f.Terms {
+		t := &s.f.Terms[i]
+		if t.Field != nil && t.Field.Name == "seq" && (t.Op == filter.Equal || t.Op == filter.More || t.Op == filter.MoreEqual) && t.Num >= 1 && t.Num < 1<<53 {
+			first = max(first, record.Seq(t.Num))
+		}
+	}
+	return first
+}
+
+// record gives the calls of one record that match; false once yield has had enough.
+func (s *search) record(e record.Entry) bool {
+	body, ok := bodyOf(e)
+	if !ok {
+		s.sum.Unread++
+		return true
+	}
+	var rows []filter.Row
+	var bodies [][]byte
+	index.Calls(e.Key, body, func(line int, f fields.Fields, body []byte) {
+		info := e.Info
+		rows, bodies = append(rows, filter.Row{Info: info, Line: line, State: s.states.of(&info), Fields: f}), append(bodies, body)
+	})
+	for i := range slices.Backward(rows) {
+		r := &rows[i]
+		words := func() []string {
+			text := filter.FieldText(r)
+			if s.bodies {
+				text += filter.BodyText(bodies[i], fields.MaxBody)
+			}
+			return filter.Words(text)
+		}
+		if s.f.Match(r, words) && !s.yield(r) {
+			return false
+		}
+	}
+	return true
+}
+
+// bodyOf is a record's body, nil where it is longer than anything is looked for in; false if it cannot be read.
+func bodyOf(e record.Entry) (body []byte, ok bool) {
+	if e.Size > fields.MaxBody {
+		return nil, true
+	}
+	r, err := e.Open()
+	if err != nil {
+		return nil, false
+	}
+	defer func() { _ = r.Close() }()
+	body, err = io.ReadAll(r)
+	return body, err == nil
+}
+
+// of is the state of a record.
+func (s states) of(i *record.Info) record.State {
+	if a, ok := s.asides[i.Seq]; ok {
+		return a.State
+	}
+	switch {
+	case i.Seq <= s.proven:
+		return record.Proven
+	case i.Seq <= s.stored:
+		return record.Stored
+	}
+	return record.Pending
+}
+
+// StatsQuery asks for sums.
+type StatsQuery struct {
+	Expr []string
+	By   []string // see index.Dimension
+	Scan bool
+}
+
+// maxGroups bounds how many sums are kept in memory.
+const maxGroups = 100_000
+
+// Stats is the sums of the calls that match, sorted by what they are summed over.
+func (c *Catalog) Stats(ctx context.Context, q StatsQuery) (sums []index.Sum, sum SearchSummary, err error) {
+	f, err := filter.Parse(q.Expr, time.Now())
+	if err != nil {
+		return nil, sum, err
+	}
+	for _, name := range q.By {
+		if !index.Dimension(name) {
+			return nil, sum, fmt.Errorf("stats: %q is nothing to sum by: want day, or a field that is a text", name)
+		}
+	}
+	s, err := c.newSearch(ctx, f)
+	if err != nil {
+		return nil, sum, err
+	}
+	groups := map[string]*index.Sum{}
+	tooMany := false
+	add := func(one index.Sum) bool {
+		key := fmt.Sprintf("%q", one.By)
+		if groups[key] == nil {
+			if tooMany = len(groups) >= maxGroups; tooMany {
+				return false
+			}
+			groups[key] = &index.Sum{By: one.By}
+		}
+		groups[key].Add(one)
+		return true
+	}
+	s.yield = func(r *filter.Row) bool { return add(sumOf(r, q.By)) }
+	if err := s.stats(ctx, q, add); err != nil {
+		return nil, s.sum, err
+	}
+	if tooMany {
+		return nil, s.sum, fmt.Errorf("stats: more than %d sums: sum by something of fewer values", maxGroups)
+	}
+	for _, g := range groups {
+		sums = append(sums, *g)
+	}
+	slices.SortFunc(sums, func(a, b index.Sum) int { return slices.Compare(a.By, b.By) })
+	return sums, s.sum, nil
+}
+
+func (s *search) stats(ctx context.Context, q StatsQuery, add func(index.Sum) bool) error {
+	if s.f.Asks("state") {
+		return s.run(ctx, q.Scan) // the index does not know states
+	}
+	newest, err := s.Newest(ctx)
+	if err != nil {
+		return err
+	}
+	indexed, ok := s.indexed(ctx, q.Scan)
+	s.bodies = !ok || s.o.Index.Text() == index.TextBody
+	if more, err := s.scan(ctx, indexed+1, newest); err != nil || !more || !ok {
+		return err
+	}
+	s.sum.Indexed = indexed
+	return s.o.Index.Stats(ctx, s.f, q.By, add)
+}
+
+// sumOf is a call's own sum.
+func sumOf(r *filter.Row, by []string) index.Sum {
+	one := index.Sum{Calls: 1, By: make([]string, len(by))}
+	for i, name := range by {
+		one.By[i] = index.DimensionOf(r, name)
+	}
+	f := &r.Fields
+	one.TokensIn, one.TokensOut, one.Cost = *cmp.Or(f.TokensIn, new(int64)), *cmp.Or(f.TokensOut, new(int64)), *cmp.Or(f.Cost, new(float64))
+	return one
+}
