@@ -35,10 +35,11 @@ type attemptResult struct {
 	spoke    bool // the store answered a question before it came to that
 	cut      bool // the attempt ran out of its time
 	took     time.Duration
-	names    int  // names found taken by other bytes
-	exists   bool // the put of the present name said that it is taken
-	found    bool // the record was there already
-	vanished bool // it was stored before, and is not there any more
+	names    int            // names found taken by other bytes
+	exists   bool           // the put of the present name said that it is taken
+	found    bool           // the record was there already
+	vanished bool           // it was stored before, and is not there any more
+	rows     []record.Entry // of a pack that the store refuses: the records in it
 }
 
 // maxSpoiled is how many names of one record may be left to other bytes than those
@@ -67,6 +68,9 @@ func (u *Uploader) attempt(ctx context.Context, s *slot) attemptResult {
 		v.cut, v.class = true, store.Ambiguous
 		v.err = fmt.Errorf("no answer within %v: %w", limit, v.err)
 	}
+	if v.class == store.Poison && s.pack != nil {
+		u.unpack(ctx, s.pack, &v)
+	}
 	switch {
 	case v.err == nil:
 		s.mayExist, s.doubt = false, false
@@ -90,7 +94,10 @@ func (u *Uploader) timeout(s *slot) time.Duration {
 // putOrFind finds the record's name and puts it there.
 func (u *Uploader) putOrFind(ctx context.Context, s *slot, v *attemptResult) (store.Info, error) {
 	for range maxNames {
-		o := u.opts.Layout.Object(s.entry.Info, s.target, u.opts.Log)
+		if err := u.wholePack(ctx, s, v); err != nil {
+			return store.Info{}, err
+		}
+		o := u.object(s)
 		o.Key, o.Size, o.Digest, o.Condition = s.target, s.entry.Size, s.entry.Digest, store.Condition{}
 		if !s.mayExist {
 			info, err := u.put(ctx, s, o, v)
@@ -121,6 +128,8 @@ func (u *Uploader) putOrFind(ctx context.Context, s *slot, v *attemptResult) (st
 			// Perhaps half of a put that was cut short: without its metadata, or not
 			// durable. To put it once makes it whole, or tells that it is taken.
 			s.mayExist = false
+		case s.pack != nil && !s.pack.adopted && u.sameRows(ctx, s, info):
+			s.mayExist, s.tried = true, true // the object is the pack, in other bytes
 		case s.spoiled > maxSpoiled:
 			return store.Info{}, unclear("put", o.Key, fmt.Sprintf("other bytes were read back under %d names: look at the store, and at every proxy before it", s.spoiled))
 		default:

@@ -38,6 +38,8 @@ type committer struct {
 	// Owned by run:
 	order    order
 	unproven []record.Outcome // stored and added, to be settled after the next checkpoint
+	packs    []*packFile      // the same of packs
+	through  []*packFile      // packs that are settled: their files go once they are released
 	late     []record.Seq     // those of them that were set aside before
 	upto     record.Seq       // everything up to here is settled, or added to the ledger
 	released record.Seq
@@ -124,10 +126,15 @@ func (c *committer) settle(ctx, last context.Context, batch []resolved) {
 	if len(batch) == 0 {
 		return
 	}
-	if c.u.opts.Ledger == nil && !c.retryForever(ctx, "settle", func() error {
-		return c.u.opts.Source.Settle(last, storedOf(batch)...)
-	}) {
-		return
+	if c.u.opts.Ledger == nil {
+		if !c.retryForever(ctx, "settle", func() error { return c.u.opts.Source.Settle(last, storedOf(batch)...) }) {
+			return
+		}
+		for _, s := range batch {
+			if s.pack != nil && !c.settlePack(ctx, last, s.pack) {
+				return
+			}
+		}
 	}
 	if c.u.opts.Ledger == nil {
 		if late := lateOf(batch); len(late) > 0 {
@@ -219,6 +226,10 @@ func (c *committer) prove(ctx context.Context, run []resolved) bool {
 	}
 	for _, s := range run {
 		switch {
+		case s.pack != nil:
+			if !flush() || !c.provePack(ctx, s.pack) {
+				return false
+			}
 		case s.outcome != nil:
 			batch = append(batch, *s.outcome)
 		case s.gap != nil:
@@ -237,7 +248,7 @@ func (c *committer) commitDelay() time.Duration {
 	switch {
 	case c.u.draining.Load() > 0:
 		return 0
-	case o.Ledger != nil && len(c.unproven) >= o.CheckpointRecords:
+	case o.Ledger != nil && c.waiting() >= o.CheckpointRecords:
 		return 0
 	case o.Ledger != nil: // at most one checkpoint in every, but the first record after a silence does not wait for it
 		return min(o.CheckpointEvery, max(proveAfter, c.proved.Add(o.CheckpointEvery).Sub(c.dirty)))
@@ -255,11 +266,13 @@ func (c *committer) release(ctx, last context.Context) {
 	if l := c.u.opts.Ledger; l != nil {
 		// The commit point of the proof: from here on a record may be forgotten here.
 		if !c.retryForever(ctx, "checkpoint", func() error { return l.Checkpoint(ctx) }) ||
-			!c.retryForever(ctx, "settle", func() error { return c.u.opts.Source.Settle(last, c.unproven...) }) {
+			!c.retryForever(ctx, "settle", func() error { return c.u.opts.Source.Settle(last, c.unproven...) }) ||
+			!c.settlePacks(ctx, last) {
 			return
 		}
 		c.proved = time.Now()
-		c.u.proven(len(c.unproven))
+		c.u.proven(c.waiting())
+		c.packs = nil
 		c.send(report{upto: c.upto, settled: c.late})
 		c.unproven, c.late = nil, nil
 	}
@@ -267,6 +280,7 @@ func (c *committer) release(ctx, last context.Context) {
 		return
 	}
 	c.released, c.dirty = c.upto, time.Time{}
+	c.removeFiles()
 	c.u.released.raise(c.released)
 }
 

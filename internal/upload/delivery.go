@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,6 +29,7 @@ type delivery struct {
 	asideMoved  atomic.Uint64      // counts changes to what is set aside
 	newAside    chan struct{}      // something was set aside
 	ledgerReady chan error         // from awaitLedger: its answers, of which nil is the last
+	matched     chan struct{}      // closed when ready is set
 
 	slots       slots
 	aside       map[record.Seq]*slot // those of the slots that were set aside before
@@ -36,6 +38,7 @@ type delivery struct {
 	health      health
 	log         *retryLog
 
+	packs    []packSpan // sent to the delivery, and not yet with the ledger
 	ready    bool       // the ledger said that the destination holds its log
 	read     record.Seq // the last one fed
 	upto     record.Seq // the committer has everything up to here
@@ -57,8 +60,13 @@ type delivery struct {
 
 func newDelivery(u *Uploader) *delivery {
 	at := u.opts.Source.Released()
+	matched := make(chan struct{})
+	if u.opts.Ledger == nil {
+		close(matched)
+	}
 	return &delivery{
-		u: u, commit: newCommitter(u),
+		matched: matched,
+		u:       u, commit: newCommitter(u),
 		feeds: make(chan feedItem, 64), asides: make(chan record.Entry), newAside: make(chan struct{}, 1), ledgerReady: make(chan error), sweeps: make(chan struct{}),
 		results: make(chan attemptResult, u.opts.MaxConcurrency+maxProbes), reads: make(chan readResult, maxReading+1), answers: make(chan error, 1),
 		slots: slots{tails: map[string]*slot{}}, aside: map[record.Seq]*slot{}, asideStored: map[record.Seq]bool{},
@@ -135,7 +143,13 @@ func (d *delivery) stalled() bool {
 		int(d.read-d.upto) < d.u.opts.MaxRecords+spareRecords
 }
 
-func (d *delivery) full() bool { return int(d.read-d.upto) >= d.u.opts.MaxRecords }
+func (d *delivery) full() bool {
+	rows := 0
+	for _, p := range d.packs {
+		rows += p.rows
+	}
+	return int(d.read-d.upto)-rows >= d.u.opts.MaxRecords || len(d.packs) >= packsUnderWay
+}
 
 // openAsides is nil before the ledger knows its destination, while enough of what was set aside is under way, and while
 // the destination is down and others can probe it.
@@ -157,6 +171,10 @@ func (d *delivery) take(f feedItem, now time.Time) {
 			d.lastStored = f.rest.last
 		}
 		d.commit.add(*f.rest)
+	case f.pack != nil:
+		d.takePack(f.pack, now)
+	case f.beside != nil:
+		d.takeBeside(f.beside)
 	case f.unread != nil:
 		d.read = f.unread.Seq
 		d.takeUnread(record.Entry{Info: record.Info{Seq: f.unread.Seq}}, false, f.unread, now)
@@ -259,7 +277,11 @@ func (d *delivery) onResult(v attemptResult, now time.Time) {
 		d.retry(v, now)
 	case v.class == store.Poison:
 		d.recovered(d.health.answered(now), now)
-		d.setAside(s, record.Quarantined, v.err)
+		if s.pack != nil {
+			d.refused(s, v)
+		} else {
+			d.setAside(s, record.Quarantined, v.err)
+		}
 	default:
 		d.failed(v, now)
 	}
@@ -279,6 +301,14 @@ func (d *delivery) stored(s *slot, v attemptResult, now time.Time) {
 		return
 	}
 	d.probeKey = s.target
+	switch {
+	case s.pack != nil:
+		d.packStored(s, v)
+		return
+	case s.beside != nil:
+		d.besideStored(s, v)
+		return
+	}
 	o := withoutAttrs(record.Outcome{Info: s.entry.Info, State: record.Stored, Stored: s.target, Version: v.info.Version,
 		AttrsDigest: store.AttrsDigest(v.info.Header, v.info.Meta)})
 	d.u.wasStored(o, s.variant)
@@ -350,7 +380,7 @@ func (d *delivery) retry(v attemptResult, now time.Time) {
 		d.readEnded(s)
 		delete(d.aside, s.entry.Seq) // until the next sweep
 		d.slots.done(s)
-	case s.strikes >= d.deferLimit(s):
+	case s.strikes >= d.deferLimit(s) && s.pack == nil:
 		d.setAside(s, record.Deferred, fmt.Errorf("%d attempts failed while others were stored; the last: %w", s.attempts, v.err))
 	default:
 		// Counted from the begin of the attempt: one that hung has waited already.
@@ -386,6 +416,7 @@ func (d *delivery) setAside(s *slot, state record.State, why error) {
 // onReport takes a report of the committer.
 func (d *delivery) onReport(r report, now time.Time) {
 	d.upto = max(d.upto, r.upto)
+	d.packs = slices.DeleteFunc(d.packs, func(p packSpan) bool { return p.last <= d.upto })
 	for _, seq := range r.settled {
 		if _, ours := d.asideStored[seq]; ours {
 			d.asideStored[seq] = true
@@ -413,6 +444,9 @@ func (d *delivery) onReport(r report, now time.Time) {
 		}
 		d.asideMoved.Add(1)
 		wake(d.newAside)
+		if s.beside != nil {
+			s.beside.done <- besideEnd{aside: true}
+		}
 	}
 }
 

@@ -8,16 +8,18 @@ import (
 	"indelible/internal/record"
 )
 
-// feedItem is what the feed found next in the source: exactly one of the three.
+// feedItem is what the feed found next in the source: exactly one of these.
 type feedItem struct {
 	entry  record.Entry
 	unread *record.ReadError // a record that cannot be read now
 	rest   *resolved         // a gap, or a range that was settled before
+	pack   *packFile         // closed, or in the store already
+	beside *besideItem       // the body of a row to come
 }
 
 // feed reads the source from what was released last, in order, for ever.
 func (d *delivery) feed(ctx context.Context) {
-	f := feeder{d: d, aside: d.asideBefore(ctx), last: d.u.opts.Source.Released()}
+	f := feeder{d: d, aside: d.asideBefore(ctx), last: d.u.opts.Source.Released(), sink: d.sink}
 	for failures := 0; ; {
 		newest, err := d.u.opts.Source.Wait(ctx, f.last)
 		if err == nil {
@@ -44,6 +46,8 @@ type feeder struct {
 	last    record.Seq                    // everything up to here was fed
 	known   record.Seq                    // everything up to here was durable when the feed began: perhaps settled
 	failing bool                          // the record before could not be read
+
+	sink func(context.Context, feedItem) error // takes what is fed
 }
 
 // upTo feeds what is behind last, at least up to newest.
@@ -103,8 +107,8 @@ func (f *feeder) next(ctx context.Context, e record.Entry, err error) error {
 			return err
 		}
 	}
-	if !f.d.send(ctx, item) {
-		return ctx.Err()
+	if err := f.sink(ctx, item); err != nil {
+		return err
 	}
 	f.last = last
 	return nil
@@ -121,8 +125,8 @@ func (f *feeder) settled(ctx context.Context, upto record.Seq) error {
 				return err
 			}
 		}
-		if !f.d.send(ctx, item) {
-			return ctx.Err()
+		if err := f.sink(ctx, item); err != nil {
+			return err
 		}
 		f.last++
 		if item.rest != nil {
@@ -151,6 +155,14 @@ func (f *feeder) settledItem(ctx context.Context, seq record.Seq) (feedItem, err
 		return feedItem{entry: e}, err
 	}
 	return feedItem{rest: &resolved{first: seq, last: seq}}, nil
+}
+
+// sink is send with an error.
+func (d *delivery) sink(ctx context.Context, f feedItem) error {
+	if !d.send(ctx, f) {
+		return ctx.Err()
+	}
+	return nil
 }
 
 func (d *delivery) send(ctx context.Context, f feedItem) bool {

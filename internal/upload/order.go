@@ -7,6 +7,7 @@ type resolved struct {
 	first, last record.Seq
 	outcome     *record.Outcome  // of first, which is last; nil for a gap and for what earlier runs settled
 	gap         *record.GapError // nil unless it is one
+	pack        *packFile        // nil unless the range is that of a pack, which is stored
 	slot        *slot            // where outcome is not Stored: the record that waits to be set aside
 	wasAside    bool             // the record was set aside before
 }

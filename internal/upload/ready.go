@@ -39,6 +39,7 @@ func (d *delivery) awaitLedger(ctx context.Context) {
 func (d *delivery) onLedger(err error, now time.Time) {
 	if err == nil {
 		d.ready = true
+		close(d.matched)
 		d.u.stuck(nil)
 		d.recovered(d.health.answered(now), now)
 		return

@@ -29,14 +29,16 @@ type slot struct {
 	strikes  int // failures while others were stored, in thirds
 	cuts     int // of those, attempts that ran out of time
 	began    time.Time
-	stores   uint64    // health.successes when the attempt began
-	seen     uint64    // health.successes at the last strike
-	seenRead uint64    // of a failed read: what strikeUnread saw at the last
-	epoch    uint64    // pacer's, when the attempt began
-	full     bool      // the pacer was saturated when it began
-	probe    bool      // it probes a destination that is down
-	due      time.Time // not before that
-	next     *slot     // the later record under the same stored key, which waits for this one
+	stores   uint64      // health.successes when the attempt began
+	seen     uint64      // health.successes at the last strike
+	seenRead uint64      // of a failed read: what strikeUnread saw at the last
+	epoch    uint64      // pacer's, when the attempt began
+	full     bool        // the pacer was saturated when it began
+	probe    bool        // it probes a destination that is down
+	due      time.Time   // not before that
+	pack     *packFile   // it is a pack: entry has its key, its size and its digest
+	beside   *besideItem // it is the body of a row to come
+	next     *slot       // the later record under the same stored key, which waits for this one
 }
 
 // cost is the memory that a body in flight takes at most.
@@ -106,7 +108,9 @@ func (q *slots) add(s *slot) {
 func (q *slots) done(s *slot) {
 	q.count--
 	if s.next == nil {
-		delete(q.tails, s.stored)
+		if q.tails[s.stored] == s {
+			delete(q.tails, s.stored)
+		}
 		return
 	}
 	s.next.mayExist = true // the plain key is taken: no need to send the body to find out

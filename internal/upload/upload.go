@@ -40,9 +40,11 @@ type Options struct {
 	Store  store.Store
 	Layout Namer
 	Ledger Ledger // nil: confirmed records are released at once
-	Log    string // the log's name
-	Logger *slog.Logger
-	Events Events
+	// Packing has records delivered in packs; nil: each as an object of its own. A Ledger has to be a PackLedger then.
+	Packing *Packing
+	Log     string // the log's name
+	Logger  *slog.Logger
+	Events  Events
 
 	// Jitter draws from [0, 1) what spreads waits; nil is math/rand's. Simulations give one that they can repeat.
 	Jitter func() float64
@@ -115,23 +117,30 @@ func set[T int | int64 | time.Duration](v *T, def T) {
 
 // Uploader delivers records. Its methods are safe for concurrent use.
 type Uploader struct {
-	opts     Options
-	draining atomic.Int32  // how many Drain calls are under way
-	flush    chan struct{} // wakes the committer for a Drain
-	redrive  chan struct{} // wakes the sweep of what was set aside
-	released *watermark    // highest seq released
-	stats    stats
-	variants variantMemory
+	opts      Options
+	packing   Packing       // opts.Packing with its defaults, if that is not nil
+	draining  atomic.Int32  // how many Drain calls are under way
+	flush     chan struct{} // wakes the committer for a Drain
+	closePack chan struct{} // wakes the packer for a Drain
+	redrive   chan struct{} // wakes the sweep of what was set aside
+	fetches   atomic.Uint64 // names of temporary files
+	released  *watermark    // highest seq released
+	stats     stats
+	variants  variantMemory
 }
 
 // New makes an Uploader; it starts nothing.
 func New(o Options) *Uploader {
 	o = o.withDefaults()
 	u := &Uploader{
-		opts:     o,
-		flush:    make(chan struct{}, 1),
-		redrive:  make(chan struct{}, 1),
-		released: newWatermark(o.Source.Released()),
+		opts:      o,
+		flush:     make(chan struct{}, 1),
+		closePack: make(chan struct{}, 1),
+		redrive:   make(chan struct{}, 1),
+		released:  newWatermark(o.Source.Released()),
+	}
+	if o.Packing != nil {
+		u.packing = o.Packing.withDefaults()
 	}
 	u.stats.health = newHealth(o.BackoffMin, o.BackoffMax, time.Now())
 	return u
@@ -148,7 +157,11 @@ func (u *Uploader) Run(ctx context.Context) error {
 	if u.opts.Ledger != nil {
 		wg.Go(func() { d.awaitLedger(ctx) })
 	}
-	wg.Go(func() { d.feed(ctx) })
+	if u.opts.Packing != nil {
+		wg.Go(func() { newPacker(d).run(ctx) })
+	} else {
+		wg.Go(func() { d.feed(ctx) })
+	}
 	wg.Go(func() { d.sweepAside(ctx) })
 	wg.Go(func() { d.commit.run(ctx, commitCtx) })
 	d.run(ctx)
@@ -184,6 +197,7 @@ func (u *Uploader) Drain(ctx context.Context) error {
 			return err
 		}
 		wake(u.flush)
+		wake(u.closePack)
 		if err := u.released.reached(ctx, newest); err != nil {
 			return err
 		}

@@ -1,0 +1,208 @@
+package upload
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"indelible/internal/record"
+	"indelible/internal/store"
+)
+
+// recover finds what an earlier run left: packs that it closed here, packs that it put into the
+// store, and how far the ledger has come.
+func (p *packer) recover(ctx context.Context) error {
+	u := p.d.u
+	packs, err := p.dir.list(u.opts.Source.Released())
+	if err != nil {
+		return err
+	}
+	p.local, p.placed = nil, 0
+	mine := map[record.Seq]record.Seq{}
+	for _, pack := range packs {
+		err := p.dir.load(pack)
+		if err == nil {
+			err = p.compareLocal(ctx, pack)
+		}
+		switch {
+		case errors.Is(err, errDamaged):
+			u.opts.Logger.Error("a pack on this disk cannot be used, and is built again from the spool: look at the disk", "file", pack.file, "error", err)
+			p.ends[pack.First] = pack.Last
+			if err := p.dir.remove(pack.file); err != nil {
+				return err
+			}
+		case err != nil:
+			return err
+		default:
+			pack.recovered = true
+			p.local = append(p.local, pack)
+			mine[pack.First] = pack.Last
+		}
+	}
+	if p.ledger != nil {
+		if p.placed, err = p.ledger.Next(ctx); err != nil {
+			return err
+		}
+	}
+	return p.listRemote(ctx, mine)
+}
+
+// compareLocal compares a closed pack with the spool.
+func (p *packer) compareLocal(ctx context.Context, pack *packFile) error {
+	f, err := p.dir.fs.Open(pack.file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	is, same, err := p.d.u.compare(ctx, fetched{f, pack.Size, pack.Digest}, pack.First, pack.Last, false)
+	if err != nil {
+		return err
+	}
+	if !same || is.Root != pack.Root {
+		return fmt.Errorf("%w: its rows are not the records of the spool", errDamaged)
+	}
+	pack.sizes = is.sizes
+	return nil
+}
+
+// listRemote finds the packs of this log in the store that this directory does not know: it was lost. One
+// whose range begins where a record waits is compared with the spool and taken, when its turn comes.
+func (p *packer) listRemote(ctx context.Context, mine map[record.Seq]record.Seq) error {
+	u := p.d.u
+	released := u.opts.Source.Released()
+	from, ok, err := p.oldest(ctx, released)
+	if err != nil || !ok {
+		return err
+	}
+	refused := 0
+	for day := from.UTC().Truncate(24 * time.Hour); !day.After(time.Now()); day = day.Add(24 * time.Hour) {
+		for info, err := range u.opts.Store.List(ctx, store.ListOptions{Prefix: u.packing.Names.PackDay(day)}) {
+			if store.ClassOf(err) == store.Credentials {
+				if refused++; refused == maxRefusals {
+					u.opts.Logger.Warn("the packs in the store may not be listed: if the directory of packs was lost, some of its records will be in two packs", "error", err)
+					return nil
+				}
+			}
+			if err != nil {
+				return err
+			}
+			first, last, ok := p.dir.firstAndLast(info.Key)
+			if end, known := mine[first]; !ok || last <= released || known && end == last {
+				continue
+			}
+			p.remote[first] = &packFile{Pack: record.Pack{First: first, Last: last, Key: info.Key}}
+		}
+	}
+	return nil
+}
+
+// oldest is when the first record arrived that waits; false if none does.
+func (p *packer) oldest(ctx context.Context, released record.Seq) (time.Time, bool, error) {
+	for e, err := range p.d.u.opts.Source.Entries(ctx, released+1) {
+		if _, lost := errors.AsType[*record.GapError](err); lost {
+			continue
+		}
+		return e.Time, err == nil, err
+	}
+	return time.Time{}, false, nil
+}
+
+// takeLocal sends the pack on that was closed before this run, where it begins with this record.
+func (p *packer) takeLocal(ctx context.Context, first record.Seq) (sent bool, err error) {
+	for len(p.local) > 0 && p.local[0].First < first { // its records were settled otherwise
+		p.local = p.local[1:]
+	}
+	if len(p.local) == 0 || p.local[0].First != first {
+		return false, nil
+	}
+	if err := p.close(ctx); err != nil {
+		return false, err
+	}
+	pack := p.local[0]
+	if first < p.placed {
+		proven, ok, err := p.ledger.PackOf(ctx, first)
+		if err != nil {
+			return false, err
+		}
+		proven.Version = ""
+		pack.stored = ok && proven == pack.Pack // no leaf before its object is stored
+	}
+	p.local = p.local[1:]
+	return true, p.send(ctx, pack)
+}
+
+// known takes a record that the ledger has, or that begins a pack in the store.
+func (p *packer) known(ctx context.Context, e record.Entry) (done bool, err error) {
+	if e.Seq < p.placed {
+		if err := p.close(ctx); err != nil {
+			return false, err
+		}
+		pack, ok, err := p.ledger.PackOf(ctx, e.Seq)
+		if err != nil {
+			return false, err
+		}
+		if !ok { // it was an object
+			return true, p.pass(ctx, feedItem{entry: e})
+		}
+		return true, p.adoptProven(ctx, pack)
+	}
+	if r := p.remote[e.Seq]; r != nil {
+		return p.adopt(ctx, r)
+	}
+	return false, nil
+}
+
+// adoptProven takes a pack that the ledger has, after its rows were compared with the spool.
+func (p *packer) adoptProven(ctx context.Context, pack record.Pack) error {
+	u := p.d.u
+	f, done, err := u.fetch(ctx, p.dir, pack.Key, pack.Version)
+	if err != nil {
+		return fmt.Errorf("the pack that holds records %d to %d: %w", pack.First, pack.Last, err)
+	}
+	defer done()
+	if f.size != pack.Size || f.digest != pack.Digest {
+		return fmt.Errorf("the pack %s in the store is not the one that the log names; its records stay in the spool: run verify, and put the object back", pack.Key)
+	}
+	is, same, err := u.compare(ctx, f, pack.First, pack.Last, false)
+	if err != nil {
+		return err
+	}
+	if !same || is.Root != pack.Root {
+		pack.Root = record.Digest{} // what this spool has is another pack: the ledger says what that means
+		return p.ledger.Pack(ctx, pack)
+	}
+	is.Pack, is.stored = pack, true
+	return p.send(ctx, &is)
+}
+
+// adopt takes a pack of the store that the ledger does not have, if its rows are those of the spool.
+func (p *packer) adopt(ctx context.Context, r *packFile) (taken bool, err error) {
+	u := p.d.u
+	info, err := u.opts.Store.Head(ctx, r.Key, store.GetOptions{})
+	if err != nil && store.ClassOf(err) != store.NotFound {
+		return false, err
+	}
+	if err != nil {
+		delete(p.remote, r.First)
+		return false, nil
+	}
+	f, done, err := u.fetch(ctx, p.dir, r.Key, info.Version)
+	if err != nil {
+		return false, err
+	}
+	defer done()
+	is, same, err := u.compare(ctx, f, r.First, r.Last, true)
+	if err != nil {
+		return false, err
+	}
+	if !same {
+		u.opts.Logger.Error("the store has a pack under a name of this log whose rows are not its records: it is left alone, and they are stored beside it", "key", r.Key)
+		delete(p.remote, r.First)
+		return false, nil
+	}
+	u.opts.Logger.Warn("the store has a pack that this directory does not know: its rows are the records of the spool, and it is taken", "key", r.Key)
+	delete(p.remote, r.First)
+	is.Key, is.Version, is.stored = r.Key, info.Version, true
+	return true, p.send(ctx, &is)
+}

@@ -1,0 +1,208 @@
+package upload
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+
+	"indelible/internal/disk"
+	"indelible/internal/proof"
+	"indelible/internal/record"
+	"indelible/internal/store"
+)
+
+// opener opens a pack for an attempt.
+func (d packDir) opener(p *packFile) func() (io.ReadSeekCloser, error) {
+	return func() (io.ReadSeekCloser, error) { return d.open(p) }
+}
+
+// wholePack compares a pack with its seal before it is sent. One that was damaged on this disk
+// is built again, with the same range and under the same key; it may then have other bytes than before.
+func (u *Uploader) wholePack(ctx context.Context, s *slot, v *attemptResult) error {
+	if s.pack == nil || s.pack.adopted {
+		return nil
+	}
+	dir := packDir{fs: u.packing.Dir, log: u.opts.Log}
+	size, sum, err := dir.digest(s.pack.file)
+	if err == nil && (size != s.pack.Size || sum != s.pack.Digest) {
+		u.opts.Logger.Error("a pack on this disk was damaged and is built again from the spool: look at the disk", "file", s.pack.file)
+		err = u.rebuild(ctx, dir, s.pack)
+	}
+	if err != nil {
+		v.local = true
+		return fmt.Errorf("read the pack %s: %w", s.pack.file, err)
+	}
+	s.entry = packEntry(u, s.pack)
+	return nil
+}
+
+// rebuild builds a pack again, with the range and the key that it has.
+func (u *Uploader) rebuild(ctx context.Context, dir packDir, p *packFile) error {
+	var b *building
+	defer func() {
+		if b != nil {
+			b.abandon()
+		}
+	}()
+	keeper := &packer{opts: u.packing}
+	next := p.First
+	for e, err := range u.opts.Source.Entries(ctx, p.First) {
+		if err == nil && (e.Seq != next || e.Seq > p.Last) {
+			err = fmt.Errorf("record %d is not in the spool", next)
+		}
+		if err == nil && b == nil {
+			again := dir
+			again.log += "-again" // beside what the packer builds
+			b, err = again.begin(u.packing.Format, &proof.RowTree{}, e.Info, u.opts.Log)
+		}
+		row, body := record.Row{Info: e.Info}, []byte(nil)
+		if err == nil && e.Size > u.packing.MaxInline {
+			row.Object = u.packing.Names.BesideKey(u.opts.Log, e.Info)
+		} else if err == nil {
+			body, err = keeper.read(&e)
+		}
+		if err == nil {
+			err = b.add(row, body)
+		}
+		if err != nil {
+			return err
+		}
+		if next++; next > p.Last {
+			break
+		}
+	}
+	if b == nil || next <= p.Last {
+		return fmt.Errorf("record %d is not in the spool", next)
+	}
+	b.dir.log = u.opts.Log
+	again, err := b.close(p.Key)
+	if err == nil {
+		b = nil
+		err = dir.fs.SyncDir(".")
+	}
+	if err != nil {
+		return err
+	}
+	*p = *again
+	return nil
+}
+
+// sameRows says whether the object that lies under a pack's key holds the same rows as the pack,
+// in other bytes: it was built by another process of this log. Then it is the pack.
+func (u *Uploader) sameRows(ctx context.Context, s *slot, info store.Info) bool {
+	dir := packDir{fs: u.packing.Dir, log: u.opts.Log}
+	got, done, err := u.fetch(ctx, dir, s.target, info.Version)
+	if err != nil {
+		return false
+	}
+	defer done()
+	is, same, err := u.compare(ctx, got, s.pack.First, s.pack.Last, true)
+	if err != nil || !same || is.Root != s.pack.Root {
+		return false
+	}
+	u.opts.Logger.Warn("the store has a pack of the same records in other bytes: it is taken for the one that was built here", "key", s.target)
+	s.pack.Size, s.pack.Digest, s.pack.adopted = is.Size, is.Digest, true
+	s.entry = packEntry(u, s.pack)
+	return true
+}
+
+// fetched is an object in a local file.
+type fetched struct {
+	file   disk.File
+	size   int64
+	digest record.Digest
+}
+
+// fetch copies an object into the directory of packs, until done is called.
+func (u *Uploader) fetch(ctx context.Context, dir packDir, key, version string) (f fetched, done func(), err error) {
+	body, _, err := u.opts.Store.Get(ctx, key, store.GetOptions{Version: version})
+	if err != nil {
+		return f, nil, err
+	}
+	defer body.Close()
+	name := fmt.Sprintf("fetched-%d%s", u.fetches.Add(1), buildExt)
+	_ = dir.fs.Remove(name) // of a process before
+	if f.file, err = dir.fs.Create(name); err != nil {
+		return f, nil, err
+	}
+	done = func() {
+		f.file.Close()
+		_ = dir.fs.Remove(name)
+	}
+	h := newHashedFile(f.file)
+	if f.size, err = io.Copy(h, body); err != nil {
+		done()
+		return f, nil, err
+	}
+	h.sum.Sum(f.digest[:0])
+	return f, done, nil
+}
+
+// compare compares the rows of a pack with the records of the spool. What is not in the spool any more, or
+// lost there, is taken as it is; what cannot be read now is an error, if strict. is has all but the key and the version.
+func (u *Uploader) compare(ctx context.Context, f fetched, first, last record.Seq, strict bool) (is packFile, same bool, err error) {
+	is.Pack = record.Pack{First: first, Last: last, Size: f.size, Digest: f.digest}
+	next, stop := iter.Pull2(u.opts.Source.Entries(ctx, first))
+	defer stop()
+	var have record.Entry
+	var tree proof.RowTree
+	seq := first
+	for row, err := range u.packing.Format.Rows(ctx, f.file, f.size, true) {
+		if err != nil && !strict {
+			return is, false, err // its digest was compared: it is the disk
+		}
+		if err != nil || row.Seq != seq || seq > last || !rowIsWhole(&row) {
+			return is, false, ctx.Err()
+		}
+		for have.Seq < seq {
+			e, err, more := next()
+			if !more {
+				have.Seq = last + 1
+				break
+			}
+			gap, lost := errors.AsType[*record.GapError](err)
+			read, unread := errors.AsType[*record.ReadError](err)
+			switch {
+			case lost:
+				have = record.Entry{Info: record.Info{Seq: min(gap.Last, last)}}
+			case unread && !strict && read.Seq != 0:
+				have = record.Entry{Info: record.Info{Seq: read.Seq}}
+			case err != nil:
+				return is, false, err
+			default:
+				have = e
+			}
+		}
+		if have.Seq == seq && have.Key != "" && !sameRecord(&row.Info, &have.Info) {
+			return is, false, nil
+		}
+		if seq == first {
+			is.Time = row.Time
+		}
+		tree.Add(&row.Info)
+		is.sizes = append(is.sizes, row.Size)
+		seq++
+	}
+	is.Root = tree.Root()
+	return is, seq == last+1, nil
+}
+
+// rowIsWhole says whether a row's body is the one that it names.
+func rowIsWhole(row *PackRow) bool {
+	if row.Object != "" {
+		return true // its object is compared where it is stored
+	}
+	h := sha256.New()
+	n, err := int64(0), error(nil)
+	if row.Body != nil {
+		n, err = io.Copy(h, row.Body)
+	}
+	return err == nil && n == row.Size && record.Digest(h.Sum(nil)) == row.Digest
+}
+
+func sameRecord(a, b *record.Info) bool {
+	return a.Digest == b.Digest && a.Size == b.Size && a.Key == b.Key && a.Bucket == b.Bucket && a.Time.Equal(b.Time)
+}
