@@ -14,6 +14,7 @@ import (
 	"indelible/internal/config"
 	"indelible/internal/control"
 	"indelible/internal/daemon"
+	"indelible/internal/engine"
 	"indelible/internal/proof"
 	"indelible/internal/record"
 )
@@ -115,6 +116,6 @@ func proveSeq(ctx context.Context, l *config.Loaded, location, vkey string, seq 
 	if err != nil {
 		return nil, err
 	}
-	p, err := proof.Prove(ctx, e.Store, e.Base, e.VKey, nil, seq)
+	p, err := proof.Prove(ctx, e.Store, e.Base, e.VKey, engine.PackReader{}, seq)
 	return p, errors.Join(err, e.Close())
 }

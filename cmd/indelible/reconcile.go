@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"indelible/internal/daemon"
+	"indelible/internal/engine"
 	"indelible/internal/proof"
 )
 
@@ -60,7 +61,7 @@ since the last checkpoint are not among them.`,
 }
 
 func (c *cli) reconcile(ctx context.Context, name string, f *reconcileFlags) error {
-	o := proof.ReconcileOptions{KeysOnly: f.keysOnly, Parallel: f.parallel}
+	o := proof.ReconcileOptions{KeysOnly: f.keysOnly, Parallel: f.parallel, Packs: engine.PackReader{}}
 	var err error
 	if o.Since, err = when(f.since); err != nil {
 		return &usageError{problem: "--since: " + err.Error()}

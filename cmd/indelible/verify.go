@@ -14,6 +14,7 @@ import (
 
 	"indelible/internal/config"
 	"indelible/internal/daemon"
+	"indelible/internal/engine"
 	"indelible/internal/proof"
 	"indelible/internal/term"
 )
@@ -22,7 +23,7 @@ import (
 type verifyFlags struct {
 	vkey, checkpoint, from, proof, record, since, sample, maxAge, clockBound string
 	parallel                                                                 int
-	noExtras, noAttrs, allowIncomplete, progress, json                       bool
+	noExtras, noAttrs, noRows, allowIncomplete, progress, json               bool
 }
 
 func (c *cli) verifyCmd() *cobra.Command {
@@ -86,6 +87,7 @@ With --proof it checks the proof of one record, made by "indelible prove", with 
 	flags.IntVar(&f.parallel, "parallel", 0, "`N` requests at once (default: 256, in a directory four for each processor)")
 	flags.BoolVar(&f.noExtras, "no-extras", false, "do not look for objects that no leaf names")
 	flags.BoolVar(&f.noAttrs, "no-attrs", false, "do not compare headers and metadata: a plain copy of a bucket has none")
+	flags.BoolVar(&f.noRows, "no-rows", false, "compare packs with the log by their objects' digests alone: quick, and the log is then not complete")
 	flags.BoolVar(&f.allowIncomplete, "allow-incomplete", false, "exit with 0 when what is there is OK, complete or not")
 	flags.BoolVar(&f.progress, "progress", false, "tell how far it is also when stderr is no terminal")
 	flags.BoolVar(&f.json, "json", false, "one JSON value")
@@ -93,7 +95,7 @@ With --proof it checks the proof of one record, made by "indelible prove", with 
 }
 
 func (f *verifyFlags) options() (proof.VerifyOptions, error) {
-	o := proof.VerifyOptions{Parallel: f.parallel, NoExtras: f.noExtras, NoAttrs: f.noAttrs}
+	o := proof.VerifyOptions{Parallel: f.parallel, NoExtras: f.noExtras, NoAttrs: f.noAttrs, NoRows: f.noRows, Packs: engine.PackReader{}}
 	var err error
 	if o.Since, err = when(f.since); err != nil {
 		return o, &usageError{problem: "--since: " + err.Error()}

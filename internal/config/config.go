@@ -14,6 +14,8 @@ import (
 type Config struct {
 	Data        string      // data: the directory of spool, key, lock and socket; absolute after Load
 	Destination Destination // destination: where the records end up
+	Layout      string      // layout: object (one object per record) or pack (many records in one)
+	Pack        Pack        // pack: when a pack is closed
 	Doors       Doors       // doors: where records come in
 	Admin       Admin       // admin: health, metrics and the JSON API
 	Log         Log         // log: our own log lines on stderr
@@ -37,6 +39,13 @@ type Destination struct {
 	ObjectLock     ObjectLock        // destination.object_lock
 	AssumeRole     string            // destination.assume_role: ARN of a role to assume
 	MaxConcurrency int               // destination.max_concurrency: uploads at a time at most; 0 is the uploader's own bound
+}
+
+// Pack says when a pack is closed: by whichever comes first.
+type Pack struct {
+	MaxBytes   int64         // pack.max_bytes: of its file
+	MaxRecords int           // pack.max_records
+	MaxAge     time.Duration // pack.max_age: since its first record was written
 }
 
 // ObjectLock makes every stored object immutable until its time has passed.
@@ -194,7 +203,9 @@ type Shutdown struct {
 // Default is the configuration of a bare `indelible serve`.
 func Default() Config {
 	return Config{
-		Data: "indelible-data",
+		Data:   "indelible-data",
+		Layout: "object",
+		Pack:   Pack{MaxBytes: 64 << 20, MaxRecords: 100_000, MaxAge: time.Minute},
 		Doors: Doors{
 			S3:   S3Door{Listen: "127.0.0.1:9000", MaxHold: 20 * time.Second, Bucket: "default"},
 			HTTP: HTTPDoor{Listen: "127.0.0.1:4318", MaxRequest: 64 << 20, MaxHold: 20 * time.Second, LiteLLM: LiteLLMKeys{Partition: "day"}},

@@ -26,8 +26,6 @@ func (f Field) Values() []string {
 	switch v := f.value.(type) {
 	case textValue:
 		return v.pick
-	case notBuiltValue:
-		return []string{v.only}
 	case addrValue:
 		return []string{"127.0.0.1:", Off}
 	}
@@ -60,7 +58,10 @@ func (c *Config) fields() []Field {
 		{Path: "destination.object_lock.retain", remote: true, Usage: "how long every object is locked", value: durationValue{&d.ObjectLock.Retain, 1}},
 		{Path: "destination.assume_role", remote: true, Usage: "ARN of a role to assume", value: textValue{p: &d.AssumeRole, ok: wrongARN}},
 		{Path: "destination.max_concurrency", Usage: "uploads at a time at most; 0: the uploader's own bound", value: intValue{&d.MaxConcurrency, 0}},
-		{Path: "layout", Flag: "layout", Arg: "object", Env: "INDELIBLE_LAYOUT", Usage: "how records are stored: object is one object per record", value: notBuiltValue{only: "object", what: "packs of records"}},
+		{Path: "layout", Flag: "layout", Arg: "object|pack", Env: "INDELIBLE_LAYOUT", Usage: "how records are stored: one object per record, or many in a pack", value: textValue{p: &c.Layout, pick: []string{"object", "pack"}}},
+		{Path: "pack.max_bytes", Usage: "size of a pack's file at which it is closed", value: sizeValue{&c.Pack.MaxBytes, 1 << 20}},
+		{Path: "pack.max_records", Usage: "records at which a pack is closed", value: intValue{&c.Pack.MaxRecords, 1}},
+		{Path: "pack.max_age", Usage: "how long a pack waits for more records", value: durationValue{&c.Pack.MaxAge, time.Second}},
 
 		{Path: "doors.s3.listen", Flag: "s3", Arg: "ADDR|off", Env: "INDELIBLE_S3", Usage: "address of the S3 door", value: addrValue{&s3.Listen}},
 		{Path: "doors.s3.keys", Env: "INDELIBLE_S3_KEYS", Usage: "access keys of senders, id:secret", secret: true, value: keysValue{&s3.Keys}},

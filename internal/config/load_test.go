@@ -73,7 +73,8 @@ destination:
   object_lock: {mode: compliance, retain: 180d}
   assume_role: arn:aws:iam::1:role/x
   max_concurrency: 7
-layout: object
+layout: pack
+pack: {max_bytes: 2MiB, max_records: 9, max_age: 5s}
 doors:
   s3:
     listen: 0.0.0.0:9000
@@ -120,6 +121,7 @@ index: {mode: off, text: body}
 		Data: mustAbs(t, "/d"),
 		Destination: Destination{URL: "s3://audit/llm/{bucket}", Endpoint: "https://s3.example:9000", Region: "eu-west-1", SSE: "aws:kms", KMSKeyID: "k1",
 			StorageClass: "STANDARD_IA", Tags: map[string]string{"team": "audit", "env": "1"}, ObjectLock: ObjectLock{"compliance", 180 * day}, AssumeRole: "arn:aws:iam::1:role/x", MaxConcurrency: 7},
+		Layout: "pack", Pack: Pack{2 << 20, 9, 5 * time.Second},
 		Doors: Doors{
 			S3: S3Door{Listen: "0.0.0.0:9000", Keys: []S3Key{{"id1", "s1"}, {"id2", "a:b,c"}}, MaxHold: 5 * time.Second, Bucket: "dflt",
 				Domains: []string{"s3.internal", "logs.local"}, TLS: tls},
@@ -212,7 +214,7 @@ func TestMistakes(t *testing.T) {
 		{"two documents", "data: a\n---\ndata: b\n", nil, nil, []string{"F:"}},
 		{"a list", "- a\n", nil, nil, []string{`F:1: want fields such as "data: DIR"`}},
 		{"enum", "log: {format: jso}\n", nil, nil, []string{`F:1: log.format: want text, json (did you mean json?), not "jso"`}},
-		{"not built: packs", "layout: pack\npack: {max_age: 1s}\n", map[string]string{"layout": "pack"}, nil, []string{`F:1: layout: packs of records cannot be had yet: want object`, "F:2: pack: packs of records cannot be had yet", "--layout: packs of records cannot be had yet"}},
+		{"layouts", "layout: packs\npack: {max_age: 1ms, max_records: 0, max_bytes: 1KiB}\n", map[string]string{"layout": "rows"}, nil, []string{"F:1: layout: ", "F:2: pack.max_age: ", "F:2: pack.max_records: ", "F:2: pack.max_bytes: ", "--layout: "}},
 		{"upstream's URL", "doors: {proxy: {upstreams: {p: {url: x}}}}\n", nil, nil, []string{"F:1: doors.proxy.upstreams: upstream p: url: want a URL such as https://host[:port]"}},
 		{"upstream without URL", "doors: {proxy: {upstreams: {p: {key_file: x}}}}\n", nil, nil, []string{"F:1: doors.proxy.upstreams: upstream p: want its url, such as https://host"}},
 		{"upstream's name", "doors: {proxy: {upstreams: {a/b: http://h}}}\n", nil, nil, []string{`F:1: doors.proxy.upstreams: upstream "a/b": want a name of up to 64 letters`}},

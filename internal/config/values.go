@@ -216,22 +216,6 @@ func FormatSize(n int64) string {
 	return strconv.FormatInt(n, 10) + "B"
 }
 
-// notBuiltValue is a setting of a part that does not exist yet: it takes the
-// one value that asks for nothing, and refuses the rest.
-type notBuiltValue struct {
-	only string // what may be said
-	what string // the part
-}
-
-func (v notBuiltValue) String() string { return v.only }
-
-func (v notBuiltValue) set(s string) error {
-	if s != v.only {
-		return fmt.Errorf("%s cannot be had yet: want %s", v.what, v.only)
-	}
-	return nil
-}
-
 type addrValue struct{ p *string }
 
 func (v addrValue) String() string { return *v.p }

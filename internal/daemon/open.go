@@ -65,6 +65,7 @@ func engineOptions(l *config.Loaded, log *slog.Logger) (engine.Options, error) {
 			MaxConcurrency: c.Destination.MaxConcurrency,
 			BackoffMin:     c.Upload.BackoffMin, BackoffMax: c.Upload.BackoffMax, AttemptTimeout: c.Upload.AttemptTimeout,
 		},
+		Packs: engine.Packs{On: c.Layout == "pack", MaxBytes: c.Pack.MaxBytes, MaxRecords: c.Pack.MaxRecords, MaxAge: c.Pack.MaxAge},
 		Proof: engine.Proof{
 			Secret: secret, Program: "indelible " + control.Version().Version, Config: l.Digest(),
 			CheckpointEvery: c.Proof.CheckpointEvery, Witnesses: witnesses,

@@ -64,12 +64,11 @@ func leafOf(ctx context.Context, r *engine.Components, c *config.Config, seq rec
 	if err != nil {
 		return proof.Leaf{}, err
 	}
-	p, err := proof.Prove(ctx, r.Store(), r.Layout().Base(), vkey, nil, seq)
+	leaf, err := proof.Find(ctx, r.Store(), r.Layout().Base(), vkey, seq)
 	if err = unprovenYet(err); err != nil {
 		return proof.Leaf{}, err
 	}
-	leaf, err := proof.ParseLeaf(p.Raw)
-	if err == nil && leaf.Key == "" {
+	if leaf.Key == "" {
 		err = errors.Join(proof.ErrUnproven, errors.New("the log says of it that it was not stored"))
 	}
 	return leaf, err

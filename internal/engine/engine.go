@@ -28,8 +28,9 @@ type Options struct {
 	Destination func(ctx context.Context, log string) (*Destination, error)
 
 	Spool  spool.Options  // without Log and Logger
-	Upload upload.Options // without Source, Store, Layout, Ledger, Log, Logger and CheckpointEvery
+	Upload upload.Options // without Source, Store, Layout, Ledger, Packing, Log, Logger and CheckpointEvery
 	Proof  Proof
+	Packs  Packs
 	Logger *slog.Logger // nil discards
 
 	// Identity names the destination: a fork that was found in one says nothing of another.
@@ -168,6 +169,10 @@ func (e *Engine) wire() error {
 			return err
 		}
 		e.ledger, u.Ledger = ledger, ledger
+	}
+	var err error
+	if u.Packing, err = e.openPacks(); err != nil {
+		return err
 	}
 	e.uploader = upload.New(u)
 	return nil

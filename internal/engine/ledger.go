@@ -164,6 +164,29 @@ func (l *ledger) Gap(ctx context.Context, gap record.GapError) error {
 	return l.with(ctx, func(log *proof.Log) error { return log.Gap(ctx, gap) })
 }
 
+// Pack is upload.PackLedger's.
+func (l *ledger) Pack(ctx context.Context, p record.Pack) error {
+	return l.with(ctx, func(log *proof.Log) error { return log.Pack(ctx, p) })
+}
+
+// Next is upload.PackLedger's.
+func (l *ledger) Next(ctx context.Context) (next record.Seq, err error) {
+	err = l.with(ctx, func(log *proof.Log) error {
+		next = log.Next()
+		return nil
+	})
+	return next, err
+}
+
+// PackOf is upload.PackLedger's.
+func (l *ledger) PackOf(ctx context.Context, seq record.Seq) (p record.Pack, ok bool, err error) {
+	err = l.with(ctx, func(log *proof.Log) (err error) {
+		p, ok, err = log.PackOf(ctx, seq)
+		return err
+	})
+	return p, ok, err
+}
+
 // Checkpoint is upload.Ledger's.
 func (l *ledger) Checkpoint(ctx context.Context) error {
 	return l.with(ctx, func(log *proof.Log) error { return log.Checkpoint(ctx) })

@@ -44,6 +44,20 @@ type RowProof struct {
 	Path tlog.RecordProof // in the tree of the pack's rows, where its place is its seq less that of the first
 }
 
+// Find is the leaf that gives a record its place, that of its pack where it is a row, after it
+// was compared with the tree.
+func Find(ctx context.Context, st store.Store, base, vkey string, seq record.Seq) (Leaf, error) {
+	key, err := note.NewVerifier(vkey)
+	if err != nil {
+		return Leaf{}, fmt.Errorf("find record %d: invalid public key: %w", seq, err)
+	}
+	_, leaf, err := prove(ctx, newReader(patientStore{st}, base, key.Name()), key, seq)
+	if err != nil {
+		return Leaf{}, fmt.Errorf("find record %d: %w", seq, err)
+	}
+	return leaf, nil
+}
+
 // Prove makes the offline proof of a record. Where the record was set aside
 // and stored later, the leaf is the one that gave it its place: it holds the digest too. Where it is a row of
 // a pack, the pack is read with packs.

@@ -38,7 +38,7 @@ func (t *RowTree) Root() record.Digest {
 func rowLeaf(info *record.Info) Leaf {
 	leaf := Leaf{
 		Kind: Row, Seq: info.Seq, Time: info.Time, Door: cut(info.Door, maxName), Source: cut(info.Source, maxName), Bucket: cut(info.Bucket, maxName),
-		Size: info.Size, Digest: info.Digest, Attrs: rowAttrs(info.Attrs),
+		Size: info.Size, Digest: info.Digest, Attrs: RowAttrs(info.Attrs),
 	}
 	if len(info.Key) > maxQuoted {
 		sum := sha256.Sum256([]byte(info.Key))
@@ -49,9 +49,9 @@ func rowLeaf(info *record.Info) Leaf {
 	return leaf
 }
 
-// rowAttrs is the digest of what the sender said of a record: the headers that
-// are kept, and the user metadata.
-func rowAttrs(attrs record.Attrs) record.Digest {
+// RowAttrs is the digest of what the sender said of a record: the headers that
+// are kept, and the user metadata. It is the attrs_sha256 of the record's row.
+func RowAttrs(attrs record.Attrs) record.Digest {
 	header, meta := map[string]string{}, map[string]string{}
 	for _, a := range attrs {
 		name, isMeta := strings.CutPrefix(a.Name, "x-amz-meta-")

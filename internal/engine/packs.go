@@ -1,0 +1,146 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"time"
+
+	"indelible/internal/disk/osdisk"
+	"indelible/internal/layout"
+	"indelible/internal/layout/pack"
+	"indelible/internal/proof"
+	"indelible/internal/record"
+	"indelible/internal/upload"
+)
+
+// PacksDir is where packs are built, in the data directory.
+const PacksDir = "packs"
+
+// Packs says whether records are delivered in packs, and when one is closed. Zero values mean upload.Packing's.
+type Packs struct {
+	On         bool
+	MaxBytes   int64
+	MaxRecords int
+	MaxAge     time.Duration
+}
+
+// openPacks opens the directory in which packs are built; nil if records are delivered as objects
+// and none was ever packed here.
+func (e *Engine) openPacks() (*upload.Packing, error) {
+	o := e.opts.Packs
+	dir := filepath.Join(e.opts.Dir, PacksDir)
+	if _, err := os.Stat(dir); !o.On && errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err := MakeDir(dir); err != nil {
+		return nil, fmt.Errorf("make the directory of packs: %w", err)
+	}
+	fsys, err := osdisk.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	e.later(fsys.Close)
+	return &upload.Packing{
+		Dir: fsys, Format: packFormat{e.dest.Layout}, Names: e.dest.Layout, Finish: !o.On,
+		MaxBytes: o.MaxBytes, MaxRecords: o.MaxRecords, MaxAge: o.MaxAge,
+	}, nil
+}
+
+// packFormat writes packs in the form of layout/pack.
+type packFormat struct{ objects layout.Objects }
+
+var (
+	_ upload.PackFormat = packFormat{}
+	_ proof.Packs       = PackReader{}
+	_ upload.PackLedger = (*ledger)(nil)
+)
+
+// New is upload.PackFormat's.
+func (f packFormat) New(w io.Writer, log string) (upload.PackWriter, error) {
+	pw, err := pack.NewWriter(w, pack.Options{Log: log})
+	if err != nil {
+		return nil, err
+	}
+	return &packWriter{pw, f.objects}, nil
+}
+
+// Rows is upload.PackFormat's.
+func (packFormat) Rows(ctx context.Context, file io.ReaderAt, size int64, bodies bool) iter.Seq2[upload.PackRow, error] {
+	return func(yield func(upload.PackRow, error) bool) {
+		for r, err := range packRows(ctx, file, size, bodies) {
+			if !yield(upload.PackRow{Row: record.Row{Info: r.Info, Object: r.Object}, Body: bodyOf(&r, bodies)}, err) {
+				return
+			}
+		}
+	}
+}
+
+// packWriter is one pack of packFormat.
+type packWriter struct {
+	w       *pack.Writer
+	objects layout.Objects
+}
+
+// Add is upload.PackWriter's.
+func (w *packWriter) Add(row record.Row, body []byte) error {
+	return w.w.Add(&pack.Row{
+		Info: row.Info, Key: w.objects.Key(row.Bucket, row.Key), Attrs: proof.RowAttrs(row.Attrs), Body: body, Object: row.Object,
+	})
+}
+
+// Size is upload.PackWriter's.
+func (w *packWriter) Size() int64 { return w.w.Progress().Compressed }
+
+// Close is upload.PackWriter's.
+func (w *packWriter) Close() error {
+	_, err := w.w.Close()
+	return err
+}
+
+// PackReader reads packs in the form of layout/pack, for verification.
+type PackReader struct{}
+
+// Rows is proof.Packs's.
+func (PackReader) Rows(ctx context.Context, file io.ReaderAt, size int64, bodies bool) iter.Seq2[proof.PackRow, error] {
+	return func(yield func(proof.PackRow, error) bool) {
+		for r, err := range packRows(ctx, file, size, bodies) {
+			if !yield(proof.PackRow{Row: record.Row{Info: r.Info, Object: r.Object}, Body: bodyOf(&r, bodies)}, err) {
+				return
+			}
+		}
+	}
+}
+
+func packRows(ctx context.Context, file io.ReaderAt, size int64, bodies bool) iter.Seq2[pack.Row, error] {
+	return func(yield func(pack.Row, error) bool) {
+		r, err := pack.Open(file, size)
+		if err != nil {
+			yield(pack.Row{}, err)
+			return
+		}
+		rows := r.Heads(ctx)
+		if bodies {
+			rows = r.Rows(ctx)
+		}
+		for row, err := range rows {
+			if !yield(row, err) {
+				return
+			}
+		}
+	}
+}
+
+// bodyOf is the body of a row, if it was asked for and is in the row.
+func bodyOf(r *pack.Row, bodies bool) io.Reader {
+	if !bodies || r.Object != "" {
+		return nil
+	}
+	return bytes.NewReader(r.Body)
+}
