@@ -151,6 +151,7 @@ func TestPackReadsFail(t *testing.T) {
 		}
 		w.start()
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		if len(w.src.aside) > 0 || len(w.src.gaps) > 0 || len(w.bucket.objects) > 1 {
 			t.Errorf("in an outage: aside %v, objects %d", w.src.aside, len(w.bucket.objects))
 		}
@@ -200,6 +201,7 @@ func TestPackDiskFull(t *testing.T) {
 		acked := w.addAll(50, 10_000)
 		w.start()
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		if len(w.bucket.objects) > 0 || w.up.Stats().Stuck == "" {
 			t.Errorf("on a full disk: %d objects, stuck %q", len(w.bucket.objects), w.up.Stats().Stuck)
 		}

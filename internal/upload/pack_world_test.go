@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"indelible/internal/disk"
 	"indelible/internal/layout"
@@ -191,6 +192,7 @@ func (w *world) rows(acked map[record.Seq]string) map[record.Seq]string {
 
 // packsIn are the keys of the packs in the bucket.
 func (w *world) packsIn() []string {
+	synctest.Wait()
 	var keys []string
 	for key := range w.bucket.objects {
 		if strings.HasSuffix(key, ".parquet") {

@@ -33,9 +33,6 @@ type packer struct {
 	body   []byte                    // room for one body
 }
 
-// errAgain says that the pack that was being built is lost, and is built again.
-var errAgain = errors.New("the pack is built again")
-
 // newPacker makes one; the directory is looked at when it runs.
 func newPacker(d *delivery) *packer {
 	p := &packer{

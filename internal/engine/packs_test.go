@@ -1,0 +1,130 @@
+package engine
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"indelible/internal/proof"
+	"indelible/internal/record"
+)
+
+// verified verifies the log of an engine that has stopped, and proves one of its records offline.
+func verified(t *testing.T, b *bucket, e *Engine, seq record.Seq, body string) proof.Report {
+	t.Helper()
+	vkey, err := os.ReadFile(filepath.Join(e.opts.Dir, "log.vkey"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := strings.TrimSpace(string(vkey))
+	r, err := proof.Verify(t.Context(), b, "", key, proof.VerifyOptions{Packs: PackReader{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !r.Complete() || r.Extras > 0 {
+		t.Errorf("complete %v: %v %v; extras %v", r.Complete(), r.Faults, r.Incomplete, r.ExtraKeys)
+	}
+	p, err := proof.Prove(t.Context(), b, "", key, PackReader{}, seq)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := p.Check(key, strings.NewReader(body)); err != nil {
+		t.Error(err)
+	}
+	return r
+}
+
+// Real packs, from the spool to a verified log; and the layout changes from one start to the next.
+func TestPackLayout(t *testing.T) {
+	b, dir := newBucket(t), t.TempDir()
+	o := options(b, dir)
+	var seq int
+	bodyOf := func(n int) string {
+		switch n {
+		case 7:
+			return "no JSON \xff"
+		case 11:
+			return `{"id":"big","messages":"` + strings.Repeat("x", 9<<20) + `"}`
+		case 12:
+			return ""
+		}
+		return fmt.Sprintf(`{"id":"id-%d","model":"gpt","response_cost":0.5,"messages":%q}`, n, strings.Repeat("hello ", n%50))
+	}
+	live := func(pack bool, n int) *Engine {
+		o.Packs = Packs{On: pack, MaxRecords: 60, MaxAge: time.Second}
+		e := openEngine(t, o)
+		done := make(chan error, 1)
+		go func() { done <- e.Run(t.Context()) }()
+		for range n {
+			seq++
+			body := bodyOf(seq)
+			_, err := e.Append(t.Context(), record.Record{
+				Door: "s3", Source: "tester", Bucket: "logs", Key: fmt.Sprintf("2026-11-30/time-08-00-00-000000_id-%d.json", seq), Size: int64(len(body)), Body: strings.NewReader(body),
+				Attrs: record.Attrs{{Name: "content-type", Value: "application/json"}, {Name: "x-amz-meta-user", Value: "alice"}},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := e.Drain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		e.Stop(t.Context())
+		if err := e.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	r := verified(t, b, live(true, 150), 11, bodyOf(11))
+	if r.Records != 150 || r.CheckedRows != 150 || r.Packs < 3 {
+		t.Errorf("packs: %d records, %d rows in %d packs", r.Records, r.CheckedRows, r.Packs)
+	}
+	if left, err := os.ReadDir(filepath.Join(dir, PacksDir)); err != nil || len(left) > 0 {
+		t.Errorf("left in the directory of packs: %v, %v", left, err)
+	}
+	r = verified(t, b, live(false, 20), 160, bodyOf(160))
+	if r.Records != 170 || r.CheckedRows != 150 {
+		t.Errorf("then objects: %d records, %d rows", r.Records, r.CheckedRows)
+	}
+	e := live(true, 20)
+	if r = verified(t, b, e, 180, bodyOf(180)); r.Records != 190 || r.CheckedRows != 170 {
+		t.Errorf("then packs: %d records, %d rows", r.Records, r.CheckedRows)
+	}
+
+	// One flipped byte anywhere in a pack is found.
+	packs, err := filepath.Glob(filepath.Join(b.root, "packs/*/*/*.parquet"))
+	if err != nil || len(packs) == 0 {
+		t.Fatal(packs, err)
+	}
+	whole, err := os.ReadFile(packs[len(packs)-1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := 0
+	for at := 0; at < len(whole); at += 1 + len(whole)/40 {
+		b2 := bytes.Clone(whole)
+		b2[at] ^= 1
+		if err := os.WriteFile(packs[len(packs)-1], b2, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		vkey, _ := os.ReadFile(filepath.Join(dir, "log.vkey"))
+		r, err := proof.Verify(t.Context(), b, "", strings.TrimSpace(string(vkey)), proof.VerifyOptions{Packs: PackReader{}, NoExtras: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.OK() {
+			t.Errorf("byte %d was changed, and nobody noticed", at)
+		}
+		if len(r.Faults) > 1 {
+			named++
+		}
+	}
+	t.Logf("of 40 bytes changed, %d also name a row", named)
+}
