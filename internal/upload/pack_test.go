@@ -3,6 +3,7 @@ package upload_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -470,4 +471,41 @@ func TestPackKilledAtEveryCall(t *testing.T) {
 			return
 		}
 	}
+}
+
+// What reaches the disk for one pack, in its order, and that nothing of it is sent before.
+func TestPackDiskOperations(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls []string
+		disk := faultdisk.New(crashdisk.New(), func(c faultdisk.Call) *faultdisk.Fault {
+			if c.Op.Mutates() {
+				calls = append(calls, strings.ReplaceAll(strings.ReplaceAll(c.String(), "test-0000000000000000000", ""), "0000000000000000000", ""))
+			}
+			return nil
+		})
+		w := newPackWorld(t, disk)
+		w.addAll(2, 10)
+		w.bucket.script = func(op, key string) fault {
+			if op == "put" {
+				calls = append(calls, "put")
+			}
+			return fault{}
+		}
+		w.start()
+		time.Sleep(2 * time.Minute)
+		w.stop()
+		for i, c := range calls {
+			if strings.HasPrefix(c, "write ") {
+				calls[i] = strings.Fields(c)[0] + " " + strings.Fields(c)[1]
+			}
+		}
+		want := []string{
+			"create 1.tmp", "write 1.tmp", "sync 1.tmp",
+			"create 1-2.parquet.seal.tmp", "write 1-2.parquet.seal.tmp", "sync 1-2.parquet.seal.tmp", "rename 1-2.parquet.seal.tmp 1-2.parquet.seal", "syncdir .",
+			"rename 1.tmp 1-2.parquet", "syncdir .", "put", "remove 1-2.parquet", "remove 1-2.parquet.seal",
+		}
+		if !slices.Equal(calls, want) {
+			t.Errorf("got\n%s\nwant\n%s", strings.Join(calls, "\n"), strings.Join(want, "\n"))
+		}
+	})
 }
