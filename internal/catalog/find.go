@@ -213,7 +213,14 @@ func (c *Catalog) byID(ctx context.Context, buckets []string, id string) (m matc
 			}
 		}
 		if len(m.entries) > 0 {
-			break
+			return m
+		}
+	}
+	for e, err := range c.o.Records.PackedByID(ctx, id) {
+		if err != nil {
+			m.missing = cmp.Or(m.missing, err)
+		} else if slices.Contains(buckets, e.Bucket) || !c.o.Spool {
+			m.add(e)
 		}
 	}
 	return m
@@ -276,6 +283,9 @@ func (c *Catalog) bySeq(ctx context.Context, seq record.Seq) (m matches, err err
 	if err != nil {
 		return matches{missing: err}, nil
 	}
+	if leaf.Kind == proof.Pack {
+		return c.inPack(ctx, &leaf, seq)
+	}
 	e, ok, err = c.o.Records.At(ctx, leaf.Key)
 	if err != nil {
 		return matches{missing: err}, nil
@@ -291,9 +301,28 @@ func (c *Catalog) bySeq(ctx context.Context, seq record.Seq) (m matches, err err
 	return m, nil
 }
 
+// inPack finds a record in the pack that the log names.
+func (c *Catalog) inPack(ctx context.Context, leaf *proof.Leaf, seq record.Seq) (m matches, err error) {
+	e, ok, err := c.o.Records.InPack(ctx, leaf.Key, seq)
+	if err != nil {
+		return matches{missing: err}, nil
+	}
+	if !ok {
+		return m, fmt.Errorf("%w: the log has record %d in the pack %q, and it is not there any more: run \"indelible verify\"", ErrNotFound, seq, leaf.Key)
+	}
+	m.add(e)
+	return m, nil
+}
+
 // scanForSeq looks at one object after another. It is for a bucket whose log's key is
 // not at hand.
 func (c *Catalog) scanForSeq(ctx context.Context, seq record.Seq) (m matches, err error) {
+	if e, ok, err := c.o.Records.Packed(ctx, c.o.Log, seq); err != nil {
+		m.missing = err
+	} else if ok {
+		m.add(e)
+		return m, nil
+	}
 	buckets, err := c.buckets(ctx, "")
 	if err != nil {
 		return m, err

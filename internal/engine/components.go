@@ -104,7 +104,7 @@ func Look(ctx context.Context, dir string, destination func(context.Context) (*D
 		}
 		return c, err
 	}
-	c.records = query.New(pending, c.dest.Store, c.dest.Layout)
+	c.records = query.New(pending, c.dest.Store, c.dest.Layout).WithPacks()
 	if _, err := os.Stat(dir); err != nil {
 		return c, nil // a log of another machine
 	}

@@ -174,6 +174,9 @@ func (e *Engine) wire() error {
 	if u.Packing, err = e.openPacks(); err != nil {
 		return err
 	}
+	if u.Packing != nil {
+		e.records = e.records.WithPacks()
+	}
 	e.uploader = upload.New(u)
 	return nil
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"indelible/internal/proof"
+	"indelible/internal/query"
 	"indelible/internal/record"
 )
 
@@ -36,6 +38,45 @@ func verified(t *testing.T, b *bucket, e *Engine, seq record.Seq, body string) p
 		t.Error(err)
 	}
 	return r
+}
+
+// readable says that every record can be found by its key, listed, and found by its number.
+func readable(t *testing.T, e *Engine, n int, bodyOf func(int) string) {
+	t.Helper()
+	listed := 0
+	before := ""
+	for item, err := range e.Records().List(t.Context(), "logs", query.ListOptions{Prefix: "2026-11-30/"}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if item.Key <= before {
+			t.Errorf("%q is listed after %q", item.Key, before)
+		}
+		before = item.Key
+		listed++
+	}
+	if listed != n {
+		t.Errorf("%d keys are listed, not %d", listed, n)
+	}
+	for seq := 1; seq <= n; seq++ {
+		key := fmt.Sprintf("2026-11-30/time-08-00-00-000000_id-%d.json", seq)
+		found, ok, err := e.Records().Find(t.Context(), "logs", key)
+		if err != nil || !ok || found.Seq != record.Seq(seq) || found.Attrs.Get("x-amz-meta-user") != "alice" {
+			t.Fatalf("%s: %v, %v, %+v", key, ok, err, found.Info)
+		}
+		body, err := found.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(body)
+		body.Close()
+		if err != nil || string(b) != bodyOf(seq) {
+			t.Fatalf("%s: %v, %.40q", key, err, b)
+		}
+	}
+	if _, ok, err := e.Records().Find(t.Context(), "logs", "2026-11-30/never"); ok || err != nil {
+		t.Errorf("a key that nobody sent: %v, %v", ok, err)
+	}
 }
 
 // Real packs, from the spool to a verified log; and the layout changes from one start to the next.
@@ -70,9 +111,11 @@ func TestPackLayout(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		readable(t, e, seq, bodyOf) // pending, being packed, and packed
 		if err := e.Drain(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		readable(t, e, seq, bodyOf)
 		e.Stop(t.Context())
 		if err := e.Close(); err != nil {
 			t.Fatal(err)

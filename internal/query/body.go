@@ -14,8 +14,12 @@ import (
 // opener opens an object's body. The store is asked at the first Read.
 func (r *Reader) opener(obj store.Info, want record.Digest) func() (io.ReadSeekCloser, error) {
 	return func() (io.ReadSeekCloser, error) {
-		return &body{store: r.store, obj: obj, want: want, sum: sha256.New()}, nil
+		return newBody(r.store, obj, want), nil
 	}
+}
+
+func newBody(s store.Store, obj store.Info, want record.Digest) *body {
+	return &body{store: s, obj: obj, want: want, sum: sha256.New()}
 }
 
 // body reads an object and, where it is read from its start to its end,

@@ -201,9 +201,9 @@ func (r *Reader) chunk(ctx context.Context, bucket, after, upto string, pending 
 	}
 }
 
-// stored yields the stored items of a bucket after a name: those under their
+// objects yields the stored items of a bucket after a name that are objects: those under their
 // own keys, with those below layout.SentDir in their places.
-func (r *Reader) stored(ctx context.Context, bucket, after string, o ListOptions) iter.Seq2[Item, error] {
+func (r *Reader) objects(ctx context.Context, bucket, after string, o ListOptions) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		if o.PendingOnly {
 			return

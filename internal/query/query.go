@@ -23,11 +23,58 @@ type Reader struct {
 	pending Pending
 	store   store.Store
 	layout  layout.Objects
+	packs   *packs // nil: records are objects
 }
 
 // New makes a reader. pending may be nil: then only what is stored is read.
 func New(pending Pending, s store.Store, l layout.Objects) *Reader {
 	return &Reader{pending: pending, store: s, layout: l}
+}
+
+// WithPacks is a Reader that finds records in packs, too. What it has read of them it keeps, within bounds.
+func (r *Reader) WithPacks() *Reader {
+	with := *r
+	with.packs = newPacks(r.pending, r.store, r.layout)
+	return &with
+}
+
+// InPack is a row of the pack under a stored key.
+func (r *Reader) InPack(ctx context.Context, stored string, seq record.Seq) (record.Entry, bool, error) {
+	obj, err := r.store.Head(ctx, stored, store.GetOptions{})
+	if store.ClassOf(err) == store.NotFound || r.packs == nil {
+		return record.Entry{}, false, nil
+	}
+	if err != nil {
+		return record.Entry{}, false, err
+	}
+	return r.packs.row(ctx, packName{key: stored, size: obj.Size, version: obj.Version}, seq)
+}
+
+// Packed is a row of any pack of the store by its number, in the log of this name; "" is any.
+func (r *Reader) Packed(ctx context.Context, log string, seq record.Seq) (record.Entry, bool, error) {
+	if r.packs == nil {
+		return record.Entry{}, false, nil
+	}
+	return r.packs.bySeq(ctx, log, seq)
+}
+
+// PackedByID yields the rows that carry an id in their bodies: their own, that of the call or that of
+// the trace. It asks all packs.
+func (r *Reader) PackedByID(ctx context.Context, id string) iter.Seq2[record.Entry, error] {
+	return func(yield func(record.Entry, error) bool) {
+		if r.packs == nil {
+			return
+		}
+		entries, err := r.packs.byID(ctx, id)
+		for _, e := range entries {
+			if !yield(e, nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield(record.Entry{}, err)
+		}
+	}
 }
 
 // Buckets yields the names of the buckets that senders used, sorted.
@@ -88,7 +135,17 @@ func (r *Reader) findStored(ctx context.Context, bucket, stored string) (record.
 		return record.Entry{}, false, err
 	}
 	if ok && (!found || variant.Seq > newest.Seq) {
-		return variant, true, nil
+		newest, found = variant, true
+	}
+	if r.packs != nil {
+		theirs := func(i record.Info) bool { return r.layout.PerBucket() || i.Bucket == bucket || i.Bucket == "" }
+		packed, ok, err := r.packs.newest(ctx, stored, newest.Seq, theirs)
+		if err != nil {
+			return record.Entry{}, false, err
+		}
+		if ok && (!found || packed.Seq > newest.Seq) {
+			return packed, true, nil
+		}
 	}
 	return newest, found, nil
 }
@@ -151,9 +208,12 @@ func (r *Reader) BySeq(ctx context.Context, seq record.Seq) (record.Entry, bool,
 	return r.pending.Entry(ctx, seq)
 }
 
-// At describes the record in the object with this stored key.
+// At describes the record in the object with this stored key, or else the newest row with it.
 func (r *Reader) At(ctx context.Context, stored string) (record.Entry, bool, error) {
 	obj, err := r.store.Head(ctx, stored, store.GetOptions{})
+	if store.ClassOf(err) == store.NotFound && r.packs != nil {
+		return r.packs.newest(ctx, stored, 0, func(record.Info) bool { return true })
+	}
 	if store.ClassOf(err) == store.NotFound {
 		return record.Entry{}, false, nil
 	}
