@@ -69,7 +69,7 @@ func (u *Uploader) attempt(ctx context.Context, s *slot) attemptResult {
 		v.err = fmt.Errorf("no answer within %v: %w", limit, v.err)
 	}
 	if v.class == store.Poison && s.pack != nil {
-		u.unpack(ctx, s.pack, &v)
+		u.unpack(ctx, s, &v)
 	}
 	switch {
 	case v.err == nil:

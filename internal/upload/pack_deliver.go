@@ -84,8 +84,21 @@ func (d *delivery) refused(s *slot, v attemptResult) {
 	}
 }
 
-// unpack reads the records of a pack that the store refuses. If they cannot be read now, it is tried again.
-func (u *Uploader) unpack(ctx context.Context, p *packFile, v *attemptResult) {
+// packRefusals in a row, and nothing under the pack's key after each, are what makes a refusal final: an
+// attempt before may have stored it, or be about to.
+const packRefusals = 3
+
+// unpack reads the records of a pack that the store refuses. Until that is certain, and where
+// they cannot be read now, it is tried again.
+func (u *Uploader) unpack(ctx context.Context, s *slot, v *attemptResult) {
+	p := s.pack
+	_, err := u.opts.Store.Head(ctx, s.target, store.GetOptions{})
+	s.refusals++
+	if store.ClassOf(err) != store.NotFound || s.refusals < packRefusals {
+		v.class = store.Ambiguous
+		s.mayExist = s.mayExist || store.ClassOf(err) != store.NotFound
+		return
+	}
 	for e, err := range u.opts.Source.Entries(ctx, p.First) {
 		if err == nil && e.Seq > p.Last {
 			break

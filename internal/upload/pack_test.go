@@ -2,6 +2,7 @@ package upload_test
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -34,9 +35,8 @@ func TestPackBoundaries(t *testing.T) {
 		w.opts.Packing.MaxRecords = 40
 		w.opts.Packing.MaxBytes = 40_000
 		acked := w.addAll(100, 10) // 40, 40, 20
-		for seq, body := range w.addAll(3, 30_000) {
-			acked[seq] = body // 20 + 1, 1, 1
-		}
+		// 20 + 1, 1, 1
+		maps.Copy(acked, w.addAll(3, 30_000))
 		w.start()
 		time.Sleep(10 * time.Second)
 		if got := len(w.packsIn()); got != 5 {
@@ -72,19 +72,16 @@ func TestPackExceptions(t *testing.T) {
 		w.src.gap(4, 5)
 		delete(acked, 4)
 		delete(acked, 5)
-		for seq, body := range w.addAll(1, 6000) { // 11: beside
-			acked[seq] = body
-		}
+		// 11: beside
+		maps.Copy(acked, w.addAll(1, 6000))
 		acked[w.src.add("b", "odd", "odd")] = "odd" // 12: alone
-		for seq, body := range w.addAll(2, 10) {    // 13, 14
-			acked[seq] = body
-		}
+		// 13, 14
+		maps.Copy(acked, w.addAll(2, 10))
 		w.src.lost[14] = true
 		delete(acked, 14)
 		big := w.src.add("b", "big", strings.Repeat("y", 7000)) // 15: beside, and refused
-		for seq, body := range w.addAll(3, 10) {                // 16 to 18
-			acked[seq] = body
-		}
+		// 16 to 18
+		maps.Copy(acked, w.addAll(3, 10))
 		w.bucket.script = func(op, key string) fault {
 			if op == "put" && strings.Contains(key, fmt.Sprintf("%020d.body", big)) {
 				return fault{class: store.Poison}

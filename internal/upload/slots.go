@@ -25,6 +25,7 @@ type slot struct {
 	doubt    bool // other bytes were read back under target: only its bytes tell what it is
 	check    bool // it was stored, and is looked at once more before that counts
 	spoiled  int  // puts of which other bytes were read back
+	refusals int  // of a pack: answers that the store does not take it
 	attempts int
 	strikes  int // failures while others were stored, in thirds
 	cuts     int // of those, attempts that ran out of time

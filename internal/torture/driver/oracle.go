@@ -13,6 +13,9 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"indelible/internal/layout/pack"
+	"indelible/internal/record"
 )
 
 // copyOf is one version of a key: what a sender sends once.
@@ -245,7 +248,7 @@ func (o *Oracle) Check(dir string) (*Findings, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	f := &Findings{What: append([]string(nil), o.wrong...), Twice: o.twice}
-	found := map[copyOf]string{}
+	found, seqs := map[copyOf]string{}, map[record.Seq]string{}
 	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
@@ -265,17 +268,10 @@ func (o *Oracle) Check(dir string) (*Findings, error) {
 		}
 		f.Objects++
 		key := filepath.ToSlash(rel)
-		c, ok := o.identify(key, body)
-		switch {
-		case !ok:
-			f.Corrupted++
-			_, sent := o.sent[copyOf{key: variant(key)}]
-			f.say("%s: %d bytes that nobody sent under this key (the key was sent: %v; bytes of a body of that name: %v)", key, len(body), sent, bytes.Equal(body, Body(variant(key), 0)))
-		case found[c] != "":
-			f.Duplicated++
-			f.say("%s is there twice: %s and %s", c.key, found[c], key)
+		if strings.HasPrefix(key, "packs/") {
+			return o.rows(f, found, seqs, dir, key, body)
 		}
-		found[c] = key
+		o.take(f, found, key, key, body)
 		return nil
 	})
 	if err != nil {
@@ -289,6 +285,58 @@ func (o *Oracle) Check(dir string) (*Findings, error) {
 		}
 	}
 	return f, nil
+}
+
+// take notes one record that was found, under a key, in an object. The caller holds o.mu.
+func (o *Oracle) take(f *Findings, found map[copyOf]string, key, object string, body []byte) {
+	c, ok := o.identify(key, body)
+	switch {
+	case !ok:
+		f.Corrupted++
+		_, sent := o.sent[copyOf{key: variant(key)}]
+		f.say("%s in %s: %d bytes that nobody sent under this key (the key was sent: %v; bytes of a body of that name: %v)", key, object, len(body), sent, bytes.Equal(body, Body(variant(key), 0)))
+	case found[c] != "":
+		f.Duplicated++
+		f.say("%s is there twice: %s and %s", c.key, found[c], object)
+	}
+	found[c] = object
+}
+
+// rows takes the rows of a pack. What lies beside packs is read where a row names it. A record that was sent
+// again after its first copy had left the spool has another number and a row of its own; no number has two. The caller holds o.mu.
+func (o *Oracle) rows(f *Findings, found map[copyOf]string, seqs map[record.Seq]string, dir, object string, file []byte) error {
+	if !strings.HasSuffix(object, ".parquet") {
+		return nil
+	}
+	r, err := pack.Open(bytes.NewReader(file), int64(len(file)))
+	if err != nil {
+		f.Corrupted++
+		f.say("%s: %v", object, err)
+		return nil
+	}
+	for row, err := range r.Rows(context.Background()) {
+		if err != nil {
+			f.Corrupted++
+			f.say("%s: %v", object, err)
+			return nil
+		}
+		body := row.Body
+		if row.Object != "" {
+			if body, err = os.ReadFile(filepath.Join(dir, filepath.FromSlash(row.Object))); err != nil {
+				return err
+			}
+		}
+		if other := seqs[row.Info.Seq]; other != "" {
+			f.Duplicated++
+			f.say("record %d is there twice: %s and %s", row.Info.Seq, other, object)
+		}
+		seqs[row.Info.Seq] = object
+		if c, ok := o.identify(row.Key, body); ok {
+			delete(found, c)
+		}
+		o.take(f, found, row.Key, object, body)
+	}
+	return nil
 }
 
 // identify tells what was sent that is stored under a key. The caller holds o.mu.

@@ -4,12 +4,14 @@ package process
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -32,8 +34,16 @@ const (
 // The seed decides loads, faults and moments; how far the daemon has got by then, the machine.
 func TestTortureKill(t *testing.T) {
 	torture.NeedsShare(t)
-	kills := torture.Share(25, 220, 10_000)
-	row := torture.Report(t, "real binary, kill -9, failing S3", "kills")
+	killAll(t, "object", torture.Share(25, 220, 10_000), torture.Report(t, "real binary, kill -9, failing S3", "kills"))
+}
+
+// TestTortureKillPacks is the same while records are packed.
+func TestTortureKillPacks(t *testing.T) {
+	torture.NeedsShare(t)
+	killAll(t, "pack", torture.Share(25, 220, 5_000), torture.Report(t, "real binary, kill -9 while packing, failing S3", "kills"))
+}
+
+func killAll(t *testing.T, layout string, kills int, row *torture.Row) {
 	binary := driver.Build(t)
 	s3 := testserver.Versitygw(t)
 	seeds := torture.Seeds(max(1, (kills+killsOfLife-1)/killsOfLife))
@@ -43,7 +53,7 @@ func TestTortureKill(t *testing.T) {
 	for range killLanes {
 		wg.Go(func() {
 			for seed := range next {
-				l := &life{binary: binary, s3: s3, dir: t.TempDir(), seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), oracle: driver.NewOracle(), faults: &faults}
+				l := &life{layout: layout, binary: binary, s3: s3, dir: t.TempDir(), seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), oracle: driver.NewOracle(), faults: &faults}
 				if err := l.live(t.Context(), row); err != nil {
 					t.Errorf("seed %d: %v", seed, err)
 					row.FailedAt(seed)
@@ -72,6 +82,7 @@ func TestTortureKill(t *testing.T) {
 
 // life is one data directory, from its first start to the count at its end.
 type life struct {
+	layout string
 	binary string
 	s3     *testserver.Server
 	dir    string
@@ -86,7 +97,7 @@ type life struct {
 }
 
 func (l *life) live(ctx context.Context, row *torture.Row) error {
-	bucket := fmt.Sprintf("kill-%d", l.seed)
+	bucket := fmt.Sprintf("kill-%s-%d", l.layout, l.seed)
 	root := filepath.Join(l.s3.Root, bucket)
 	if err := os.Mkdir(root, 0o700); err != nil {
 		return err
@@ -102,7 +113,7 @@ func (l *life) live(ctx context.Context, row *torture.Row) error {
 	}
 	defer l.front.Close()
 	config := filepath.Join(l.dir, "indelible.yaml")
-	if err := os.WriteFile(config, []byte("upload:\n  attempt_timeout: 1s\n  backoff_max: 500ms\nproof:\n  checkpoint_every: 1s\nshutdown:\n  drain: 300ms\n"), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte("upload:\n  attempt_timeout: 1s\n  backoff_max: 500ms\nproof:\n  checkpoint_every: 1s\nshutdown:\n  drain: 300ms\npack: {max_age: 1s, max_records: 100}\nlayout: "+l.layout+"\n"), 0o600); err != nil {
 		return err
 	}
 	l.serve = &driver.Serve{
@@ -247,9 +258,20 @@ func settle(ctx context.Context, s *driver.Serve, o *driver.Oracle, row *torture
 	if err := errors.Join(told, f.Err()); err != nil {
 		return err
 	}
-	report, err := s.Run(ctx, "verify")
+	report, err := s.Run(ctx, "verify", "--json")
 	if err != nil {
 		return fmt.Errorf("%w\n%s", err, report)
+	}
+	var said struct {
+		Extra []string `json:"extra"`
+	}
+	if err := json.Unmarshal(report, &said); err != nil {
+		return fmt.Errorf("%w\n%s", err, report)
+	}
+	for _, key := range said.Extra {
+		if strings.HasSuffix(key, ".parquet") { // its rows are in others, or are objects
+			return fmt.Errorf("a pack that no leaf names: %s", key)
+		}
 	}
 	return nil
 }
