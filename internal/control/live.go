@@ -23,11 +23,10 @@ const (
 )
 
 // Live shows the status to every open dashboard, once a second, as server-sent events. All
-// viewers share one snapshot, so that one more costs a write and nothing else. Set
-// Status and Recent before Run, which must run; it is safe for concurrent use.
+// viewers share one snapshot, so that one more costs a write and nothing else. Its Run must
+// run; it is safe for concurrent use.
 type Live struct {
-	Status func(context.Context) (Status, error)
-	Recent func() []catalog.Row
+	source Source
 
 	mu       sync.Mutex
 	event    []byte        // the newest event; nil until there is one; guarded by mu
@@ -37,9 +36,24 @@ type Live struct {
 	watching chan struct{} // receives when the first viewer comes
 }
 
+// Source is what Live shows. Its functions are called by one goroutine at a time.
+type Source struct {
+	Status  func(context.Context) (Status, error)
+	Recent  func() []catalog.Row // Views'
+	Senders func() []Sender      // those that sent last first
+}
+
+// Sender is who sent records through a door since the daemon started.
+type Sender struct {
+	Door    string    `json:"door"`
+	Source  string    `json:"source"`  // an access key's id or a remote host, as the door knows it
+	Records uint64    `json:"records"` // those sent again included
+	Last    time.Time `json:"last"`    // of the last acknowledgement
+}
+
 // NewLive makes a Live that shows nothing until Run runs.
-func NewLive(status func(context.Context) (Status, error), recent func() []catalog.Row) *Live {
-	return &Live{Status: status, Recent: recent, next: make(chan struct{}), watching: make(chan struct{}, 1)}
+func NewLive(source Source) *Live {
+	return &Live{source: source, next: make(chan struct{}), watching: make(chan struct{}, 1)}
 }
 
 // history is what the samples of the last minutes were, a column for each number.
@@ -72,6 +86,7 @@ type snapshot struct {
 	Status  Status        `json:"status"`
 	Remedy  remedies      `json:"remedy"`
 	Recent  []catalog.Row `json:"recent"`
+	Senders []Sender      `json:"senders"`
 	Error   string        `json:"error,omitempty"` // why there is no status
 }
 
@@ -97,7 +112,7 @@ func (l *Live) Run(ctx context.Context) error {
 
 // sample looks once, and wakes the viewers where there are any.
 func (l *Live) sample(ctx context.Context, now time.Time) {
-	s, err := l.Status(ctx)
+	s, err := l.source.Status(ctx)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err == nil {
@@ -107,7 +122,7 @@ func (l *Live) sample(ctx context.Context, now time.Time) {
 		l.event = nil
 		return
 	}
-	snap := snapshot{Time: now.UTC(), Status: s, Recent: l.Recent()}
+	snap := snapshot{Time: now.UTC(), Status: s, Recent: l.source.Recent(), Senders: l.source.Senders()}
 	if err != nil {
 		snap.Error = err.Error()
 	} else {

@@ -18,10 +18,14 @@ import (
 // then what is new.
 func TestLive(t *testing.T) {
 	var asked, listed atomic.Int64
-	l := NewLive(func(context.Context) (Status, error) {
-		n := asked.Add(1)
-		return Status{Acked: uint64(n), Destination: DestinationStatus{State: "unreachable"}}, nil
-	}, func() []catalog.Row { listed.Add(1); return []catalog.Row{{Seq: 9, Key: "k"}} })
+	l := NewLive(Source{
+		Status: func(context.Context) (Status, error) {
+			n := asked.Add(1)
+			return Status{Acked: uint64(n), Destination: DestinationStatus{State: "unreachable"}}, nil
+		},
+		Recent:  func() []catalog.Row { listed.Add(1); return []catalog.Row{{Seq: 9, Key: "k"}} },
+		Senders: func() []Sender { return []Sender{{Door: "s3", Source: "app"}} },
+	})
 	server := httptest.NewServer(l)
 	defer server.Close()
 	for range 3 {
@@ -62,7 +66,7 @@ func TestLive(t *testing.T) {
 	l.sample(t.Context(), time.Now())
 	for _, s := range lines {
 		var e snapshot
-		if err := json.Unmarshal([]byte(next(s, "status")), &e); err != nil || e.Status.Acked != uint64(before+1) || len(e.Recent) != 1 || e.Remedy.Destination == "" || e.Verdict.Level != Bad {
+		if err := json.Unmarshal([]byte(next(s, "status")), &e); err != nil || e.Status.Acked != uint64(before+1) || len(e.Recent) != 1 || len(e.Senders) != 1 || e.Remedy.Destination == "" || e.Verdict.Level != Bad {
 			t.Fatalf("%+v, %v", e, err)
 		}
 	}
@@ -75,7 +79,7 @@ func TestLive(t *testing.T) {
 func TestLiveRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := 0
-		l := NewLive(func(context.Context) (Status, error) { n++; return Status{}, nil }, func() []catalog.Row { return nil })
+		l := NewLive(Source{Status: func(context.Context) (Status, error) { n++; return Status{}, nil }})
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- l.Run(ctx) }()

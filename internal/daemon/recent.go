@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"indelible/internal/catalog"
+	"indelible/internal/control"
 	"indelible/internal/engine"
 	"indelible/internal/proof"
 	"indelible/internal/record"
@@ -24,6 +25,7 @@ type recent struct {
 	mu   sync.Mutex
 	last []record.Info // a ring, full or not; guarded by mu
 	at   int           // where the next one goes; guarded by mu
+	from senders       // guarded by mu
 
 	asides asideStates
 }
@@ -45,7 +47,7 @@ func (r *recent) AppendAll(ctx context.Context, recs []record.Record) ([]record.
 	if err == nil {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		for i := max(0, len(receipts)-recentMost); i < len(receipts); i++ {
+		for i := range receipts {
 			r.note(&recs[i], receipts[i])
 		}
 	}
@@ -54,6 +56,7 @@ func (r *recent) AppendAll(ctx context.Context, recs []record.Record) ([]record.
 
 // note remembers one. Callers hold mu.
 func (r *recent) note(rec *record.Record, receipt record.Receipt) {
+	r.from.note(rec.Door, rec.Source, time.Now())
 	if receipt.Resent {
 		return // an earlier record, not a new one
 	}
@@ -67,6 +70,13 @@ func (r *recent) note(rec *record.Record, receipt record.Receipt) {
 	}
 	r.last[r.at] = info
 	r.at = (r.at + 1) % recentMost
+}
+
+// Senders are those whose records were acknowledged since the daemon started.
+func (r *recent) Senders() []control.Sender {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.from.list()
 }
 
 // Recent is control.Views's.

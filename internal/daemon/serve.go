@@ -47,7 +47,10 @@ func Serve(ctx context.Context, l *config.Loaded, stderr io.Writer) error {
 	}
 	warnUnfinished(l, log)
 	d := &daemon{loaded: l, config: c, log: log, metrics: m, disk: disk, engine: e, recent: &recent{Engine: e}, doors: map[string]openDoor{}}
-	d.live = control.NewLive(func(context.Context) (control.Status, error) { return d.status() }, d.recent.Recent)
+	d.live = control.NewLive(control.Source{
+		Status: func(context.Context) (control.Status, error) { return d.status() },
+		Recent: d.recent.Recent, Senders: d.recent.Senders,
+	})
 	// Senders find an open port and are held while the log is matched: one that was refused would
 	// give its record up after a few tries.
 	if err = d.listen(); err == nil {

@@ -3,9 +3,7 @@ package browser
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -109,16 +107,26 @@ func serve(t *testing.T, binary string, b *bucket, env ...string) *daemon {
 	d.env = append(os.Environ(), "INDELIBLE_CONFIG="+config, "INDELIBLE_DATA="+d.data, "INDELIBLE_TO=s3://audit", "AWS_ENDPOINT_URL_S3=http://"+b.addr,
 		"AWS_REGION=us-east-1", "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_EC2_METADATA_DISABLED=true")
 	d.env = append(d.env, env...)
-	d.cmd = exec.Command(binary, "serve", "--s3", "127.0.0.1:0", "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--proxy", "off")
+	d.start(t, "127.0.0.1:0")
+	if b, err := os.ReadFile(filepath.Join(d.data, "admin.token")); err == nil {
+		d.Token = strings.TrimSpace(string(b))
+	}
+	return d
+}
+
+// start starts the daemon with its admin listener on an address, and waits until it is ready.
+func (d *daemon) start(t *testing.T, admin string) {
+	t.Helper()
+	_ = os.Remove(filepath.Join(d.data, "run.json")) // of one that was killed
+	d.cmd = exec.Command(d.binary, "serve", "--s3", "127.0.0.1:0", "--http", "127.0.0.1:0", "--admin", admin, "--proxy", "off")
 	d.cmd.Env = d.env
-	var stderr bytes.Buffer
-	d.cmd.Stderr = &stderr
+	stderr := new(bytes.Buffer)
+	d.cmd.Stderr = stderr
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = d.cmd.Process.Kill()
-		_ = d.cmd.Wait()
+		d.kill()
 		if t.Failed() {
 			t.Logf("the daemon said:\n%s", stderr.String())
 		}
@@ -139,10 +147,12 @@ func serve(t *testing.T, binary string, b *bucket, env ...string) *daemon {
 		}
 		return err
 	})
-	if b, err := os.ReadFile(filepath.Join(d.data, "admin.token")); err == nil {
-		d.Token = strings.TrimSpace(string(b))
-	}
-	return d
+}
+
+// kill is kill -9. It does nothing to one that is dead.
+func (d *daemon) kill() {
+	_ = d.cmd.Process.Kill()
+	_ = d.cmd.Wait()
 }
 
 // vkey is the log's public key, as an operator would hand it to an auditor.
@@ -198,15 +208,4 @@ func await(t *testing.T, what string, f func() error) {
 			t.Fatalf("after %s still not: %s: %v", patience, what, err)
 		}
 	}
-}
-
-// run runs a command of the product on the daemon's log.
-func (d *daemon) run(ctx context.Context, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, d.binary, args...)
-	cmd.Env = d.env
-	out, err := cmd.CombinedOutput()
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		err = fmt.Errorf("%v: %w: %s", args, exit, out)
-	}
-	return string(out), err
 }

@@ -17,10 +17,12 @@ func TestOutage(t *testing.T) {
 	d.calls(t, 1, 40)
 	p := newPage(t, 1280, 1000, false)
 	p.open(d)
+	t.Logf("first contentful paint after %.0f ms", js[float64](p, "performance.getEntriesByName('first-contentful-paint')[0].startTime"))
 	p.shows("sentence", "All is well: every record is stored and proven.")
 	p.shows("numbers", "40 records acknowledged, none lost, none on its way")
 	p.shows("t-dest", "ok")
 	p.shows("rows", "chatcmpl-0040")
+	p.shows("senders", "127.0.0.1")
 	if at := js[string](p, "location.href"); strings.Contains(at, d.Token) {
 		t.Errorf("the token stays in the address: %s", at)
 	}
@@ -82,4 +84,20 @@ func TestKeyboard(t *testing.T) {
 	}
 	p.do("open it", chromedp.KeyEvent(kb.Enter))
 	p.shows("proof-result", "Verified")
+}
+
+// A board outlives its daemon: killed and started again, it is shown again without another
+// sign-in, and meanwhile the page says that it is old.
+func TestRestart(t *testing.T) {
+	d := serve(t, build(t), newBucket(t))
+	d.calls(t, 1, 5)
+	p := newPage(t, 1280, 1000, false)
+	p.open(d)
+	p.shows("numbers", "5 records acknowledged, none lost, none on its way")
+	d.kill()
+	p.shows("link", "no word from the daemon for")
+	d.start(t, d.Admin)
+	p.shows("link", "live")
+	d.calls(t, 6, 5)
+	p.shows("numbers", "10 records acknowledged, none lost, none on its way")
 }

@@ -113,7 +113,7 @@ func (p *page) shows(id, want string) {
 	p.t.Helper()
 	await(p.t, fmt.Sprintf("%s shows %q", id, want), func() error {
 		if got := p.text(id); !strings.Contains(got, want) {
-			return fmt.Errorf("it shows %q, and the page %.2000q", got, js[string](p, "document.body.innerText"))
+			return fmt.Errorf("it shows %q, and the page %.2000q", got, js[string](p, "document.body?.innerText ?? ''"))
 		}
 		return nil
 	})

@@ -34,6 +34,7 @@ export class Board {
     this.sentence(e, s);
     this.tiles(e, s, now);
     this.doors(s.doors, now);
+    this.senders(e.senders ?? [], now);
     if (!this.found) this.newest(e.recent ?? []);
     this.asides(s);
     text($("logname"), s.log.name);
@@ -98,13 +99,16 @@ export class Board {
     $("t-log-more").className = s.log.problem ? "bad" : "muted";
   }
 
+  senders(senders, now) {
+    const rows = senders.map((s) => h("tr", {}, h("td", { class: "mono" }, s.source || "unknown"), h("td", {}, s.door), h("td", { class: "num" }, num(s.records)), lastRecord(s.last, now)));
+    $("senders").replaceChildren(...(rows.length ? rows : [h("tr", {}, h("td", { colspan: 4, class: "muted" }, "Nobody has sent a record since the daemon started."))]));
+  }
+
   doors(doors, now) {
     const rows = Object.entries(doors).map(([name, d]) => {
-      const quiet = d.last_record ? (now - Date.parse(d.last_record)) / 1000 : null;
-      const last = quiet === null ? "none yet" : quiet < 5 ? "now" : quiet < silence ? `${span(quiet)} ago` : `silent for ${span(quiet)}`;
       const why = Object.entries(d.refused_by ?? {}).map(([code, n]) => `${code} ${num(n)}`).join(", ");
       return h("tr", {}, h("td", {}, name), h("td", { class: "mono" }, d.url), h("td", { class: "num" }, num(d.acked)), h("td", { class: "num" }, num(d.resent)),
-        h("td", { class: d.refused ? "num warn" : "num", title: why }, num(d.refused)), h("td", { class: "num" }, bytes(d.bytes)), h("td", { class: quiet !== null && quiet >= silence ? "warn" : undefined }, last));
+        h("td", { class: d.refused ? "num warn" : "num", title: why }, num(d.refused)), h("td", { class: "num" }, bytes(d.bytes)), lastRecord(d.last_record, now));
     });
     $("doors").replaceChildren(...(rows.length ? rows : [h("tr", {}, h("td", { colspan: 7 }, "no door is open"))]));
   }
@@ -169,6 +173,14 @@ export class Board {
       text($("asides-note"), err.message);
     }
   }
+}
+
+// lastRecord is the cell that shows how long somebody has been silent.
+function lastRecord(when, now) {
+  if (!when) return h("td", { class: "muted" }, "none yet");
+  const quiet = (now - Date.parse(when)) / 1000;
+  if (quiet >= silence) return h("td", { class: "warn" }, `silent for ${span(quiet)}`);
+  return h("td", {}, quiet < 5 ? "now" : `${span(quiet)} ago`);
 }
 
 export function recordRow(r, open) {
