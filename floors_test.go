@@ -45,6 +45,7 @@ var floors = map[string]int{
 	"internal/upload":       5,
 	"internal/query":        5,
 	"internal/query/filter": 3,
+	"internal/replay":       3,
 	"internal/query/index":  6,
 	"internal/config":       5,
 

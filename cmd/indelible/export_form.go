@@ -64,21 +64,29 @@ func (x *exporter) body(body []byte) (int, error) {
 
 // load reads the state that an earlier call has kept.
 func (x *exporter) load() (kept bool, err error) {
-	if x.state == "" {
-		return false, nil
+	at, kept, err := loadState(x.state)
+	if kept {
+		x.at, x.saved = at, at.Bytes
 	}
-	b, err := os.ReadFile(x.state)
+	return kept, err
+}
+
+// loadState reads a file that says how far an earlier call has come; false where there is none.
+func loadState(name string) (at exportState, kept bool, err error) {
+	if name == "" {
+		return at, false, nil
+	}
+	b, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+		return at, false, nil
 	}
 	if err != nil {
-		return false, err
+		return at, false, err
 	}
-	if err := json.Unmarshal(b, &x.at); err != nil {
-		return false, fmt.Errorf("%s holds no state of an export (%w): give another --state, or take it away to begin anew", x.state, err)
+	if err := json.Unmarshal(b, &at); err != nil {
+		return at, false, fmt.Errorf("%s does not say how far an earlier call has come (%w): give another --state, or take it away to begin anew", name, err)
 	}
-	x.saved = x.at.Bytes
-	return true, nil
+	return at, true, nil
 }
 
 // save keeps how far it has come, once what it has written is in the file.
