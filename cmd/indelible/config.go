@@ -73,7 +73,7 @@ func (c *cli) configPrintCmd() *cobra.Command {
 	return cmd
 }
 
-// bindServe adds the settings that are flags of serve.
+// bindServe adds the settings that are flags of serve, but for those whose name the command uses itself.
 func (c *cli) bindServe(cmd *cobra.Command) {
-	c.bind(cmd, cmd.Flags(), func(f config.Field) bool { return !f.Common })
+	c.bind(cmd, cmd.Flags(), func(f config.Field) bool { return !f.Common && cmd.Flags().Lookup(f.Flag) == nil })
 }

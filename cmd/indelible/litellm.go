@@ -15,23 +15,24 @@ func (c *cli) litellmCmd() *cobra.Command {
 		Short:   "Point LiteLLM here",
 		Example: "  indelible litellm config",
 	}
-	var withCallback bool
+	var withCallback, throughProxy bool
 	config := &cobra.Command{
 		Use:   "config",
 		Short: "Print the block to paste into LiteLLM's configuration",
 		Long: `config prints the block for LiteLLM's config.yaml that sends its audit log here: through the
 S3 door, or with --callback through the HTTP door, so that no answer is without a durable
-record. It speaks of the daemon that runs on this data directory, else of what is configured.
+record. With --proxy it prints what sends LiteLLM's calls through the recording proxy: the
+wire then says what LiteLLM's own records leave out (docs/proxy.md). It speaks of the daemon that runs on this data directory, else of what is configured.
 Where your file has litellm_settings already, paste what stands below it: of two, LiteLLM
 reads one.`,
-		Example: "  indelible litellm config\n  indelible litellm config --callback",
+		Example: "  indelible litellm config\n  indelible litellm config --callback\n  indelible litellm config --proxy",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			l, err := c.load()
 			if err != nil {
 				return err
 			}
-			block, err := daemon.LiteLLM(cmd.Context(), l, withCallback)
+			block, err := daemon.LiteLLM(cmd.Context(), l, withCallback, throughProxy)
 			if err != nil {
 				return err
 			}
@@ -40,6 +41,7 @@ reads one.`,
 		},
 	}
 	config.Flags().BoolVar(&withCallback, "callback", false, "the callback's block, instead of s3_v2's")
+	config.Flags().BoolVar(&throughProxy, "proxy", false, "api_base of each provider, through the recording proxy")
 	c.bindServe(config)
 	callback := &cobra.Command{
 		Use:   "callback",

@@ -53,3 +53,37 @@ func (d HTTPDoor) Block() string {
 	b.WriteString("litellm_settings:\n  callbacks: [\"indelible_callback.indelible\"]\n")
 	return b.String()
 }
+
+// Proxy is what LiteLLM has to know of the recording proxy.
+type Proxy struct {
+	URL   string
+	Token bool // callers need one
+}
+
+// proxied is, for each provider, what LiteLLM calls it and what its api_base has behind the proxy's
+// address. Where LiteLLM takes api_base for the whole URL, it is whole.
+var proxied = []struct{ name, model, base string }{
+	{"openai", "openai/MODEL", "/openai/v1"},
+	{"anthropic", "anthropic/MODEL", "/anthropic"},
+	{"gemini", "gemini/MODEL", "/gemini/v1beta"},
+	{"mistral", "mistral/MODEL", "/mistral/v1"},
+	{"cohere", "cohere_chat/MODEL", "/cohere/v2/chat"},
+	{"ollama", "ollama_chat/MODEL", "/ollama"},
+}
+
+// Block is the part of LiteLLM's config.yaml that sends its calls through the proxy.
+func (p Proxy) Block() string {
+	var b strings.Builder
+	b.WriteString("# Put api_base to your models: LiteLLM's calls then pass the recording proxy. Keys stay where they are.\n")
+	if p.Token {
+		b.WriteString("# The proxy wants one of INDELIBLE_PROXY_TOKENS: replace TOKEN by it.\n")
+	}
+	b.WriteString("model_list:\n")
+	for _, m := range proxied {
+		fmt.Fprintf(&b, "  - model_name: my-%s-model\n    litellm_params:\n      model: %s\n      api_base: %s%s\n", m.name, m.model, p.URL, m.base)
+		if p.Token {
+			b.WriteString("      extra_headers: {x-indelible-token: TOKEN}\n")
+		}
+	}
+	return b.String()
+}

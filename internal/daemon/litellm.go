@@ -9,9 +9,9 @@ import (
 )
 
 // LiteLLM is the block of LiteLLM's config.yaml that sends its audit log here: through the S3
-// door, or through the HTTP door with our callback. It speaks of the daemon that runs on
+// door, through the HTTP door with our callback, or with its calls through the recording proxy. It speaks of the daemon that runs on
 // the data directory, or else of this configuration.
-func LiteLLM(ctx context.Context, l *config.Loaded, callback bool) (string, error) {
+func LiteLLM(ctx context.Context, l *config.Loaded, callback, throughProxy bool) (string, error) {
 	doors := configuredDoors(&l.Config)
 	if c, ok := control.Dial(ctx, l.Config.Data); ok {
 		s, err := c.Status(ctx)
@@ -23,7 +23,14 @@ func LiteLLM(ctx context.Context, l *config.Loaded, callback bool) (string, erro
 	}
 	s3, hasS3 := doors["s3"]
 	http, hasHTTP := doors["http"]
+	proxy, hasProxy := doors["proxy"]
 	switch {
+	case callback && throughProxy:
+		return "", &config.Error{Where: "--proxy", Problem: "--callback and --proxy print two blocks that go together: ask for one after the other"}
+	case throughProxy && !hasProxy:
+		return "", &config.Error{Where: "--proxy", Problem: "the proxy is off (doors.proxy.listen, INDELIBLE_PROXY)"}
+	case throughProxy:
+		return litellm.Proxy{URL: proxy.URL, Token: proxy.Credentials}.Block(), nil
 	case callback && !hasHTTP:
 		return "", &config.Error{Where: "--http", Problem: "the HTTP door is off, and the callback needs it"}
 	case callback:

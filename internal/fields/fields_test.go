@@ -58,6 +58,30 @@ func TestLiteLLM(t *testing.T) {
 	}
 }
 
+// An exchange that a recorder wrote (docs/format/exchange.md) fills the same columns.
+func TestExchange(t *testing.T) {
+	body, err := os.ReadFile("testdata/exchange.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"id=chatcmpl-1", "call_id=75b0a2aa4c08238830e6032c830e228e", "trace_id=0af7651916cd43dd8448eb211c80319c", "provider=openai", "model=gpt-x", "served_model=gpt-x-2026",
+		"api_base=https://api.openai.com", "call_type=chat", "stream=true", "status=failure", "error_class=overloaded_error", "error_message=busy",
+		"finish_reason=stop", "ended_by=upstream_abort",
+		"start=2026-11-30T12:36:39.113537Z", "end=2026-11-30T12:36:39.723356Z", "first_token=2026-11-30T12:36:39.119414Z",
+		"key_hash=4feed14c", "end_user=u7", "tokens_in=5", "tokens_out=2", "tokens_cached=1", "tokens_reasoning=0", "user_agent=curl/7.88.1"}
+	if got := show(Extract(body)); !reflect.DeepEqual(got, want) {
+		t.Errorf("\n got %q\nwant %q", got, want)
+	}
+	// Only one level is looked into, and only of an exchange.
+	if got := show(Extract([]byte(`{"derived":{"model":"m"}}`))); len(got) != 0 {
+		t.Errorf("%q", got)
+	}
+	if got := show(Extract([]byte(`{"call_id":"c","derived":{"derived":{"model":"m"}}}`))); strings.Join(got, " ") != "id=c call_id=c" {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestOtherShapes(t *testing.T) {
 	for body, want := range map[string]string{
 		// LiteLLM's older payload: times in text, a usage object.
