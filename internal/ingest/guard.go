@@ -32,7 +32,7 @@ func (g *Guard) Check(r *http.Request) *Refusal {
 	if g.Open && !g.trusted(r) {
 		return &Refusal{Status: http.StatusForbidden, Cause: fmt.Errorf("the host %.200q is not one of this listener's", r.Host),
 			Message: fmt.Sprintf("Without credentials, requests for the host %.200q are not answered, because any web page could send them. "+
-				"Use 127.0.0.1 or localhost, add the name to doors.s3.domains, or configure credentials (doors.s3.keys, doors.http.tokens, admin.token).", r.Host)}
+				"Use 127.0.0.1 or localhost, add the name to doors.s3.domains, or configure credentials (doors.s3.keys, doors.http.tokens, doors.proxy.tokens, admin.token).", r.Host)}
 	}
 	return nil
 }
