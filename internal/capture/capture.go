@@ -72,6 +72,8 @@ type Exchange struct {
 
 	// Derive says whether the record carries derived fields.
 	Derive bool
+	// Asked is what the Open record derived of the request, so that the Close record need not; nil: derive it.
+	Asked *Derived
 	// Arrivals are where the first chunks of the answer ended, and when they came.
 	Arrivals []Arrival
 }

@@ -1,8 +1,10 @@
 package capture
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -87,7 +89,11 @@ func (e *Exchange) derive() (d *Derived) {
 			}
 		}
 	}
-	if !e.Request.Absent || e.Request.Body.Bytes != nil {
+	switch {
+	case e.Asked != nil:
+		a := e.Asked
+		d.RequestedModel, d.Stream, d.PreviousID, d.User, d.Unparsed = a.RequestedModel, a.Stream, a.PreviousID, a.User, slices.Clip(a.Unparsed)
+	case !e.Request.Absent || e.Request.Body.Bytes != nil:
 		e.deriveRequest(f)
 	}
 	if e.Kind != Open && e.Status != 0 {
@@ -129,8 +135,8 @@ func (e *Exchange) deriveRequest(f *fold) {
 		f.unparsed("request: " + err.Error())
 		return
 	}
-	if kind, list, _ := split(b); kind == framingJSON {
-		f.request(parse(list[0].data))
+	if j := bytes.TrimLeft(b, " \t\r\n"); len(j) > 0 && j[0] == '{' {
+		f.request(parse(j))
 		return
 	}
 	if strings.HasPrefix(field(e.Request.Headers, "content-type"), "multipart/form-data") {

@@ -67,7 +67,7 @@ func (e *Exchange) InMemory() bool {
 	return e.Request.Body.File == nil && e.Response.Body.File == nil && (e.ClientStream == nil || e.ClientStream.File == nil)
 }
 
-// Encode writes the record's body to w. Its errors are those of w and of the
+// Encode writes the record's body to w. That of an Open sets Asked. Its errors are those of w and of the
 // files that bodies lie in.
 func (e *Exchange) Encode(w io.Writer) error {
 	h := head{
@@ -95,7 +95,11 @@ func (e *Exchange) Encode(w io.Writer) error {
 		s.message(&Message{Body: *e.ClientStream})
 	}
 	if e.Derive && s.err == nil {
-		if d, err := marshal(e.derive()); err == nil {
+		derived := e.derive()
+		if e.Kind == Open {
+			e.Asked = derived
+		}
+		if d, err := marshal(derived); err == nil {
 			s.text(`,"derived":`)
 			s.write(d)
 		}
@@ -106,8 +110,9 @@ func (e *Exchange) Encode(w io.Writer) error {
 
 // sticky is a writer that remembers its first error.
 type sticky struct {
-	w   io.Writer
-	err error
+	w       io.Writer
+	err     error
+	scratch []byte // of escaped
 }
 
 func (s *sticky) write(b []byte) {
@@ -181,35 +186,37 @@ func (f writerFunc) Write(b []byte) (int, error) {
 
 const hexDigits = "0123456789abcdef"
 
+// escapes are what JSON demands of a byte in a string, "" where it stands for itself.
+var escapes = func() (table [256]string) {
+	for c := range 0x20 {
+		table[c] = `\u00` + string([]byte{hexDigits[c>>4], hexDigits[c&15]})
+	}
+	table['"'], table['\\'], table['\n'], table['\r'], table['\t'] = `\"`, `\\`, `\n`, `\r`, `\t`
+	return table
+}()
+
 // escaped writes text as the inside of a JSON string. Only what JSON demands is
 // escaped; it never splits a character.
 func (s *sticky) escaped(b []byte) {
+	out := s.scratch[:0]
 	start := 0
 	for i, c := range b {
 		if c >= 0x20 && c != '"' && c != '\\' {
 			continue
 		}
-		if start < i {
-			s.write(b[start:i])
+		if out = append(append(out, b[start:i]...), escapes[c]...); len(out) >= scratchBytes {
+			s.write(out)
+			out = out[:0]
 		}
 		start = i + 1
-		switch c {
-		case '"', '\\':
-			s.write([]byte{'\\', c})
-		case '\n':
-			s.text(`\n`)
-		case '\r':
-			s.text(`\r`)
-		case '\t':
-			s.text(`\t`)
-		default:
-			s.write([]byte{'\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15]})
-		}
 	}
-	if start < len(b) {
-		s.write(b[start:])
-	}
+	s.write(out)
+	s.scratch = out[:0]
+	s.write(b[start:])
 }
+
+// scratchBytes are written together.
+const scratchBytes = 4 << 10
 
 // isText reports whether a body is UTF-8.
 func isText(b *Body) (bool, error) {

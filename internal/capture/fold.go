@@ -1,10 +1,12 @@
 package capture
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/url"
 	"slices"
 	"strings"
+	"unsafe"
 
 	"github.com/tidwall/gjson"
 )
@@ -27,7 +29,8 @@ type tool struct {
 	args strings.Builder
 }
 
-func parse(b []byte) gjson.Result { return gjson.ParseBytes(b) }
+// parse is b as a value that shares b's memory.
+func parse(b []byte) gjson.Result { return gjson.Parse(unsafe.String(unsafe.SliceData(b), len(b))) }
 
 func (f *fold) unparsed(what string) {
 	if !slices.Contains(f.d.Unparsed, what) {
@@ -131,16 +134,27 @@ func (f *fold) path(p string) {
 
 // request reads what was asked.
 func (f *fold) request(j gjson.Result) {
-	if f.d.RequestedModel == "" { // Azure ignores the body's
-		f.d.RequestedModel = j.Get("model").Str
-	}
-	f.d.Stream = j.Get("stream").Type == gjson.True
-	f.d.PreviousID = j.Get("previous_response_id").Str
-	for _, name := range []string{"user", "metadata.user_id", "safety_identifier"} {
-		if f.d.User == "" {
-			f.d.User = j.Get(name).Str
+	var users [3]string                         // the first one counts
+	j.ForEach(func(name, v gjson.Result) bool { // one pass: prompts are long
+		switch name.Str {
+		case "model":
+			if f.d.RequestedModel == "" { // Azure ignores the body's
+				f.d.RequestedModel = v.Str
+			}
+		case "stream":
+			f.d.Stream = v.Type == gjson.True
+		case "previous_response_id":
+			f.d.PreviousID = v.Str
+		case "user":
+			users[0] = v.Str
+		case "metadata":
+			users[1] = v.Get("user_id").Str
+		case "safety_identifier":
+			users[2] = v.Str
 		}
-	}
+		return true
+	})
+	f.d.User = cmp.Or(users[:]...)
 }
 
 // multipart reads the model of a form, as the audio and image calls send it.

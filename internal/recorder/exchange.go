@@ -93,9 +93,12 @@ func (x *exchange) readRequest(req *http.Request) error {
 }
 
 func (x *exchange) copyRequest(body io.Reader, length int64) error {
-	buf := make([]byte, min(max(length+1, 4<<10), 32<<10))
+	if length > 0 && length <= x.request.most && length <= x.r.o.MaxRequest {
+		return x.takeRequest(body, length)
+	}
+	buf := make([]byte, 32<<10)
 	if length < 0 {
-		buf = make([]byte, 8<<10)
+		buf = buf[:8<<10]
 	}
 	for {
 		n, err := body.Read(buf)
@@ -114,6 +117,20 @@ func (x *exchange) copyRequest(body io.Reader, length int64) error {
 			return &RequestError{err}
 		}
 	}
+}
+
+// takeRequest reads a body of known length at once.
+func (x *exchange) takeRequest(body io.Reader, length int64) error {
+	b := make([]byte, length)
+	if _, err := io.ReadFull(body, b); err != nil {
+		return &RequestError{err}
+	}
+	var more [1]byte
+	if _, err := io.ReadFull(body, more[:]); !errors.Is(err, io.EOF) { // as HTTP ends every body
+		return &RequestError{errors.Join(errors.New("it is longer than announced"), err)}
+	}
+	x.request.take(b)
+	return nil
 }
 
 // reader reads the request's body from its start, to be sent.
@@ -142,7 +159,7 @@ func (x *exchange) openRecord(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	x.open, x.c.Open = true, receipt.String()
+	x.open, x.c.Open, x.c.Asked = true, receipt.String(), c.Asked
 	return nil
 }
 
@@ -304,10 +321,18 @@ func (r *Recorder) append(ctx context.Context, c *capture.Exchange, source, suff
 		if !c.Request.Absent {
 			length += len(c.Request.Body.Bytes)
 		}
-		b := bytes.NewBuffer(make([]byte, 0, 2<<10+length+length/4))
+		b, ok := r.buffers.Get().(*bytes.Buffer)
+		if !ok {
+			b = new(bytes.Buffer)
+		}
+		b.Reset()
+		b.Grow(2<<10 + length + length/4)
 		if err = c.Encode(b); err == nil {
 			rec.Body, rec.Size = b, int64(b.Len())
 			receipt, err = r.o.Log.Append(ctx, rec)
+		}
+		if err == nil && b.Cap() <= pooledBytes { // after an error the spool may still read it
+			r.buffers.Put(b)
 		}
 	} else {
 		pr, pw := io.Pipe()
@@ -332,6 +357,9 @@ func (r *Recorder) hold() time.Duration {
 	}
 	return r.o.MaxHold
 }
+
+// pooledBytes bounds the buffers that are used again.
+const pooledBytes = 512 << 10
 
 // passHold is how long a call waits for room that is passed without.
 const passHold = time.Second

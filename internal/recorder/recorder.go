@@ -75,6 +75,7 @@ type shared struct {
 	gap     gap
 	running sync.WaitGroup // records that nobody waits for, and answers that are read on
 	late    chan struct{}  // bounds how many of them there are
+	buffers sync.Pool      // *bytes.Buffer, of records
 	left    []string       // files of the process before, for Recover
 }
 
