@@ -170,7 +170,7 @@ func (c *cli) examine(ctx context.Context, l *config.Loaded) error {
 
 // tellNext says what to do with the file.
 func (c *cli) tellNext(ctx context.Context, l *config.Loaded, s config.Starter, file string) error {
-	block, err := daemon.LiteLLM(ctx, l, false)
+	block, err := daemon.LiteLLM(ctx, l, false, false)
 	if err != nil {
 		return err
 	}
