@@ -163,6 +163,9 @@ func (c *Catalog) locate(ctx context.Context, i record.Info) (record.Entry, erro
 	if ok || err != nil {
 		return e, err
 	}
+	if e, ok, err = c.o.Records.Packed(ctx, c.o.Log, i.Seq); err != nil || ok && e.Digest == i.Digest {
+		return e, err
+	}
 	stored := c.o.Objects.Key(i.Bucket, i.Key)
 	for _, name := range []string{stored, c.o.Objects.Variant(stored, i.Seq)} {
 		e, ok, err := c.o.Records.At(ctx, name)

@@ -117,6 +117,12 @@ func (w *walk) stored(ctx context.Context, seq record.Seq) bool {
 			break
 		}
 		moved = true
+		if got.pack != nil {
+			if !w.pack(ctx, got.pack) {
+				return false
+			}
+			continue
+		}
 		if !w.give(got.first, got.last, got.entry, got.gap) {
 			return false
 		}
@@ -130,10 +136,33 @@ func (w *walk) stored(ctx context.Context, seq record.Seq) bool {
 	return true
 }
 
-// fetched is a record that a leaf tells of.
+// pack yields the rows of a pack that are left.
+func (w *walk) pack(ctx context.Context, l *proof.Leaf) bool {
+	for e, err := range w.o.Records.Rows(ctx, l.Key, l.VersionID, w.back) {
+		if err != nil {
+			return w.yield(record.Entry{}, err) && false
+		}
+		if e.Seq < w.from || e.Seq > w.upto {
+			continue
+		}
+		if !w.give(e.Seq, e.Seq, e, nil) {
+			return false
+		}
+	}
+	// What the pack lacks is verify's to find.
+	if w.back {
+		w.upto = min(w.upto, l.First-1)
+	} else {
+		w.from = max(w.from, l.Last+1)
+	}
+	return true
+}
+
+// fetched is a record that a leaf tells of, or a pack of them.
 type fetched struct {
 	first, last record.Seq
 	entry       record.Entry
+	pack        *proof.Leaf
 	gap, err    error
 }
 
@@ -178,8 +207,7 @@ func (c *Catalog) fetch(ctx context.Context, l *proof.Leaf) fetched {
 		f.gap = &record.GapError{First: l.First, Last: l.Last, Cause: l.Reason}
 		return f
 	case proof.Pack:
-		f.first, f.last = l.First, l.Last
-		f.err = fmt.Errorf("records %d to %d are in the pack %q, which this program cannot go through yet", l.First, l.Last, l.Key)
+		f.first, f.last, f.pack = l.First, l.Last, l
 		return f
 	case proof.Record:
 		f.entry = inMemory(c.ofLeaf(l))
