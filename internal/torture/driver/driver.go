@@ -245,9 +245,19 @@ func (s *Serve) Status(ctx context.Context) (control.Status, error) {
 
 // Delivered waits until nothing is pending.
 func (s *Serve) Delivered(ctx context.Context, most time.Duration) error {
+	return s.until(ctx, most, func(st control.Status) bool { return st.Pending == 0 })
+}
+
+// Proven waits until nothing is pending and a checkpoint covers all that is stored: what a stop
+// leaves out of the log the next start adds.
+func (s *Serve) Proven(ctx context.Context, most time.Duration) error {
+	return s.until(ctx, most, func(st control.Status) bool { return st.Pending == 0 && st.Proven >= st.Stored })
+}
+
+func (s *Serve) until(ctx context.Context, most time.Duration, met func(control.Status) bool) error {
 	for end := time.Now().Add(most); ; time.Sleep(20 * time.Millisecond) {
 		st, err := s.Status(ctx)
-		if err == nil && st.Pending == 0 {
+		if err == nil && met(st) {
 			return nil
 		}
 		if time.Now().After(end) {

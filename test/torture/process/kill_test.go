@@ -227,7 +227,7 @@ func (l *life) count(ctx context.Context, row *torture.Row, root string) error {
 }
 
 // settle has what is not acked sent again, waits until everything is in the
-// bucket, stops the daemon in order, and compares the bucket with what was acked; verify has to agree.
+// bucket and proven, stops the daemon in order, and compares the bucket with what was acked; verify has to agree.
 func settle(ctx context.Context, s *driver.Serve, o *driver.Oracle, row *torture.Row, root string) error {
 	if err := o.Retry(ctx, s.At.S3); err != nil {
 		return err
@@ -235,7 +235,7 @@ func settle(ctx context.Context, s *driver.Serve, o *driver.Oracle, row *torture
 	if _, err := s.Run(ctx, "redrive"); err != nil {
 		return err
 	}
-	if err := s.Delivered(ctx, 90*time.Second); err != nil {
+	if err := s.Proven(ctx, 90*time.Second); err != nil {
 		return err
 	}
 	st, err := s.Status(ctx)
