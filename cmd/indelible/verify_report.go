@@ -52,6 +52,9 @@ func printReport(w io.Writer, r *proof.Report) error {
 		fmt.Fprintf(&b, "%d records are missing: %s\n", r.Missing, ranges(r.MissingRanges))
 	}
 	fmt.Fprintf(&b, "%d objects (%s) were read and compared, %d of them with their headers and metadata", r.Checked, term.Bytes(r.CheckedBytes), r.CheckedAttrs)
+	if r.Packs > 0 {
+		fmt.Fprintf(&b, ", and of %s %s", count(uint64(r.Packs), "pack"), count(uint64(r.CheckedRows), "row"))
+	}
 	if r.Skipped > 0 {
 		fmt.Fprintf(&b, ", %d were not looked at", r.Skipped)
 	}
