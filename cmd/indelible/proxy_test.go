@@ -146,7 +146,17 @@ func TestProxyKill(t *testing.T) {
 		cancel()
 		wg.Wait()
 	}
-	startServe(t, data, nil, flags...).stop(t)
+	last := startServe(t, data, nil, flags...)
+	for end := time.Now().Add(3 * time.Minute); ; time.Sleep(10 * pause) { // what is counted is what is in the store
+		var out, complaints bytes.Buffer
+		if status := run([]string{"status", "--json", "--data", data}, &out, &complaints); status == exitOK && strings.Contains(out.String(), `"pending":0,`) {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("records are still pending: %s%s", &out, &complaints)
+		}
+	}
+	last.stop(t)
 	up.check(t, filepath.Join(data, "store"))
 	var out, complaints bytes.Buffer
 	if status := run([]string{"verify", "--data", data}, &out, &complaints); status != exitOK {
