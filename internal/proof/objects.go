@@ -3,6 +3,7 @@ package proof
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -163,6 +164,8 @@ func (r *objectReader) check(ctx context.Context, j *job) error {
 	case store.ClassOf(err) == store.NotFound:
 		r.v.miss(j.last, j.fault("the object is missing"))
 		return nil
+	case errors.Is(err, store.ErrOtherBytes):
+		r.v.fault(j.fault("the object was changed: its bytes are not those of the checksum that the store has of it"))
 	case err != nil:
 		r.v.fault(j.fault("the object cannot be read: " + err.Error()))
 		return nil
@@ -196,6 +199,8 @@ func (r *objectReader) judge(j *job, size int64, sum record.Digest, err error) e
 	switch {
 	case cannotLook(err) != nil:
 		return err
+	case errors.Is(err, store.ErrOtherBytes):
+		r.v.fault(j.fault("the object was changed: its bytes are not those of the checksum that the store has of it"))
 	case err != nil:
 		r.v.fault(j.fault("the object cannot be read: " + err.Error()))
 	case size < j.size:
