@@ -76,6 +76,8 @@ type Exchange struct {
 	Asked *Derived
 	// Arrivals are where the first chunks of the answer ended, and when they came.
 	Arrivals []Arrival
+
+	secrets []string // masked by Scrub
 }
 
 // Arrival is a chunk of the answer.

@@ -34,8 +34,7 @@ func FindCredential(h http.Header, rawQuery string) (in, scheme, value string) {
 		return strings.ToLower(name), scheme, v
 	}
 	for pair := range strings.SplitSeq(rawQuery, "&") {
-		name, v, _ := strings.Cut(pair, "=")
-		if plain, err := url.QueryUnescape(name); err == nil && strings.EqualFold(plain, "key") && v != "" {
+		if name, v, _ := strings.Cut(pair, "="); IsKey(name) && v != "" {
 			if text, err := url.QueryUnescape(v); err == nil {
 				v = text
 			}
@@ -43,6 +42,22 @@ func FindCredential(h http.Header, rawQuery string) (in, scheme, value string) {
 		}
 	}
 	return "", "", ""
+}
+
+// IsKey says whether a query parameter, by its name as sent, is the one that FindCredential looks at.
+func IsKey(name string) bool {
+	plain, err := url.QueryUnescape(name)
+	return err == nil && strings.EqualFold(plain, "key")
+}
+
+// namesCredential says whether a query parameter, by its name as sent, holds a credential.
+func namesCredential(name string) bool {
+	plain, err := url.QueryUnescape(name)
+	if err != nil {
+		return false
+	}
+	plain = strings.ToLower(plain)
+	return strings.HasSuffix(plain, "key") || strings.HasSuffix(plain, "access_token") || strings.Contains(plain, "secret") || strings.Contains(plain, "password")
 }
 
 // splitScheme takes the credential out of an Authorization header. Of an AWS signature, which
@@ -103,8 +118,15 @@ func Secrets(h http.Header, rawQuery string) []string {
 			}
 		}
 	}
-	if in, _, v := FindCredential(http.Header{}, rawQuery); in != "" {
-		add(v)
+	for pair := range strings.SplitSeq(rawQuery, "&") {
+		name, v, _ := strings.Cut(pair, "=")
+		if !namesCredential(name) {
+			continue
+		}
+		add(v) // as it was sent,
+		if text, err := url.QueryUnescape(v); err == nil && text != v {
+			add(text) // and as it is meant
+		}
 	}
 	for _, v := range h.Values("Proxy-Authorization") {
 		_, v = splitScheme(v)

@@ -77,6 +77,7 @@ func (e *Exchange) derive() (d *Derived) {
 	defer func() {
 		if p := recover(); p != nil { // a parser's fault must not cost the record
 			d = &Derived{Extractor: Extractor, Provider: e.Provider, Unparsed: []string{fmt.Sprintf("derive: %v", p)}}
+			d.scrub(e.secrets)
 		}
 	}()
 	f := &fold{d: d}
@@ -101,6 +102,7 @@ func (e *Exchange) derive() (d *Derived) {
 	}
 	f.finish()
 	e.deriveEnd(d)
+	d.scrub(e.secrets)
 	return d
 }
 

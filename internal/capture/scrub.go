@@ -8,30 +8,65 @@ import (
 
 // Scrub masks every secret in what the exchange would record: an upstream that repeats
 // a credential in its answer must not bring it into the log. Digests stay those of the bytes that
-// passed, and a body that was changed is marked. Bytes in memory are copied, not changed. What is compressed is not looked into.
+// passed, and a body that was changed is marked. Bytes in memory are copied, not changed. What is compressed is not looked into, but
+// what is derived from it is masked.
 func (e *Exchange) Scrub(secrets []string) {
 	if len(secrets) == 0 {
 		return
 	}
+	e.secrets = secrets
 	for _, m := range []*Message{&e.Request, &e.Response} {
 		m.Body.scrub(secrets)
 		for _, fields := range [][]Field{m.Headers, m.Trailers} {
 			for i := range fields {
-				fields[i].Value = scrubText(fields[i].Value, secrets)
+				fields[i].Value = Mask(fields[i].Value, secrets)
 			}
 		}
 	}
 	if e.ClientStream != nil {
 		e.ClientStream.scrub(secrets)
 	}
-	e.URL, e.Fault = scrubText(e.URL, secrets), scrubText(e.Fault, secrets)
+	e.Retry = Mask(e.Retry, secrets)
+	e.URL, e.Fault = Mask(e.URL, secrets), Mask(e.Fault, secrets)
 }
 
-func scrubText(s string, secrets []string) string {
+// Mask is a text with an asterisk for each byte of a secret in it.
+func Mask(s string, secrets []string) string {
 	for _, secret := range secrets {
 		s = strings.ReplaceAll(s, secret, strings.Repeat("*", len(secret)))
 	}
 	return s
+}
+
+// scrub masks secrets in what was derived: from bytes that were compressed, or that spelled
+// a secret with escapes of JSON.
+func (d *Derived) scrub(secrets []string) {
+	if len(secrets) == 0 {
+		return
+	}
+	texts := []*string{
+		&d.RequestedModel, &d.ServedModel, &d.ResponseID, &d.PreviousID, &d.TraceID, &d.User, &d.UserAgent,
+		&d.Text, &d.ErrorClass, &d.ErrorCode, &d.ErrorMessage, &d.FinishReason,
+	}
+	for i := range d.FinishReasons {
+		texts = append(texts, &d.FinishReasons[i])
+	}
+	for i := range d.ToolCalls {
+		t := &d.ToolCalls[i]
+		texts = append(texts, &t.ID, &t.Name, &t.Arguments)
+	}
+	for i := range d.Unparsed {
+		texts = append(texts, &d.Unparsed[i])
+	}
+	for _, t := range texts {
+		*t = Mask(*t, secrets)
+	}
+	for _, raw := range d.Usage {
+		if v := string(raw); Mask(v, secrets) != v {
+			d.Usage = nil // numbers and names are in it: what else is there is not taken apart
+			break
+		}
+	}
 }
 
 func (b *Body) scrub(secrets []string) {

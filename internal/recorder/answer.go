@@ -52,7 +52,7 @@ func (a *answer) Read(p []byte) (int, error) {
 	}
 	n, err := a.read(p)
 	if n > 0 {
-		if kerr := a.x.got(p[:n]); kerr != nil && a.x.mustKeep() {
+		if kerr := a.keep(p[:n]); kerr != nil {
 			return a.end(0, kerr) // what cannot be recorded does not go out
 		}
 	}
@@ -68,6 +68,32 @@ func (a *answer) Read(p []byte) (int, error) {
 		return a.end(n, err)
 	}
 	return n, nil
+}
+
+// keepError says that an answer ends because it cannot be recorded.
+type keepError struct{ err error }
+
+func (e *keepError) Error() string { return "the answer could not be recorded: " + e.err.Error() }
+
+// Unwrap is the cause.
+func (e *keepError) Unwrap() error { return e.err }
+
+// keep notes bytes; its error says that they must not go out.
+func (a *answer) keep(p []byte) error {
+	if err := a.x.got(p); err != nil && a.x.mustKeep() {
+		return &keepError{err}
+	}
+	return nil
+}
+
+// refuse ends an exchange whose answer nobody can be given, with an error.
+func (a *answer) refuse(err error) error {
+	cerr := a.src.Close()
+	a.cancel()
+	if _, ferr := a.x.finish(capture.ProxyError, err.Error(), nil); ferr != nil {
+		return &RefusedError{errors.Join(ferr, err)}
+	}
+	return errors.Join(err, cerr)
 }
 
 // read is the source's, or that of the read that went on elsewhere.
@@ -137,12 +163,12 @@ func (a *answer) holdBriefly(p []byte, n int) (int, error) {
 		}()
 		select {
 		case c := <-next:
-			n += copy(p[n:], c.b)
 			if len(c.b) > 0 {
-				if err := a.x.got(c.b); err != nil {
-					return n, err
+				if err := a.keep(c.b); err != nil {
+					return 0, err
 				}
 			}
+			n += copy(p[n:], c.b)
 			if c.err != nil {
 				return n, c.err
 			}
@@ -156,6 +182,7 @@ func (a *answer) holdBriefly(p []byte, n int) (int, error) {
 
 // end closes the exchange, and gives the last n bytes out with the source's error.
 func (a *answer) end(n int, err error) (int, error) {
+	err = a.x.masked(err)
 	how, fault := a.outcome(err)
 	receipt, ferr := a.x.finish(how, fault, a.resp.Trailer)
 	if ferr != nil {
@@ -163,8 +190,9 @@ func (a *answer) end(n int, err error) (int, error) {
 		return 0, a.err // the end is withheld
 	}
 	a.err = err
-	if err == io.EOF && receipt.Seq > 0 {
-		if _, announced := a.resp.Trailer[ReceiptHeader]; announced {
+	if _, announced := a.resp.Trailer[ReceiptHeader]; announced {
+		a.resp.Trailer[ReceiptHeader] = nil // the upstream's own is none of this log
+		if err == io.EOF && receipt.Seq > 0 {
 			a.resp.Trailer.Set(ReceiptHeader, receipt.String())
 		}
 	}
@@ -178,10 +206,17 @@ func (a *answer) outcome(err error) (capture.Transport, string) {
 		return capture.ClientAbort, "the client left before the end of the answer, which came"
 	case err == io.EOF:
 		return capture.Complete, ""
+	case isKeepError(err):
+		return capture.ProxyError, err.Error()
 	case a.client.Err() != nil:
 		return capture.ClientAbort, "the client left: " + err.Error()
 	}
 	return capture.UpstreamAbort, err.Error()
+}
+
+func isKeepError(err error) bool {
+	_, ok := errors.AsType[*keepError](err)
+	return ok
 }
 
 // whole reads a short answer to its end, and puts the receipt into its header.
@@ -265,20 +300,34 @@ type duplex struct {
 	conn     io.ReadWriteCloser
 	mu       sync.Mutex // writes, and the end
 	shutDown bool       // guarded by mu
+
+	endMu sync.Mutex // apart from mu, which a Write may hold for long
+	ended bool       // by Close; guarded by endMu
+	fault error      // what ended the upstream's direction, if not its end; guarded by endMu
 }
 
 // Read implements io.Reader.
 func (d *duplex) Read(p []byte) (int, error) {
 	n, err := d.conn.Read(p)
 	if n > 0 {
-		if kerr := d.x.got(p[:n]); kerr != nil && d.x.mustKeep() {
+		if kerr := d.keep(p[:n]); kerr != nil {
+			d.failed(kerr)
 			return 0, kerr
 		}
 	}
 	if err != nil && err != io.EOF {
-		d.answer.err = err
+		d.failed(err)
 	}
 	return n, err
+}
+
+// failed notes the first error of the connection; those of a connection that we closed are none.
+func (d *duplex) failed(err error) {
+	d.endMu.Lock()
+	defer d.endMu.Unlock()
+	if !d.ended && d.fault == nil {
+		d.fault = d.x.masked(err)
+	}
 }
 
 // Write implements io.Writer.
@@ -304,11 +353,21 @@ func (d *duplex) CloseWrite() error {
 
 // Close implements io.Closer.
 func (d *duplex) Close() error {
-	err := d.conn.Close()
+	d.endMu.Lock()
+	d.ended = true
+	how, fault := capture.Complete, ""
+	if d.fault != nil {
+		how, fault = capture.UpstreamAbort, d.fault.Error()
+		if isKeepError(d.fault) {
+			how = capture.ProxyError
+		}
+	}
+	d.endMu.Unlock()
+	err := d.conn.Close() // ends a Write under way, too
 	d.cancel()
 	d.mu.Lock()
 	d.shutDown = true
 	d.mu.Unlock()
-	_, ferr := d.x.finish(capture.Complete, "", nil)
+	_, ferr := d.x.finish(how, fault, nil)
 	return errors.Join(err, ferr)
 }

@@ -215,6 +215,29 @@ func (x *exchange) got(p []byte) error {
 	return err
 }
 
+// masked is an error without secrets: the errors of a transport quote what they could not read.
+func (x *exchange) masked(err error) error {
+	if err == nil || err == io.EOF {
+		return err
+	}
+	text := err.Error()
+	if masked := capture.Mask(text, x.secrets); masked != text {
+		return &maskedError{masked, err}
+	}
+	return err
+}
+
+// maskedError is an error under another text.
+type maskedError struct {
+	text string
+	err  error
+}
+
+func (e *maskedError) Error() string { return e.text }
+
+// Unwrap is the error itself; it still holds the secret.
+func (e *maskedError) Unwrap() error { return e.err }
+
 // mustKeep says that bytes which cannot be kept must not go out either.
 func (x *exchange) mustKeep() bool {
 	return !x.r.o.Relaxed && !x.r.o.PassFull

@@ -1,6 +1,7 @@
 package recorder
 
 import (
+	"crypto/sha256"
 	"sync"
 	"time"
 )
@@ -10,10 +11,13 @@ import (
 // concurrent use.
 type retries struct {
 	mu    sync.Mutex
-	begun time.Time         // of young; guarded by mu
-	young map[string]string // id by what the request is; guarded by mu
-	old   map[string]string // guarded by mu
+	begun time.Time          // of young; guarded by mu
+	young map[attempt]string // id by what the request is; guarded by mu
+	old   map[attempt]string // guarded by mu
 }
+
+// attempt is the SHA-256 of what the request is: a URL may be long.
+type attempt [sha256.Size]byte
 
 // Bounds of what is remembered: between one and two of each.
 const (
@@ -22,11 +26,12 @@ const (
 )
 
 // link notes the exchange id of a request, and returns that of the attempt before.
-func (r *retries) link(what, id string, now time.Time) (before string) {
+func (r *retries) link(request, id string, now time.Time) (before string) {
+	what := attempt(sha256.Sum256([]byte(request)))
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.young == nil || now.Sub(r.begun) > retryWindow || len(r.young) >= retryCount {
-		r.old, r.young, r.begun = r.young, map[string]string{}, now
+		r.old, r.young, r.begun = r.young, map[attempt]string{}, now
 	}
 	before, ok := r.young[what]
 	if !ok {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"indelible/internal/capture"
@@ -45,7 +46,7 @@ func (r *Recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 		out.GetBody = func() (io.ReadCloser, error) { return x.reader(), nil }
 	}
 	resp, err := r.o.Base.RoundTrip(out)
-	if err != nil {
+	if err = x.masked(err); err != nil {
 		cancel()
 		how := capture.ProxyError
 		if client.Err() != nil {
@@ -59,14 +60,15 @@ func (r *Recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	x.answered(resp)
+	resp.Header.Del(ReceiptHeader) // of another log, or made up: only this one's is given out
 	a := &answer{x: x, src: resp.Body, resp: resp, client: client, cancel: cancel, length: resp.ContentLength}
 	if req.Method == http.MethodHead || resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified {
 		a.length = 0
 	}
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		conn, ok := resp.Body.(io.ReadWriteCloser)
-		if !ok {
-			return resp, nil
+		if asked := req.Header.Get("Upgrade"); !ok || asked == "" || !strings.EqualFold(asked, resp.Header.Get("Upgrade")) {
+			return nil, a.refuse(errUpgrade)
 		}
 		resp.Body = &duplex{answer: a, conn: conn}
 		return resp, nil
@@ -86,6 +88,9 @@ func (r *Recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	return resp, nil
 }
+
+// errUpgrade says that nobody can use the connection.
+var errUpgrade = errors.New("the upstream switched to a protocol that was not asked for")
 
 // openOrPass makes the open record durable, or notes that the call is passed without.
 func (x *exchange) openOrPass(ctx context.Context) error {

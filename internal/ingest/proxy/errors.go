@@ -21,6 +21,12 @@ func (d *Door) notFound(path string) *ingest.Refusal {
 		Message: fmt.Sprintf("There is no upstream for %.200q. Known are %s; add others under doors.proxy.upstreams.", path, d.names)}
 }
 
+// badPath keeps callers below the path of an upstream's URL.
+func badPath() *ingest.Refusal {
+	return &ingest.Refusal{Status: http.StatusBadRequest, Code: "bad_path",
+		Message: "The path leads out of the upstream's with \"..\". Send it without."}
+}
+
 func unauthorized() ingest.Refusal {
 	return ingest.Refusal{Status: http.StatusUnauthorized, Code: "unauthorized",
 		Message: "Send one of the proxy's tokens (INDELIBLE_PROXY_TOKENS, doors.proxy.tokens) as the header " + TokenHeader +

@@ -5,9 +5,11 @@ package proxy
 
 import (
 	"cmp"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -149,7 +151,29 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	var body ingest.Body
 	body.Init(w, r, ingest.DefaultPace)
+	if !r.ProtoAtLeast(1, 1) {
+		defer resetAborted(w)
+	}
 	d.proxy.ServeHTTP(&pacedWriter{ResponseWriter: w, control: http.NewResponseController(w)}, r.WithContext(withRoute(r.Context(), call)))
+}
+
+// resetAborted resets the connection of a client whose answer is being aborted. An HTTP/1.0 client
+// takes the end of the connection for that of the answer, and would have a whole one.
+func resetAborted(w http.ResponseWriter) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
+		if t, ok := conn.(*tls.Conn); ok { // its end is not announced, which TLS clients tell from one that is
+			conn = t.NetConn()
+		}
+		if t, ok := conn.(*net.TCPConn); ok {
+			_ = t.SetLinger(0) // Close then resets
+		}
+		_ = conn.Close() // the abort is all that is wanted
+	}
+	panic(p)
 }
 
 // Refuse implements ingest.Door.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
 
 	"indelible/internal/capture"
@@ -43,11 +44,17 @@ func (d *Door) route(r *http.Request) (*route, *ingest.Refusal) {
 		}
 		to.rawPath = rest
 	}
+	if to.base.Path != "" && slices.Contains(strings.FieldsFunc(to.path, isSeparator), "..") {
+		return nil, badPath()
+	}
 	if d.open {
 		return to, nil
 	}
 	return to, d.authenticate(r, to)
 }
+
+// isSeparator also takes what some servers take for one.
+func isSeparator(r rune) bool { return r == '/' || r == '\\' }
 
 // authenticate looks for the door's token: in its own header, or, where the door has the upstream's
 // key, where the client puts its credential.
@@ -115,14 +122,11 @@ func (u *upstream) setKey(out *http.Request) {
 	out.Header.Set(u.Header, u.key)
 }
 
-// withoutKey takes the parameter "key" out of a query.
+// withoutKey takes the parameter out of a query where authenticate looks for a credential.
 func withoutKey(raw string) string {
-	if !strings.Contains(raw, "key=") {
-		return raw
-	}
 	var rest []string
 	for pair := range strings.SplitSeq(raw, "&") {
-		if !strings.HasPrefix(pair, "key=") {
+		if name, _, _ := strings.Cut(pair, "="); !capture.IsKey(name) {
 			rest = append(rest, pair)
 		}
 	}
