@@ -214,7 +214,7 @@ func (p *provider) check(t *testing.T, store string) {
 		}
 	}
 	t.Logf("%d asked, %d answered, %d opens, %d ends, %d of them by the next process", len(p.asked), len(p.answered), len(opens), len(ends), unknown)
-	if len(p.answered) < 20 || unknown < proxyKills() {
+	if len(p.answered) < 20 || unknown < proxyKills()/2 { // a loaded machine may kill before a stream is a second old
 		t.Error("the load was too small to show anything")
 	}
 }
