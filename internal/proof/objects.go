@@ -166,6 +166,7 @@ func (r *objectReader) check(ctx context.Context, j *job) error {
 		return nil
 	case errors.Is(err, store.ErrOtherBytes):
 		r.v.fault(j.fault("the object was changed: its bytes are not those of the checksum that the store has of it"))
+		return nil
 	case err != nil:
 		r.v.fault(j.fault("the object cannot be read: " + err.Error()))
 		return nil
