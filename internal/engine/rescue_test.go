@@ -89,11 +89,18 @@ func names(prefix string, n int) (keys []string) {
 func TestRescueOfAFork(t *testing.T) {
 	for _, overlap := range []bool{false, true} {
 		b, o := forkedCopy(t, overlap)
+		closed := filepath.Join(PacksDir, "closed.parquet") // the log's too: nobody else removes it
+		if err := errors.Join(MakeDir(filepath.Join(o.Dir, PacksDir)), os.WriteFile(filepath.Join(o.Dir, closed), []byte("pack"), 0o600)); err != nil {
+			t.Fatal(err)
+		}
 		rescued, err := Rescue(t.Context(), o)
 		if err != nil || len(rescued) != 1 || !rescued[0].Done || rescued[0].Left != 0 {
 			t.Fatalf("overlap %v: %+v, %v", overlap, rescued, err)
 		}
 		r := rescued[0]
+		if _, err := os.Stat(filepath.Join(r.Dir, oldDir, closed)); err != nil {
+			t.Errorf("the old log's packs: %v", err)
+		}
 		all(t, b, append(names("k", 10), names("after", 20)...)...)
 		report := verify(t, b, r.Dir)
 		want := int64(20)

@@ -111,6 +111,16 @@ func (u *Uploader) putOrFind(ctx context.Context, s *slot, v *attemptResult) (st
 		}
 		info, same, err := u.find(ctx, o, s.entry.Attrs.Get(record.AttrMD5), s.doubt || u.echoes() || s.check && u.opts.Confirm == ConfirmRead)
 		v.spoke = v.spoke || err == nil || store.ClassOf(err) == store.NotFound
+		if err == nil && !same && s.pack != nil && !s.pack.adopted {
+			is, err := u.sameRows(ctx, s, info, v)
+			if err != nil {
+				return store.Info{}, err
+			}
+			if is { // the object is the pack, in other bytes
+				s.mayExist, s.tried = true, true
+				continue
+			}
+		}
 		switch {
 		case store.ClassOf(err) == store.NotFound:
 			v.vanished = v.vanished || s.check && !v.exists
@@ -128,8 +138,6 @@ func (u *Uploader) putOrFind(ctx context.Context, s *slot, v *attemptResult) (st
 			// Perhaps half of a put that was cut short: without its metadata, or not
 			// durable. To put it once makes it whole, or tells that it is taken.
 			s.mayExist = false
-		case s.pack != nil && !s.pack.adopted && u.sameRows(ctx, s, info):
-			s.mayExist, s.tried = true, true // the object is the pack, in other bytes
 		case s.spoiled > maxSpoiled:
 			return store.Info{}, unclear("put", o.Key, fmt.Sprintf("other bytes were read back under %d names: look at the store, and at every proxy before it", s.spoiled))
 		default:

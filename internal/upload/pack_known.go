@@ -28,7 +28,11 @@ func (p *packer) recover(ctx context.Context) error {
 		switch {
 		case errors.Is(err, errDamaged):
 			u.opts.Logger.Error("a pack on this disk cannot be used, and is built again from the spool: look at the disk", "file", pack.file, "error", err)
-			p.ends[pack.First] = pack.Last
+			if newest, err := u.opts.Source.Wait(ctx, 0); err != nil {
+				return err
+			} else if pack.Last <= newest {
+				p.ends[pack.First] = pack.Last
+			}
 			if err := p.dir.remove(pack.file); err != nil {
 				return err
 			}
@@ -55,7 +59,7 @@ func (p *packer) compareLocal(ctx context.Context, pack *packFile) error {
 		return err
 	}
 	defer f.Close()
-	is, same, err := p.d.u.compare(ctx, fetched{f, pack.Size, pack.Digest}, pack.First, pack.Last, false)
+	is, same, err := p.d.u.compare(ctx, fetched{file: f, size: pack.Size, digest: pack.Digest}, pack.First, pack.Last, false)
 	if err != nil {
 		return err
 	}
@@ -97,10 +101,11 @@ func (p *packer) listRemote(ctx context.Context, mine map[record.Seq]record.Seq)
 	return nil
 }
 
-// oldest is when the first record arrived that waits; false if none does.
+// oldest is when the first record arrived that waits and can be read; false if there is none.
 func (p *packer) oldest(ctx context.Context, released record.Seq) (time.Time, bool, error) {
 	for e, err := range p.d.u.opts.Source.Entries(ctx, released+1) {
-		if _, lost := errors.AsType[*record.GapError](err); lost {
+		_, lost := errors.AsType[*record.GapError](err)
+		if _, unread := errors.AsType[*record.ReadError](err); lost || unread {
 			continue
 		}
 		return e.Time, err == nil, err
@@ -187,12 +192,7 @@ func (p *packer) adopt(ctx context.Context, r *packFile) (taken bool, err error)
 		delete(p.remote, r.First)
 		return false, nil
 	}
-	f, done, err := u.fetch(ctx, p.dir, r.Key, info.Version)
-	if err != nil {
-		return false, err
-	}
-	defer done()
-	is, same, err := u.compare(ctx, f, r.First, r.Last, true)
+	is, same, err := u.examine(ctx, p.dir, r.Key, info.Version, r.First, r.Last)
 	if err != nil {
 		return false, err
 	}

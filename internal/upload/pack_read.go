@@ -41,6 +41,11 @@ func (p *packer) unread(ctx context.Context, failed *record.ReadError) error {
 			return p.record(ctx, e)
 		}
 		u.readFailed(err)
+		if p.open != nil && p.due() { // what is before it waits no longer than without it
+			if err := p.close(ctx); err != nil {
+				return err
+			}
+		}
 		newest, err := u.opts.Source.Wait(ctx, 0)
 		if err != nil {
 			return err

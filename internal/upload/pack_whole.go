@@ -91,22 +91,43 @@ func (u *Uploader) rebuild(ctx context.Context, dir packDir, p *packFile) error 
 }
 
 // sameRows says whether the object that lies under a pack's key holds the same rows as the pack,
-// in other bytes: it was built by another process of this log. Then it is the pack.
-func (u *Uploader) sameRows(ctx context.Context, s *slot, info store.Info) bool {
+// in other bytes: it was built by another process of this log. Then it is the pack. While that
+// is not known, no other name may be tried: each row would be there twice.
+func (u *Uploader) sameRows(ctx context.Context, s *slot, info store.Info, v *attemptResult) (bool, error) {
 	dir := packDir{fs: u.packing.Dir, log: u.opts.Log}
-	got, done, err := u.fetch(ctx, dir, s.target, info.Version)
+	is, same, err := u.examine(ctx, dir, s.target, info.Version, s.pack.First, s.pack.Last)
 	if err != nil {
-		return false
+		_, ofStore := asStoreError(err)
+		v.local = !ofStore && ctx.Err() == nil
+		return false, err
 	}
-	defer done()
-	is, same, err := u.compare(ctx, got, s.pack.First, s.pack.Last, true)
-	if err != nil || !same || is.Root != s.pack.Root {
-		return false
+	if !same || is.Root != s.pack.Root {
+		return false, nil
 	}
 	u.opts.Logger.Warn("the store has a pack of the same records in other bytes: it is taken for the one that was built here", "key", s.target)
 	s.pack.Size, s.pack.Digest, s.pack.adopted = is.Size, is.Digest, true
 	s.entry = packEntry(u, s.pack)
-	return true
+	return true, nil
+}
+
+// examine fetches a pack that nothing here knows and compares it with the spool. What its bytes are takes the
+// store's word for their digest, or two readings that agree: an answer that was changed on its way decides nothing.
+func (u *Uploader) examine(ctx context.Context, dir packDir, key, version string, first, last record.Seq) (is packFile, same bool, err error) {
+	var before record.Digest
+	for n := range 2 {
+		f, done, err := u.fetch(ctx, dir, key, version)
+		if err != nil {
+			return is, false, err
+		}
+		if f.digest == f.told || n > 0 && f.digest == before {
+			is, same, err = u.compare(ctx, f, first, last, true)
+			done()
+			return is, same, err
+		}
+		done()
+		before = f.digest
+	}
+	return is, false, unclear("get", key, "two readings gave different bytes")
 }
 
 // fetched is an object in a local file.
@@ -114,11 +135,12 @@ type fetched struct {
 	file   disk.File
 	size   int64
 	digest record.Digest
+	told   record.Digest // what the store says it is; zero: nothing
 }
 
 // fetch copies an object into the directory of packs, until done is called.
 func (u *Uploader) fetch(ctx context.Context, dir packDir, key, version string) (f fetched, done func(), err error) {
-	body, _, err := u.opts.Store.Get(ctx, key, store.GetOptions{Version: version})
+	body, info, err := u.opts.Store.Get(ctx, key, store.GetOptions{Version: version})
 	if err != nil {
 		return f, nil, err
 	}
@@ -133,18 +155,30 @@ func (u *Uploader) fetch(ctx context.Context, dir packDir, key, version string) 
 		_ = dir.fs.Remove(name)
 	}
 	h := newHashedFile(f.file)
-	if f.size, err = io.Copy(h, body); err != nil {
+	f.size, err = io.Copy(h, body)
+	switch {
+	case h.err != nil || err == nil || errors.Is(err, store.ErrOtherBytes): // the digest tells what was read
+		err = h.err
+	default:
+		err = unclear("get", key, err.Error())
+	}
+	if err != nil {
 		done()
 		return f, nil, err
 	}
 	h.sum.Sum(f.digest[:0])
+	f.told = info.Digest
 	return f, done, nil
 }
 
 // compare compares the rows of a pack with the records of the spool. What is not in the spool any more, or
-// lost there, is taken as it is; what cannot be read now is an error, if strict. is has all but the key and the version.
+// lost there, is taken as it is, but not what never was there: its numbers are those of records to come. If strict,
+// what cannot be read now is an error, and bodies beside the pack must be in the store. is has all but the key and the version.
 func (u *Uploader) compare(ctx context.Context, f fetched, first, last record.Seq, strict bool) (is packFile, same bool, err error) {
 	is.Pack = record.Pack{First: first, Last: last, Size: f.size, Digest: f.digest}
+	if newest, err := u.opts.Source.Wait(ctx, 0); err != nil || last > newest {
+		return is, false, err
+	}
 	next, stop := iter.Pull2(u.opts.Source.Entries(ctx, first))
 	defer stop()
 	var have record.Entry
@@ -179,6 +213,11 @@ func (u *Uploader) compare(ctx context.Context, f fetched, first, last record.Se
 		if have.Seq == seq && have.Key != "" && !sameRecord(&row.Info, &have.Info) {
 			return is, false, nil
 		}
+		if strict && row.Object != "" {
+			if there, err := u.hasBeside(ctx, &row); err != nil || !there {
+				return is, false, err
+			}
+		}
 		if seq == first {
 			is.Time = row.Time
 		}
@@ -193,7 +232,7 @@ func (u *Uploader) compare(ctx context.Context, f fetched, first, last record.Se
 // rowIsWhole says whether a row's body is the one that it names.
 func rowIsWhole(row *PackRow) bool {
 	if row.Object != "" {
-		return true // its object is compared where it is stored
+		return true // see hasBeside
 	}
 	h := sha256.New()
 	n, err := int64(0), error(nil)
@@ -203,6 +242,21 @@ func rowIsWhole(row *PackRow) bool {
 	return err == nil && n == row.Size && record.Digest(h.Sum(nil)) == row.Digest
 }
 
+// hasBeside says whether the object that a row names holds the row's body.
+func (u *Uploader) hasBeside(ctx context.Context, row *PackRow) (bool, error) {
+	o := u.opts.Layout.Object(row.Info, row.Object, u.opts.Log)
+	o.Key, o.Size, o.Digest = row.Object, row.Size, row.Digest
+	_, same, err := u.find(ctx, o, "", u.echoes())
+	if store.ClassOf(err) == store.NotFound {
+		return false, nil
+	}
+	return same, err
+}
+
+// sameRecord compares all that the leaf of a row states.
 func sameRecord(a, b *record.Info) bool {
-	return a.Digest == b.Digest && a.Size == b.Size && a.Key == b.Key && a.Bucket == b.Bucket && a.Time.Equal(b.Time)
+	var one, other proof.RowTree
+	one.Add(a)
+	other.Add(b)
+	return a.Key == b.Key && a.Bucket == b.Bucket && one.Root() == other.Root()
 }
