@@ -49,6 +49,9 @@ func (c *Catalog) Export(ctx context.Context, q ExportQuery, yield func(Hit, io.
 			s.sum.Words = string(index.TextFields)
 		}
 		if at < indexed {
+			if err := s.countUnread(ctx, at); err != nil {
+				return s.sum, err
+			}
 			if err := s.exportIndexed(ctx, at, yield); err != nil {
 				return s.sum, err
 			}

@@ -88,15 +88,24 @@ func (s *search) run(ctx context.Context, scan bool) error {
 		return err
 	}
 	s.sum.Indexed = indexed
-	unread, err := s.o.Index.Unread(ctx)
-	if err != nil {
+	if err := s.countUnread(ctx, 0); err != nil {
 		return err
 	}
-	s.sum.Unread += len(unread)
 	return s.o.Index.Search(ctx, s.f, func(r filter.Row) bool {
 		r.State = s.states.of(&r.Info)
 		return !s.stateHolds(&r) || s.yield(&r)
 	})
+}
+
+// countUnread counts the records behind after that the index could not read, and does not know.
+func (s *search) countUnread(ctx context.Context, after record.Seq) error {
+	unread, err := s.o.Index.Unread(ctx)
+	for _, seq := range unread {
+		if seq > after {
+			s.sum.Unread++
+		}
+	}
+	return err
 }
 
 // indexed is the seq up to which the index is asked; false: it is not asked at all.
@@ -288,6 +297,9 @@ func (s *search) stats(ctx context.Context, q StatsQuery, add func(index.Sum) bo
 		return err
 	}
 	s.sum.Indexed = indexed
+	if err := s.countUnread(ctx, 0); err != nil {
+		return err
+	}
 	return s.o.Index.Stats(ctx, s.f, q.By, add)
 }
 

@@ -1,0 +1,77 @@
+package catalog_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"path/filepath"
+	"testing"
+
+	"indelible/internal/catalog"
+	"indelible/internal/query"
+	"indelible/internal/query/index"
+	"indelible/internal/record"
+)
+
+// halfRead is a log of which one record could not be read when the index was made.
+type halfRead struct {
+	*catalog.Catalog
+	unread record.Seq
+}
+
+func (halfRead) Wait(context.Context, record.Seq) (record.Seq, error) { return 0, io.EOF }
+
+func (h halfRead) Records(ctx context.Context, from, upto record.Seq) iter.Seq2[record.Entry, error] {
+	return func(yield func(record.Entry, error) bool) {
+		for e, err := range h.Catalog.Records(ctx, from, upto) {
+			if e.Seq == h.unread {
+				e, err = record.Entry{}, &record.ReadError{Seq: h.unread, Err: errors.New("I/O error")}
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+// What the index could not read is missing in its answers, and they say so: search, export and sums.
+func TestAnswersTellWhatTheIndexCouldNotRead(t *testing.T) {
+	w := newWorld(t, "")
+	for i := range 3 {
+		w.send("audit", fmt.Sprintf("%d.json", i), `{"id":"x","model":"m"}`)
+	}
+	o := catalog.Options{
+		Records: query.New(w.spool, w.store, w.layout), Objects: w.layout, Log: "test", Spool: true, Asides: w.spool.Aside,
+		Reached: func() (stored, proven record.Seq) { return 0, 0 }, Newest: func() record.Seq { return 3 },
+		Index: index.New(index.Options{Path: filepath.Join(t.TempDir(), index.File), Log: "test"}),
+	}
+	if err := o.Index.Make(t.Context(), halfRead{catalog.New(o), 2}, 3, func(record.Seq) {}); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.Index.OpenRead(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = o.Index.Close() }()
+	c, calls := catalog.New(o), 0
+	sum, err := c.Search(t.Context(), catalog.Query{Expr: []string{"model=m"}}, func(catalog.Hit) bool { calls++; return true })
+	if err != nil || calls != 2 || sum.Unread != 1 {
+		t.Errorf("search: %d calls, %+v, %v", calls, sum, err)
+	}
+	sums, sum, err := c.Stats(t.Context(), catalog.StatsQuery{By: []string{"model"}})
+	if err != nil || len(sums) != 1 || sums[0].Calls != 2 || sum.Unread != 1 {
+		t.Errorf("stats: %+v, %+v, %v", sums, sum, err)
+	}
+	for after, unread := range map[record.Seq]int{0: 1, 1: 1, 2: 0} {
+		n := 0
+		sum, err = c.Export(t.Context(), catalog.ExportQuery{Expr: []string{"model=m"}, After: after}, func(h catalog.Hit, r io.Reader) error {
+			n++
+			_, err := io.Copy(io.Discard, r)
+			return err
+		})
+		if err != nil || n+sum.Unread != 3-int(after) || sum.Unread != unread {
+			t.Errorf("export behind %d: %d records, %+v, %v", after, n, sum, err)
+		}
+	}
+}
