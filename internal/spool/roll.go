@@ -14,11 +14,9 @@ import (
 // errRemoved says that somebody removed a segment under the running process.
 var errRemoved = errors.New("the file was removed under the running process: look for what removes files of the spool, and stop it")
 
-// roll ends the active segment and begins the next one. Nothing is being
-// fsynced. Where there is no room for a segment it waits for some, or for an entry that fits into
+// roll ends the active segment and begins the next one. Where there is no room for a segment it waits for some, or for an entry that fits into
 // what the active one has left.
 func (w *writer) roll() {
-	w.awaitAcks()
 	need := max(w.queue.needed()+dataStart+entrySize, w.spare.nextSize())
 	if w.queue.needed() == 0 {
 		return
@@ -51,14 +49,7 @@ func (w *writer) hold() {
 	if b := w.newBatch(); w.seg != nil {
 		w.fill(b, true)
 		if len(b.entries) > 0 {
-			if b = w.commit(b); b == nil {
-				return
-			}
-			if err := <-w.results; err != nil {
-				w.fail(err, b)
-			} else {
-				w.unsynced(b, nil)
-			}
+			w.commit(b)
 			return
 		}
 	}
@@ -130,7 +121,6 @@ func (w *writer) begin(size int64) error {
 
 // yield gives the space of the active segment back where everything in it was released.
 func (w *writer) yield() {
-	w.awaitAcks()
 	if w.seg != nil && w.segs.reclaimable(w.seg) {
 		w.seal()
 		w.segs.removeReleased()

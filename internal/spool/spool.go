@@ -146,7 +146,7 @@ func newSpool(fs disk.FS, o Options) *Spool {
 	s.writes = &writeHealth{fs: fs}
 	s.writer = &writer{
 		spare: s.spare, segs: s.segs, space: s.space, fs: fs, log: o.Logger, events: o.Events, clock: &syncClock{}, health: s.writes,
-		high: &highWater{fs: fs, log: o.Logger}, moved: make(chan struct{}), results: make(chan error, 1),
+		high: &highWater{fs: fs, log: o.Logger}, moved: make(chan struct{}),
 	}
 	s.settled = &settlement{
 		segs: s.segs, state: stateWriter{fs: fs}, journal: &journal{fs: fs, files: s.files, log: o.Logger},
@@ -240,7 +240,6 @@ func (s *Spool) Close() error {
 	var errs []error
 	if !s.opts.ReadOnly {
 		if s.writer.seg != nil {
-			s.writer.awaitAcks()
 			s.writer.seal()
 		}
 		s.segs.close()

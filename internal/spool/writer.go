@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,10 +13,7 @@ import (
 	"indelible/internal/record"
 )
 
-const (
-	maxBatch   = 4 << 20   // bytes written for one fsync
-	earlyWrite = 128 << 10 // so much of a batch is written while the one before is being fsynced
-)
+const maxBatch = 4 << 20 // bytes written for one fsync
 
 // batch is a number of entries that share an fsync.
 type batch struct {
@@ -24,22 +22,23 @@ type batch struct {
 	offs    []int      // where each begins in buf
 	first   record.Seq // of the first record
 	at      int64      // where buf stands in the segment
-	written int        // bytes of buf that are in the file
 	sum     uint32     // for the commit frame
 	seg     *segment
 	file    disk.File
-	name    bool          // the segment's name is not durable yet
-	acked   chan struct{} // closed when its entries are acked, or the batch failed
+	name    bool // the segment's name is not durable yet
 }
 
 // writer is the write loop and what it owns. One goroutine runs it while
 // something waits in the queue:
 //
-//	queue ─▶ fill batch ─▶ write ─▶ commit frame ─▶ fsync ─▶ index, known, high water ─▶ ack
-//	              ▲ while the batch before is being fsynced          (in their order)
+//	queue ─▶ fill batch ─▶ commit frame ─▶ write ─▶ fsync ─▶ index, known, high water ─▶ ack
+//	  ▲                                                                                  │
+//	  └──────────────────────────────── the next batch ──────────────────────────────────┘
 //
-// It alone writes to the active segment and numbers records. A write or an
-// fsync that fails is handled in one place, fail.
+// It alone writes to the active segment and numbers records. What arrives during an fsync is the next
+// batch: its bodies were read and hashed meanwhile. One goroutine does it all, one step after the other, because to
+// hand a step to another one takes as long as half an fsync. A write or an fsync that fails is handled
+// in one place, fail.
 type writer struct {
 	queue  *queue
 	spare  *spareSegments
@@ -63,19 +62,17 @@ type writer struct {
 	lastAck  time.Time     // guarded by movedMu
 
 	// Owned by the loop:
-	seg     *segment  // the active one; nil: none
-	file    disk.File // of seg
-	handle  *handle   // keeps file open, and gives it to readers
-	named   bool      // seg's name is durable
-	end     int64     // behind the last entry written to seg
-	synced  int64     // how far seg is durable
-	count   int       // records written to seg
-	names   int       // bytes of their names
-	noRoom  bool      // the request that is next waits for room
-	next    record.Seq
-	newest  *batch     // the last one that was fsynced; nil: all are acked
-	results chan error // of the fsync under way; capacity 1
-	bufs    sync.Pool  // of *[]byte
+	seg    *segment  // the active one; nil: none
+	file   disk.File // of seg
+	handle *handle   // keeps file open, and gives it to readers
+	named  bool      // seg's name is durable
+	end    int64     // behind the last entry written to seg
+	synced int64     // how far seg is durable
+	count  int       // records written to seg
+	names  int       // bytes of their names
+	noRoom bool      // the request that is next waits for room
+	next   record.Seq
+	bufs   sync.Pool // of *[]byte
 }
 
 // start runs the loop in a goroutine of its own.
@@ -83,31 +80,13 @@ func (w *writer) start() { w.wg.Go(w.run) }
 
 // run writes what waits, and returns when nothing does.
 func (w *writer) run() {
-	var b, syncing *batch
 	for {
-		if b == nil {
-			b = w.newBatch()
-		}
+		b := w.newBatch()
 		full := w.fill(b, false)
 		switch {
-		case syncing != nil:
-			if len(b.buf)-b.written >= earlyWrite {
-				if err := w.write(b); err != nil {
-					w.fail(err, w.unsynced(syncing, <-w.results), b)
-					syncing, b = nil, nil
-					continue
-				}
-			}
-			done, err := w.await(full)
-			switch {
-			case err != nil:
-				w.fail(err, syncing, b)
-				syncing, b = nil, nil
-			case done:
-				syncing = w.unsynced(syncing, nil)
-			}
 		case len(b.entries) > 0:
-			syncing, b = w.commit(b), nil
+			w.commit(b)
+			continue
 		case full && w.noRoom:
 			w.hold()
 		case full:
@@ -118,35 +97,13 @@ func (w *writer) run() {
 			w.bufs.Put(&b.buf)
 			return
 		}
+		w.bufs.Put(&b.buf)
 	}
-}
-
-// await waits until the batch under way is fsynced or, unless full, the queue changed.
-func (w *writer) await(full bool) (done bool, err error) {
-	notify := w.queue.notify
-	if full {
-		notify = nil
-	}
-	select {
-	case <-notify:
-		return false, nil
-	case err = <-w.results:
-		return true, err
-	}
-}
-
-// unsynced is the batch itself if its fsync failed; else it is durable.
-func (w *writer) unsynced(b *batch, err error) *batch {
-	if err != nil {
-		return b
-	}
-	w.synced = b.at + int64(len(b.buf))
-	return nil
 }
 
 // newBatch makes an empty batch, with the buffer of an earlier one where there is one.
 func (w *writer) newBatch() *batch {
-	b := &batch{entries: make([]*pendingEntry, 0, 64), offs: make([]int, 0, 64), acked: make(chan struct{})}
+	b := &batch{entries: make([]*pendingEntry, 0, 64), offs: make([]int, 0, 64)}
 	if buf, ok := w.bufs.Get().(*[]byte); ok {
 		b.buf = (*buf)[:0]
 	}
@@ -207,18 +164,9 @@ func (w *writer) encode(b *batch, e *pendingEntry) {
 	b.sum = addFrameSum(b.sum, headerSum(b.buf[at:]))
 }
 
-// write writes what of the batch is not in the file yet.
-func (w *writer) write(b *batch) error {
-	if _, err := b.file.WriteAt(b.buf[b.written:], b.at+int64(b.written)); err != nil {
-		return fmt.Errorf("write: %w", err)
-	}
-	b.written = len(b.buf)
-	return nil
-}
-
-// commit ends the batch with its commit frame, writes it and has it fsynced. It
-// returns the batch, or nil where it failed and was seen to.
-func (w *writer) commit(b *batch) *batch {
+// commit ends the batch with its commit frame, writes it and makes it durable. This is
+// the commit point: once sync has returned nil, everything in the batch is durable, and is acked.
+func (w *writer) commit(b *batch) {
 	frame := entryHeader{
 		kind: kindCommit, metaLen: uint32(len(b.entries)), metaCRC: b.sum, bodyLen: uint32(len(b.buf)),
 		seq: w.next - 1, bodyID: uint64(b.first), time: time.Now().UnixNano(), synced: uint64(w.synced),
@@ -227,30 +175,20 @@ func (w *writer) commit(b *batch) *batch {
 	b.buf = append(b.buf, zeros[:]...)
 	frame.put(b.buf[at:], b.seg.nonce)
 	w.end = b.at + int64(len(b.buf))
-	if err := w.write(b); err != nil {
-		w.fail(err, b)
-		return nil
-	}
 	b.name, w.named = !w.named, true
-	before := w.newest
-	w.newest = b
-	w.wg.Go(func() { w.finish(b, before) })
-	return b
-}
-
-// finish makes a written batch durable and acks it, behind the one before. This
-// is the commit point: once sync has returned nil, everything in the batch is durable.
-func (w *writer) finish(b, before *batch) {
-	defer close(b.acked)
-	err := w.sync(b)
-	w.results <- err // the loop goes on with the next
-	if err != nil {
+	if _, err := b.file.WriteAt(b.buf, b.at); err != nil {
+		w.fail(fmt.Errorf("write: %w", err), b)
 		return
 	}
-	if before != nil {
-		<-before.acked
+	if err := w.sync(b); err != nil {
+		w.fail(err, b)
+		return
 	}
+	w.synced = w.end
 	w.ack(b)
+	if len(b.entries) > 1 {
+		runtime.Gosched() // those that were acked now may have more, which then shares the next fsync
+	}
 }
 
 // sync makes a segment durable up to the end of the batch, its name included,
@@ -320,13 +258,7 @@ func (w *writer) wait() (record.Seq, <-chan struct{}) {
 // more is written to that segment, and nothing of it is synced again, because a later sync that succeeds
 // says nothing about what this one lost. What was not acked is written again to a new segment,
 // whose header says how far the old one counts.
-func (w *writer) fail(err error, batches ...*batch) {
-	var entries []*pendingEntry
-	for _, b := range batches {
-		if b != nil {
-			entries = append(entries, b.entries...)
-		}
-	}
+func (w *writer) fail(err error, b *batch) {
 	w.failures.Add(1)
 	w.log.Error("a write to the spool failed: the segment is given up, and what was not acked is written again to a new one", "segment", w.seg.name, "error", err)
 	if isFull(err) {
@@ -335,16 +267,7 @@ func (w *writer) fail(err error, batches ...*batch) {
 	} else {
 		w.health.failed(err)
 	}
-	w.awaitAcks()
 	w.next = record.Seq(w.durable.Load()) + 1
 	w.retire(errors.Is(err, errRemoved))
-	w.queue.requeue(entries, err)
-}
-
-// awaitAcks waits until every batch that was fsynced is acked.
-func (w *writer) awaitAcks() {
-	if w.newest != nil {
-		<-w.newest.acked
-		w.newest = nil
-	}
+	w.queue.requeue(b.entries, err)
 }
