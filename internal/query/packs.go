@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -69,8 +70,8 @@ func (p *packs) names(ctx context.Context) ([]packName, error) {
 	p.mu.Lock()
 	fresh := p.read && p.pending != nil && p.upto == released
 	prefix, after := p.layout.Base()+layout.PackDir, ""
-	if n := len(p.known); n > 0 {
-		after = prefix + p.known[n-1].day + "/" // of that day all hours: they are in no order
+	if day := p.seen(); day != "" {
+		after = prefix + day + "/" // of that day all hours: they are in no order
 	}
 	known := slices.Clip(p.known)
 	p.mu.Unlock()
@@ -95,6 +96,39 @@ func (p *packs) names(ctx context.Context) ([]packName, error) {
 	})
 	p.upto, p.read = released, true
 	return slices.Clip(p.known), nil
+}
+
+// How far back packs are looked for that were not there before: those of another process, and, where the last one that was
+// released is older, all that may have been overtaken on their way to the store.
+const (
+	lateDays = 1
+	mostDays = 7
+)
+
+// seen is the day from which packs are listed again; "" is the first. A pack can be stored after one that
+// follows it. The caller holds mu.
+func (p *packs) seen() string {
+	n := len(p.known)
+	if n == 0 {
+		return ""
+	}
+	const form = "dt=2006-01-02"
+	last, err := time.Parse(form, p.known[n-1].day)
+	if err != nil {
+		return ""
+	}
+	day := last
+	for _, k := range slices.Backward(p.known) {
+		at, err := time.Parse(form, k.day)
+		if day = at; err != nil || at.Before(last.AddDate(0, 0, lateDays-mostDays)) {
+			day = last.AddDate(0, 0, lateDays-mostDays)
+			break
+		}
+		if p.pending == nil || k.last <= p.upto {
+			break
+		}
+	}
+	return day.AddDate(0, 0, -lateDays).Format(form)
 }
 
 func parsePackName(info store.Info) (packName, bool) {
