@@ -52,6 +52,7 @@ func (r *Recorder) begin(req *http.Request) *exchange {
 	var id [16]byte
 	_, _ = rand.Read(id[:]) // never fails
 	x := &exchange{r: r, source: call.Source, secrets: slices.Concat(call.Secrets, capture.Secrets(h, query))}
+	slices.SortFunc(x.secrets, func(a, b string) int { return len(b) - len(a) }) // one may begin with another
 	x.c = capture.Exchange{
 		ID: hex.EncodeToString(id[:]), Upstream: call.Upstream, Provider: call.Provider, Client: call.Client,
 		Start: now, Retry: h.Get("X-Stainless-Retry-Count"), Credential: capture.NewCredential(r.key, h, query),
@@ -169,10 +170,18 @@ func (x *exchange) answered(resp *http.Response) {
 	x.c.Response.Proto = resp.Proto
 	x.c.Response.Headers, x.c.Response.Withheld = capture.KeepHeaders(resp.Header)
 	x.response = x.r.newTape(x.c.ID+answerSuffix, spillBytes, time.Now())
-	x.response.head = x.unfinished
+	x.response.head, x.response.secrets = x.unfinished, bytesOf(x.secrets)
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		x.sent = x.r.newTape(x.c.ID+".sent", spillBytes, time.Now())
+		x.sent.secrets = x.response.secrets
 	}
+}
+
+func bytesOf(texts []string) (all [][]byte) {
+	for _, t := range texts {
+		all = append(all, []byte(t))
+	}
+	return all
 }
 
 // final is the exchange as its last record has it.

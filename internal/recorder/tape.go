@@ -1,6 +1,7 @@
 package recorder
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -31,6 +32,7 @@ type tape struct {
 	most    int64  // bytes in memory
 	begun   time.Time
 	head    func() []byte // stands before the bytes in the file; nil: nothing
+	secrets [][]byte      // are masked in the file: it may outlive those who know them
 
 	mu      sync.Mutex
 	sum     hash.Hash // of all that passed; guarded by mu
@@ -45,6 +47,7 @@ type tape struct {
 	synced  time.Time // guarded by mu
 	syncing bool      // guarded by mu
 	done    bool      // guarded by mu
+	masked  bool      // a secret was; guarded by mu
 	checked int64     // where free space is looked at again; guarded by mu
 }
 
@@ -81,7 +84,7 @@ func (t *tape) write(p []byte, now time.Time) error {
 		}
 	}
 	if len(t.mem) >= writeBytes {
-		return t.flush()
+		return t.flush(false)
 	}
 	if !t.delayed && len(t.mem) > 0 {
 		t.delayed = true
@@ -111,11 +114,30 @@ func (t *tape) create() (err error) {
 		t.pos = int64(len(head))
 	}
 	t.start, t.synced = t.pos, time.Now()
-	return t.flush()
+	return t.flush(false)
 }
 
-// flush writes what is in memory. The caller holds mu.
-func (t *tape) flush() error {
+// mask masks the secrets in what is in memory, and tells how much of that may be written: not
+// the beginning of a secret whose rest may come. The caller holds mu.
+func (t *tape) mask() (ready int) {
+	ready = len(t.mem)
+	for _, secret := range t.secrets {
+		if bytes.Contains(t.mem, secret) {
+			t.mem, t.masked = bytes.ReplaceAll(t.mem, secret, bytes.Repeat([]byte{'*'}, len(secret))), true
+		}
+	}
+	for _, secret := range t.secrets {
+		for n := min(len(secret)-1, len(t.mem)); n > len(t.mem)-ready; n-- {
+			if bytes.HasSuffix(t.mem, secret[:n]) {
+				ready = len(t.mem) - n
+			}
+		}
+	}
+	return ready
+}
+
+// flush writes what is in memory, and at the end of the body all of it. The caller holds mu.
+func (t *tape) flush(end bool) error {
 	if t.file == nil || len(t.mem) == 0 || t.err != nil {
 		return t.err
 	}
@@ -129,14 +151,19 @@ func (t *tape) flush() error {
 		}
 		t.checked = t.pos + 1<<20
 	}
-	n, err := t.file.WriteAt(t.mem, t.pos)
+	ready := t.mask()
+	if end {
+		ready = len(t.mem)
+	}
+	n, err := t.file.WriteAt(t.mem[:ready], t.pos)
 	t.pos += int64(n)
 	if err != nil {
 		return t.fail(err)
 	}
-	t.mem = t.mem[:0]
-	if cap(t.mem) > 2*writeBytes {
-		t.mem = nil
+	if rest := t.mem[ready:]; cap(t.mem) > 2*writeBytes {
+		t.mem = bytes.Clone(rest)
+	} else {
+		t.mem = t.mem[:copy(t.mem, rest)]
 	}
 	if t.head != nil && !t.syncing && time.Since(t.synced) > syncEvery {
 		t.syncing = true
@@ -147,7 +174,9 @@ func (t *tape) flush() error {
 
 // fail stops keeping. The caller holds mu.
 func (t *tape) fail(err error) error {
-	t.err = fmt.Errorf("keep a body under way: %w", err)
+	if t.err == nil {
+		t.err = fmt.Errorf("keep a body under way: %w", err)
+	}
 	t.kept = t.pos - t.start
 	t.mem = nil
 	return t.err
@@ -159,7 +188,7 @@ func (t *tape) flushLate() {
 	defer t.mu.Unlock()
 	t.delayed = false
 	if !t.done {
-		_ = t.flush() // the next write finds the error
+		_ = t.flush(false) // the next write finds the error
 	}
 }
 
@@ -180,9 +209,9 @@ func (t *tape) sync(f disk.File) {
 func (t *tape) body() (capture.Body, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	err := t.flush()
+	err := t.flush(true)
 	t.done = true
-	b := capture.Body{Size: t.size, Kept: t.kept}
+	b := capture.Body{Size: t.size, Kept: t.kept, Masked: t.masked}
 	t.sum.Sum(b.Digest[:0])
 	if t.file == nil {
 		b.Bytes = t.mem

@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"log/slog"
@@ -250,5 +251,55 @@ func TestTokenInTheQueryStays(t *testing.T) {
 		if strings.Contains(got, token) || !strings.HasPrefix(got, "GET /x?a=1&b=2 ") {
 			t.Errorf("the upstream got %s", got)
 		}
+	}
+}
+
+// The file of an answer under way holds no secret, also one that comes in two pieces: if the process
+// dies, nobody knows any more what to look for in it.
+func TestNoSecretInFilesUnderWay(t *testing.T) {
+	const secret, filler = "MARKED-secret-MARKED-0001", 100_000
+	body := strings.Repeat("x", filler) + secret + secret[:14] + secret + " tail " + secret[:20]
+	release := make(chan struct{})
+	up := newScript(t, func(c net.Conn, _ *http.Request, _ []byte) {
+		_, _ = io.WriteString(c, ok+isChunked+"\r\n")
+		for at := 0; at < len(body); {
+			end := min(len(body), at+filler)
+			if at >= filler {
+				end = min(len(body), at+3)
+			}
+			_, _ = fmt.Fprintf(c, "%x\r\n%s\r\n", end-at, body[at:end])
+			if at = end; at > filler {
+				time.Sleep(20 * time.Millisecond)
+			}
+		}
+		<-release
+		_, _ = io.WriteString(c, "0\r\n\r\n")
+	})
+	b := newBench(t, up.addr, nil)
+	done := make(chan seen)
+	go func() { done <- ask(t, "GET", b.url+"/x", "", "X-Api-Key", secret) }()
+	var content []byte
+	for deadline := time.Now().Add(20 * time.Second); !bytes.Contains(content, []byte(" tail ")) && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		names, err := filepath.Glob(filepath.Join(b.dir, recorder.Dir, "*.answer"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			content, _ = os.ReadFile(name) // it grows
+			if bytes.Contains(content, []byte(secret)) {
+				t.Fatal("the file holds the secret")
+			}
+		}
+	}
+	if !bytes.Contains(content, []byte(strings.Repeat("*", len(secret))+" tail ")) {
+		t.Errorf("the file ends with %q", content[max(0, len(content)-100):])
+	}
+	close(release)
+	if s := <-done; s.Body != body {
+		t.Errorf("the client has %d bytes of %d", len(s.Body), len(body))
+	}
+	_, last, _ := b.one()
+	if got, want := string(last.Response.Body.Bytes), strings.ReplaceAll(body, secret, strings.Repeat("*", len(secret))); got != want || !last.Response.Body.Masked || last.Response.Body.Digest != sha256.Sum256([]byte(body)) {
+		t.Errorf("recorded ...%q, masked %v", got[max(0, len(got)-120):], last.Response.Body.Masked)
 	}
 }

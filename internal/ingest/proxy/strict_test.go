@@ -225,3 +225,25 @@ func TestRelaxed(t *testing.T) {
 		t.Errorf("%+v", last)
 	}
 }
+
+// A long answer without room for its file ends as our own failure, not the upstream's; where calls may pass, it passes whole.
+func TestNoRoomForALongAnswer(t *testing.T) {
+	first, rest := strings.Repeat("x", 100_000), "data: 2\n\n"
+	up := newScript(t, func(c net.Conn, _ *http.Request, _ []byte) {
+		_, _ = io.WriteString(c, ok+sse+isChunked+"\r\n"+strings.TrimSuffix(chunked(first, "\n\ndata: [DONE]\n\n"), "0\r\n"))
+		time.Sleep(100 * time.Millisecond) // comes while the mark is held
+		_, _ = io.WriteString(c, chunked(rest)+"\r\n")
+	})
+	for _, pass := range []bool{false, true} {
+		b := newBench(t, up.addr, func(o *proxy.Options, _ *spool.Spool) { o.Recorder.Reserve, o.Recorder.PassFull = 1<<60, pass })
+		s := ask(t, "POST", b.url+"/x", "{}")
+		if s.Err == pass || pass && s.Body != first+"\n\ndata: [DONE]\n\n"+rest {
+			t.Errorf("pass %v: error %v, %d bytes, %q", pass, s.Err, len(s.Body), s.Body[max(0, len(s.Body)-40):])
+		}
+		_, last, _ := b.one()
+		want := map[bool]capture.Transport{true: capture.Complete, false: capture.ProxyError}[pass]
+		if last.Transport != want || !pass && !strings.Contains(last.Fault, "no room") {
+			t.Errorf("pass %v: recorded %s, %q", pass, last.Transport, last.Fault)
+		}
+	}
+}
