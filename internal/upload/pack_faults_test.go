@@ -249,3 +249,40 @@ func (r *rotting) Get(ctx context.Context, key string, o store.GetOptions) (io.R
 	raw[len(raw)/2] ^= 0x20
 	return io.NopCloser(bytes.NewReader(raw)), info, err
 }
+
+// Who may put and get may not be allowed to list: packs are delivered all the same.
+func TestPackListRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newPackWorld(t, crashdisk.New())
+		acked := w.addAll(10, 10)
+		w.bucket.script = func(op, _ string) fault {
+			if op == "list" {
+				return fault{class: store.Credentials}
+			}
+			return fault{}
+		}
+		w.start()
+		time.Sleep(10 * time.Minute)
+		w.stop()
+		w.rows(acked)
+		if w.src.released != 10 || !strings.Contains(w.log.String(), "may not be listed") {
+			t.Errorf("released %d\n%s", w.src.released, tail(w.log.String()))
+		}
+	})
+}
+
+// The clock was put back since a pack was stored, and the directory of packs is lost: its rows are not stored twice.
+func TestPackClockPutBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newPackWorld(t, crashdisk.New())
+		acked := w.addAll(10, 10)
+		for i := range w.src.entries {
+			w.src.entries[i].Time = time.Now().Add(50 * time.Hour)
+		}
+		w.placePack(w.src.entries[:5], nil, nil)
+		w.start()
+		time.Sleep(10 * time.Minute)
+		w.stop()
+		w.rows(acked)
+	})
+}

@@ -79,11 +79,14 @@ func (p *packer) listRemote(ctx context.Context, mine map[record.Seq]record.Seq)
 	if err != nil || !ok {
 		return err
 	}
-	refused := 0
-	for day := from.UTC().Truncate(24 * time.Hour); !day.After(time.Now()); day = day.Add(24 * time.Hour) {
+	until := time.Now()
+	if from.After(until) { // the clock was put back
+		until = from
+	}
+	for day := from.UTC().Truncate(24 * time.Hour); !day.After(until); day = day.Add(24 * time.Hour) {
 		for info, err := range u.opts.Store.List(ctx, store.ListOptions{Prefix: u.packing.Names.PackDay(day)}) {
 			if store.ClassOf(err) == store.Credentials {
-				if refused++; refused == maxRefusals {
+				if p.refused++; p.refused >= maxRefusals {
 					u.opts.Logger.Warn("the packs in the store may not be listed: if the directory of packs was lost, some of its records will be in two packs", "error", err)
 					return nil
 				}

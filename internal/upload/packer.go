@@ -31,6 +31,8 @@ type packer struct {
 	alone  map[record.Seq]bool       // records that the format does not take
 	aside  map[record.Seq]bool       // records that got their outcome while their pack was open
 	body   []byte                    // room for one body
+
+	refused int // lists of the store's packs that were
 }
 
 // newPacker makes one; the directory is looked at when it runs.
