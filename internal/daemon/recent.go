@@ -166,6 +166,6 @@ func (v views) Prove(ctx context.Context, seq record.Seq) (*proof.OfflineProof, 
 	if err != nil {
 		return nil, "", err
 	}
-	p, err := proof.Prove(ctx, v.Store(), v.Layout().Base(), vkey, nil, seq)
+	p, err := proof.Prove(ctx, v.Store(), v.Layout().Base(), vkey, engine.PackReader{}, seq)
 	return p, vkey, unprovenYet(err)
 }
