@@ -178,6 +178,8 @@ type Upload struct {
 	AttemptTimeout time.Duration // upload.attempt_timeout: bound of one attempt
 	BackoffMin     time.Duration // upload.backoff_min
 	BackoffMax     time.Duration // upload.backoff_max
+	Confirm        string        // upload.confirm: "off", "head" or "read"
+	ConfirmAfter   time.Duration // upload.confirm_after: how long after an object was stored it is looked at once more
 }
 
 // Proof is about the transparency log.
@@ -215,7 +217,7 @@ func Default() Config {
 		Admin:    Admin{Listen: "127.0.0.1:9001"},
 		Log:      Log{Level: "info"},
 		Spool:    Spool{SegmentBytes: 64 << 20, ReserveBytes: 128 << 20},
-		Upload:   Upload{AttemptTimeout: 30 * time.Second, BackoffMin: 100 * time.Millisecond, BackoffMax: 30 * time.Second},
+		Upload:   Upload{AttemptTimeout: 30 * time.Second, BackoffMin: 100 * time.Millisecond, BackoffMax: 30 * time.Second, Confirm: "off", ConfirmAfter: time.Minute},
 		Proof:    Proof{CheckpointEvery: time.Minute},
 		Index:    Index{Mode: "on", Text: "fields"},
 		Shutdown: Shutdown{Drain: 10 * time.Second},

@@ -101,6 +101,8 @@ func (c *Config) fields() []Field {
 		{Path: "upload.attempt_timeout", Usage: "bound of one attempt", value: durationValue{&c.Upload.AttemptTimeout, 1}},
 		{Path: "upload.backoff_min", Usage: "first wait after a failure", value: durationValue{&c.Upload.BackoffMin, 1}},
 		{Path: "upload.backoff_max", Usage: "longest wait after a failure", value: durationValue{&c.Upload.BackoffMax, 1}},
+		{Path: "upload.confirm", Usage: "look at each object once more before its record counts as stored: off, head (that it is there) or read (its bytes)", value: textValue{p: &c.Upload.Confirm, pick: []string{"off", "head", "read"}}},
+		{Path: "upload.confirm_after", Usage: "how long after it was stored", value: durationValue{&c.Upload.ConfirmAfter, time.Second}},
 		{Path: "proof.name", Usage: "the log's name; made at first start", value: textValue{p: &c.Proof.Name, ok: wrongLogName}},
 		{Path: "proof.key_file", Usage: "the signing key; default <data>/log.key", value: textValue{p: &c.Proof.KeyFile, ok: notEmpty}},
 		{Path: "proof.key", Env: "INDELIBLE_LOG_KEY", Usage: "the signing key itself, or its seed in hex or base64", secret: true, value: textValue{p: &c.Proof.Key, ok: notEmpty}},

@@ -64,6 +64,7 @@ func engineOptions(l *config.Loaded, log *slog.Logger) (engine.Options, error) {
 		Upload: upload.Options{
 			MaxConcurrency: c.Destination.MaxConcurrency,
 			BackoffMin:     c.Upload.BackoffMin, BackoffMax: c.Upload.BackoffMax, AttemptTimeout: c.Upload.AttemptTimeout,
+			Confirm: upload.Confirm(c.Upload.Confirm), ConfirmAfter: c.Upload.ConfirmAfter,
 		},
 		Packs: engine.Packs{On: c.Layout == "pack", MaxBytes: c.Pack.MaxBytes, MaxRecords: c.Pack.MaxRecords, MaxAge: c.Pack.MaxAge},
 		Proof: engine.Proof{
