@@ -286,3 +286,32 @@ func TestPackClockPutBack(t *testing.T) {
 		w.rows(acked)
 	})
 }
+
+// The spool lost records that a closed pack on this disk has, and one before them: only that one is lost.
+func TestPackSavesWhatTheSpoolLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newPackWorld(t, crashdisk.New())
+		l := newPackLedger()
+		w.opts.Ledger, w.src.covered = l, l.upto
+		w.src.add("b", "odd", "no row")
+		acked := w.addAll(10, 10)
+		w.bucket.script = func(op, _ string) fault {
+			if op == "list" {
+				return fault{}
+			}
+			return fault{class: store.Unreachable}
+		}
+		w.start()
+		time.Sleep(2 * time.Minute)
+		w.stop()
+		w.bucket.script = nil
+		w.src.gap(1, 11)
+		w.start()
+		time.Sleep(10 * time.Minute)
+		w.stop()
+		w.rows(acked)
+		if len(w.src.lies)+len(l.lies) > 0 || w.src.released != 11 {
+			t.Errorf("released %d, lies %v %v\n%s", w.src.released, w.src.lies, l.lies, tail(w.log.String()))
+		}
+	})
+}

@@ -167,9 +167,18 @@ func (p *packer) take(ctx context.Context, item feedItem) error {
 		if err != nil {
 			return err
 		}
-		if !sent {
+		if sent {
+			continue
+		}
+		if len(p.local) == 0 || item.rest == nil || item.rest.gap == nil || p.local[0].First > last {
 			break
 		}
+		// The spool lost records that a pack has: only those before it are lost.
+		gap := &record.GapError{First: first, Last: p.local[0].First - 1, Cause: item.rest.gap.Cause}
+		if err := p.pass(ctx, feedItem{rest: &resolved{first: gap.First, last: gap.Last, gap: gap}}); err != nil {
+			return err
+		}
+		p.skip = max(p.skip, gap.Last)
 	}
 	switch {
 	case item.unread != nil:
