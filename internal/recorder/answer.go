@@ -24,6 +24,9 @@ type answer struct {
 	cancel context.CancelFunc
 	length int64 // -1: unknown
 
+	tail   [markBytes - 1]byte // the end of the read before,
+	tailed int                 // so many bytes of it
+
 	ready []byte     // recorded, given out first
 	err   error      // behind ready
 	next  chan chunk // a read under way
@@ -61,7 +64,7 @@ func (a *answer) Read(p []byte) (int, error) {
 	case a.length >= 0 && a.x.response.size >= a.length:
 		// These bytes are the last: wait for the end that follows them.
 		n, err = a.seeEnd(p, n)
-	case a.length < 0 && !a.x.r.o.Relaxed && endsStream(p[:n]):
+	case a.length < 0 && !a.x.r.o.Relaxed && a.endsStream(p[:n]):
 		n, err = a.holdBriefly(p, n)
 	}
 	if err != nil {
@@ -132,8 +135,17 @@ func (a *answer) seeEnd(p []byte, n int) (int, error) {
 // Marks that readers take for the end of a stream without waiting for that of the body.
 var endMarks = [][]byte{[]byte("data: [DONE]"), []byte("data:[DONE]"), []byte("message_stop")}
 
-func endsStream(p []byte) bool {
-	tail := p[max(0, len(p)-256):]
+// markBytes is how long the longest mark is, and tailBytes how far from the end of a read it is looked for.
+const (
+	markBytes = 12
+	tailBytes = 256
+)
+
+// endsStream says whether a mark ends near the end of what was read, also one that began in the read before.
+func (a *answer) endsStream(p []byte) bool {
+	var buf [markBytes - 1 + tailBytes]byte
+	tail := append(append(buf[:0], a.tail[:a.tailed]...), p[max(0, len(p)-tailBytes):]...)
+	a.tailed = copy(a.tail[:], tail[max(0, len(tail)-len(a.tail)):])
 	for _, mark := range endMarks {
 		if bytes.Contains(tail, mark) {
 			return true

@@ -71,14 +71,15 @@ func TestNoAnswerEndsBeforeItsCloseRecord(t *testing.T) {
 		"long":   {ok + "Content-Length: 100000\r\n\r\n" + strings.Repeat("x", 99_999) + "Z", "", "Z"},
 		"chunks": {ok + isChunked + "\r\n" + strings.Replace(chunked("part"), "0\r\n", "|0\r\n", 1) + "\r\n", "part", "0\r\n"},
 		"done":   {ok + sse + isChunked + "\r\n" + strings.Replace(chunked("data: 1\n\n", "data: [DONE]\n\n"), "\r\n0\r\n", "\r\n|0\r\n", 1) + "\r\n", "", "[DONE]"},
+		"split":  {ok + sse + isChunked + "\r\n" + strings.NewReplacer("[DO\r\n", "[DO\r\n|", "\r\n0\r\n", "\r\n|0\r\n").Replace(chunked("data: 1\n\ndata: [DO", "NE]\n\n")) + "\r\n", "data: [DO", "NE]"},
 		"stop":   {ok + sse + isChunked + "\r\n" + strings.Replace(chunked("event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"), "\r\n0\r\n", "\r\n|0\r\n", 1) + "\r\n", "", "message_stop"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			up := newScript(t, func(conn net.Conn, _ *http.Request, _ []byte) {
-				first, rest, _ := strings.Cut(c.answer, "|")
-				_, _ = io.WriteString(conn, first)
-				time.Sleep(20 * time.Millisecond)
-				_, _ = io.WriteString(conn, rest)
+				for part := range strings.SplitSeq(c.answer, "|") {
+					_, _ = io.WriteString(conn, part)
+					time.Sleep(20 * time.Millisecond)
+				}
 			})
 			var g *gate
 			b := newBench(t, up.addr, func(o *proxy.Options, s *spool.Spool) {
