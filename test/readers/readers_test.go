@@ -106,7 +106,7 @@ func newRow(r *rand.Rand, seq int64, at time.Time, team string) *pack.Row {
 	body := fmt.Appendf(nil, `{"id":"chatcmpl-%016x","litellm_call_id":"call-%d","trace_id":"trace-%d","call_type":"acompletion","status":%q,"model":"gpt-5","custom_llm_provider":"openai",`+
 		`"startTime":%d.25,"endTime":%d.75,"prompt_tokens":100,"completion_tokens":50,"response_cost":0.25,"stream":true,"metadata":{"user_api_key_team_alias":%q},"request_tags":["prod","caf\u00e9"],"messages":[{"role":"user","content":%q}]}`,
 		r.Uint64(), seq, seq/3, status, at.Unix(), at.Unix(), team, filler(r, 3500))
-	// Odd rows are in the first pack only: pyarrow leaves out no row group that has a null in the filter's column.
+	// Odd rows are in the first pack only: pyarrow was seen to leave out no row group of theirs, whose filter column has nulls.
 	switch seq {
 	case 501:
 		body = []byte("\x00\xff\xfe no UTF-8")
