@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -16,12 +17,18 @@ import (
 // another way, and, while noCheckpoint is set, takes no checkpoint.
 type damaged struct {
 	store.Store
-	seen         map[string]int // nil: nothing is changed
 	noCheckpoint bool
-	changed      int
+
+	mu      sync.Mutex
+	seen    map[string]int // nil: nothing is changed; guarded by mu
+	changed int            // guarded by mu
 }
 
-func (s *damaged) arm() { s.seen = map[string]int{} }
+func (s *damaged) arm() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seen = map[string]int{}
+}
 
 func (s *damaged) Get(ctx context.Context, key string, o store.GetOptions) (io.ReadCloser, store.Info, error) {
 	body, info, err := s.Store.Get(ctx, key, o)
@@ -29,6 +36,8 @@ func (s *damaged) Get(ctx context.Context, key string, o store.GetOptions) (io.R
 	if strings.HasSuffix(key, "/checkpoint") {
 		most = 2
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if err != nil || s.seen == nil || s.seen[key] == most {
 		return body, info, err
 	}
