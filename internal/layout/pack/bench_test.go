@@ -63,13 +63,6 @@ func BenchmarkWrite(b *testing.B) {
 	}
 }
 
-type counter struct{ n int64 }
-
-func (c *counter) Write(p []byte) (int, error) {
-	c.n += int64(len(p))
-	return len(p), nil
-}
-
 // BenchmarkRead reads packs whole, with and without bodies and digests, and single rows.
 func BenchmarkRead(b *testing.B) {
 	rows := benchRows(4<<10, 8000)
