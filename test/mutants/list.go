@@ -95,7 +95,7 @@ var mutants = []mutant{
 		"if s.closing.Load() || !s.life.TryRLock() {\n		return record.ErrClosed\n	}\n	if s.closing.Load() {", "if !s.life.TryRLock() {\n		return record.ErrClosed\n	}\n	if false {", spoolSuite, "TestClosedIsClosed"},
 
 	{"a record is given up after three attempts", "internal/upload/delivery.go",
-		"	case s.strikes >= d.deferLimit(s):\n		d.setAside(s, record.Deferred,", "	case s.attempts >= 3:\n		d.setAside(s, record.Quarantined,", uploadSuite, "TestFaultsAndRestarts"},
+		"	case s.strikes >= d.deferLimit(s) && s.pack == nil:\n		d.setAside(s, record.Deferred,", "	case s.attempts >= 3:\n		d.setAside(s, record.Quarantined,", uploadSuite, "TestFaultsAndRestarts"},
 	{"a timeout or a 500 counts as stored", "internal/upload/delivery.go",
 		"	case v.err == nil:\n		d.stored(s, v, now)", "	case v.err == nil || v.class == store.Ambiguous:\n		d.stored(s, v, now)", uploadSuite, "TestWrongConfirmation"},
 	{"a 412 counts as stored", "internal/upload/attempt.go",
