@@ -129,7 +129,11 @@ func (e *Engine) open(ctx context.Context) (err error) {
 		so.Log = ""
 	}
 	if !o.Proof.Off {
-		if checkpoint, proven, err := proof.LastPublished(e.data); err == nil && checkpoint != nil {
+		checkpoint, proven, err := proof.LastPublished(e.data)
+		if _, damaged := errors.AsType[*proof.StateError](err); err != nil && !damaged { // of a disk that fails nothing is concluded
+			return err
+		}
+		if checkpoint != nil {
 			so.ReleasedAtMost = &proven
 		}
 	}
