@@ -14,6 +14,10 @@ import (
 // store, and how far the ledger has come.
 func (p *packer) recover(ctx context.Context) error {
 	u := p.d.u
+	// A process that was killed may have left a name that is not durable: none is believed before.
+	if err := p.dir.fs.SyncDir("."); err != nil {
+		return err
+	}
 	packs, err := p.dir.list(u.opts.Source.Released())
 	if err != nil {
 		return err

@@ -497,7 +497,7 @@ func TestPackDiskOperations(t *testing.T) {
 			}
 		}
 		want := []string{
-			"create 1.tmp", "write 1.tmp", "sync 1.tmp",
+			"syncdir .", "create 1.tmp", "write 1.tmp", "sync 1.tmp",
 			"create 1-2.parquet.seal.tmp", "write 1-2.parquet.seal.tmp", "sync 1-2.parquet.seal.tmp", "rename 1-2.parquet.seal.tmp 1-2.parquet.seal", "syncdir .",
 			"rename 1.tmp 1-2.parquet", "syncdir .", "put", "remove 1-2.parquet", "remove 1-2.parquet.seal",
 		}
