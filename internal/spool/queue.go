@@ -49,7 +49,7 @@ type appendRequest struct {
 // queue is what waits for the write loop. It is safe for concurrent use.
 type queue struct {
 	known  *known
-	notify chan struct{} // tells the write loop that the queue changed; capacity 1
+	notify chan struct{} // tells the write loop, where it waits for room, that the queue changed; capacity 1
 
 	mu       sync.Mutex
 	waiting  []*appendRequest         // guarded by mu
@@ -63,7 +63,7 @@ func newQueue(k *known) *queue {
 	return &queue{known: k, notify: make(chan struct{}, 1), inFlight: map[uint64]*pendingEntry{}}
 }
 
-// wake tells the write loop to look again.
+// wake tells a write loop that waits for room to look again.
 func (q *queue) wake() {
 	select {
 	case q.notify <- struct{}{}:
