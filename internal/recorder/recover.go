@@ -70,6 +70,10 @@ func (r *Recorder) recoverFile(ctx context.Context, name string) error {
 		return err
 	}
 	c, _, err := capture.Parse(line)
+	if err != nil && bytes.HasSuffix(line, []byte("\n")) {
+		// Damaged, and the answer stands behind it: the file is all that there is.
+		return fmt.Errorf("its first line is damaged (%w): the file is kept, look at the disk, then move it away", err)
+	}
 	if err != nil {
 		// The file was cut before its first line was whole: nothing of the answer is in it.
 		r.log.Warn("nothing is left of an answer that was under way", "file", name, "error", err)
