@@ -14,9 +14,11 @@ import (
 // floors is the plan of the house: a package imports only packages on lower
 // floors. Children listed on their own are rooms of their own.
 var floors = map[string]int{
-	"internal/record": 0,
-	"internal/term":   0,
-	"internal/fields": 0,
+	"internal/record":  0,
+	"internal/term":    0,
+	"internal/fields":  0,
+	"internal/version": 0,
+	"internal/logging": 1,
 
 	"internal/disk":             1,
 	"internal/store":            1,
@@ -64,13 +66,16 @@ var floors = map[string]int{
 	"s3store":          9,
 	"internal/catalog": 9,
 	"internal/control": 10,
+	"internal/setup":   7,
 	"internal/doctor":  11,
 	"internal/metrics": 11,
-	"internal/daemon":  12,
-	"internal/demo":    12,
-	"cmd/indelible":    13,
+	"internal/recent":  11,
+	"internal/local":   12,
+	"internal/daemon":  13,
+	"internal/demo":    13,
+	"cmd/indelible":    14,
 
-	"internal/torture/driver": 14, // the real binary under torture; for tests only
+	"internal/torture/driver": 15, // the real binary under torture; for tests only
 }
 
 // walls are the imports that one room alone may have, each with the reason.

@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"indelible/internal/control"
-	"indelible/internal/daemon"
 	"indelible/internal/doctor"
 	"indelible/internal/term"
 )
@@ -36,7 +35,7 @@ writes, Object Lock). It exits with status 1 if a check failed; warnings are no 
 				OK     bool           `json:"ok"`
 				Checks []doctor.Check `json:"checks"`
 			}{OK: true}
-			daemon.Doctor(cmd.Context(), l, func(check doctor.Check) {
+			doctor.Run(cmd.Context(), l, func(check doctor.Check) {
 				result.OK = result.OK && check.State != doctor.Failed
 				result.Checks = append(result.Checks, check)
 				if !asJSON {

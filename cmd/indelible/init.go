@@ -16,8 +16,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"indelible/internal/config"
-	"indelible/internal/daemon"
 	"indelible/internal/doctor"
+	"indelible/internal/local"
 	"indelible/internal/term"
 )
 
@@ -157,7 +157,7 @@ func begin(name string, s config.Starter) (l *config.Loaded, err error) {
 // examine runs the doctor's checks and shows them.
 func (c *cli) examine(ctx context.Context, l *config.Loaded) error {
 	var failed bool
-	daemon.Doctor(ctx, l, func(check doctor.Check) {
+	doctor.Run(ctx, l, func(check doctor.Check) {
 		failed = failed || check.State == doctor.Failed
 		c.printCheck(check)
 	})
@@ -170,7 +170,7 @@ func (c *cli) examine(ctx context.Context, l *config.Loaded) error {
 
 // tellNext says what to do with the file.
 func (c *cli) tellNext(ctx context.Context, l *config.Loaded, s config.Starter, file string) error {
-	block, err := daemon.LiteLLM(ctx, l, false, false)
+	block, err := local.LiteLLM(ctx, l, false, false)
 	if err != nil {
 		return err
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"indelible/internal/control"
-	"indelible/internal/daemon"
 	"indelible/internal/proof"
+	"indelible/internal/setup"
 )
 
 func (c *cli) keysCmd() *cobra.Command {
@@ -91,7 +91,7 @@ the public half. A key that is there already is never replaced: that is what rot
 					return &usageError{problem: "--name: " + err.Error()}
 				}
 			}
-			vkey, err := daemon.CreateKey(l, name, append(args, "")[0])
+			vkey, err := setup.CreateKey(l, name, append(args, "")[0])
 			if err != nil {
 				return err
 			}

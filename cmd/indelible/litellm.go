@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"indelible/integrations/litellm"
-	"indelible/internal/daemon"
+	"indelible/internal/local"
 )
 
 func (c *cli) litellmCmd() *cobra.Command {
@@ -32,7 +32,7 @@ reads one.`,
 			if err != nil {
 				return err
 			}
-			block, err := daemon.LiteLLM(cmd.Context(), l, withCallback, throughProxy)
+			block, err := local.LiteLLM(cmd.Context(), l, withCallback, throughProxy)
 			if err != nil {
 				return err
 			}

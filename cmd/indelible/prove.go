@@ -13,10 +13,10 @@ import (
 	"indelible/internal/catalog"
 	"indelible/internal/config"
 	"indelible/internal/control"
-	"indelible/internal/daemon"
 	"indelible/internal/engine"
 	"indelible/internal/proof"
 	"indelible/internal/record"
+	"indelible/internal/setup"
 )
 
 func (c *cli) proveCmd() *cobra.Command {
@@ -112,7 +112,7 @@ func proveFrom(ctx context.Context, l *config.Loaded, ref catalog.Ref, vkey, fro
 }
 
 func proveSeq(ctx context.Context, l *config.Loaded, location, vkey string, seq record.Seq) (*proof.OfflineProof, error) {
-	e, err := daemon.OpenEvidence(ctx, l, location, vkey)
+	e, err := setup.OpenProofSource(ctx, l, location, vkey)
 	if err != nil {
 		return nil, err
 	}

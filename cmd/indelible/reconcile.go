@@ -13,9 +13,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"indelible/internal/daemon"
 	"indelible/internal/engine"
 	"indelible/internal/proof"
+	"indelible/internal/setup"
 )
 
 // reconcileFlags are reconcile's own.
@@ -89,7 +89,7 @@ func (c *cli) reconcile(ctx context.Context, name string, f *reconcileFlags) err
 	if err != nil {
 		return err
 	}
-	e, err := daemon.OpenEvidence(ctx, l, "", f.vkey)
+	e, err := setup.OpenProofSource(ctx, l, "", f.vkey)
 	if err != nil {
 		return err
 	}

@@ -10,8 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"indelible/internal/daemon"
 	"indelible/internal/engine"
+	"indelible/internal/logging"
+	"indelible/internal/setup"
 )
 
 func (c *cli) rescueCmd() *cobra.Command {
@@ -38,7 +39,7 @@ changes nothing where nothing is wrong.`,
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
-			rescued, err := daemon.Rescue(ctx, l, c.stderr)
+			rescued, err := setup.Rescue(ctx, l, logging.New(l.Config.Log.Format, l.Config.Log.Level, c.stderr))
 			if errors.Is(err, engine.ErrHealthy) {
 				fmt.Fprintln(c.stderr, err)
 				err = nil

@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"indelible/internal/config"
-	"indelible/internal/control"
 	"indelible/internal/term"
+	"indelible/internal/version"
 )
 
 // Exit statuses, as docs and tests know them.
@@ -97,7 +97,7 @@ is on the disk, delivers it to a bucket, and gives up none.`,
 		Example: `  indelible serve
   indelible serve --to s3://audit/llm
   indelible status`,
-		Version:       control.Version().Version,
+		Version:       version.Of().Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}

@@ -5,7 +5,7 @@ import (
 	"errors"
 
 	"indelible/internal/control"
-	"indelible/internal/daemon"
+	"indelible/internal/local"
 )
 
 // withService answers a command from the daemon that runs on the data directory, or
@@ -15,7 +15,7 @@ func (c *cli) withService(ctx context.Context, do func(control.Service) error) e
 	if err != nil {
 		return err
 	}
-	s, err := daemon.Open(ctx, l)
+	s, err := local.Open(ctx, l)
 	if err != nil {
 		return err
 	}

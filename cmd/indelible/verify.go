@@ -13,9 +13,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"indelible/internal/config"
-	"indelible/internal/daemon"
 	"indelible/internal/engine"
 	"indelible/internal/proof"
+	"indelible/internal/setup"
 	"indelible/internal/term"
 )
 
@@ -170,7 +170,7 @@ func (c *cli) verify(ctx context.Context, l *config.Loaded, location string, f *
 	if err != nil {
 		return err
 	}
-	e, err := daemon.OpenEvidence(ctx, l, location, f.vkey)
+	e, err := setup.OpenProofSource(ctx, l, location, f.vkey)
 	if err != nil {
 		return err
 	}
@@ -206,7 +206,7 @@ func (c *cli) verify(ctx context.Context, l *config.Loaded, location string, f *
 
 // verifyProof checks one record offline.
 func (c *cli) verifyProof(l *config.Loaded, f *verifyFlags) error {
-	vkey, err := daemon.ReadVKey(&l.Config, f.vkey)
+	vkey, err := setup.VKey(&l.Config, f.vkey)
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"indelible/internal/control"
+	"indelible/internal/version"
 )
 
 func (c *cli) versionCmd() *cobra.Command {
@@ -17,7 +17,7 @@ func (c *cli) versionCmd() *cobra.Command {
 		Example: "  indelible version --json",
 		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			v := control.Version()
+			v := version.Of()
 			if asJSON {
 				return writeJSON(c.stdout, v)
 			}

@@ -35,6 +35,14 @@ type Row struct {
 	Attrs map[string]string `json:"attrs,omitempty"`
 }
 
+// RowOf shows a record that waits here.
+func RowOf(i record.Info) Row {
+	return Row{
+		Seq: i.Seq, Time: i.Time, Door: i.Door, Source: i.Source, Bucket: i.Bucket, Key: i.Key,
+		Size: i.Size, SHA256: i.Digest.String(), State: record.Pending,
+	}
+}
+
 // Found is a record that a Ref named.
 type Found struct {
 	Row

@@ -8,15 +8,24 @@ type Listener struct {
 	Path string // where its settings are in the file, such as doors.s3
 	Addr string // host:port, or Off
 	TLS  TLS
+
+	Credentials bool     // senders need some
+	KeyIDs      []string // of the access keys, without their secrets
+	Bucket      string   // where a record is put that names none
 }
 
 // Listeners are all that can be configured.
 func (c *Config) Listeners() []Listener {
+	s3, http, proxy := &c.Doors.S3, &c.Doors.HTTP, &c.Doors.Proxy
+	var ids []string
+	for _, k := range s3.Keys {
+		ids = append(ids, k.ID)
+	}
 	return []Listener{
-		{"s3", "doors.s3", c.Doors.S3.Listen, c.Doors.S3.TLS},
-		{"http", "doors.http", c.Doors.HTTP.Listen, c.Doors.HTTP.TLS},
-		{"proxy", "doors.proxy", c.Doors.Proxy.Listen, c.Doors.Proxy.TLS},
-		{"admin", "admin", c.Admin.Listen, c.Admin.TLS},
+		{Name: "s3", Path: "doors.s3", Addr: s3.Listen, TLS: s3.TLS, Credentials: len(ids) > 0, KeyIDs: ids, Bucket: s3.Bucket},
+		{Name: "http", Path: "doors.http", Addr: http.Listen, TLS: http.TLS, Credentials: len(http.Tokens) > 0, Bucket: http.Bucket},
+		{Name: "proxy", Path: "doors.proxy", Addr: proxy.Listen, TLS: proxy.TLS, Credentials: len(proxy.Tokens) > 0},
+		{Name: "admin", Path: "admin", Addr: c.Admin.Listen, TLS: c.Admin.TLS, Credentials: c.Admin.Token != ""},
 	}
 }
 

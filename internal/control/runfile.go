@@ -19,6 +19,36 @@ type Running struct {
 	Admin string `json:"admin,omitempty"`
 }
 
+// addr is where the address of the listener of that name stands; nil: there is none of that name.
+func (r *Running) addr(listener string) *string {
+	switch listener {
+	case "s3":
+		return &r.S3
+	case "http":
+		return &r.HTTP
+	case "proxy":
+		return &r.Proxy
+	case "admin":
+		return &r.Admin
+	}
+	return nil
+}
+
+// Listens notes the address of a listener.
+func (r *Running) Listens(listener, addr string) {
+	if p := r.addr(listener); p != nil {
+		*p = addr
+	}
+}
+
+// Addr is the address of a listener; "" if it is off.
+func (r *Running) Addr(listener string) string {
+	if p := r.addr(listener); p != nil {
+		return *p
+	}
+	return ""
+}
+
 // RunFile is its name in the data directory.
 const RunFile = "run.json"
 

@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/hex"
 	"encoding/json"
+	"indelible/internal/version"
 	"net/http"
 	"strconv"
 	"strings"
@@ -129,7 +130,7 @@ func (a *Admin) whoami(w http.ResponseWriter, p permission) {
 	_ = json.NewEncoder(w).Encode(struct { // an error here is a client that has gone
 		Permissions []string `json:"permissions"`
 		Version     string   `json:"version"`
-	}{p.names(), Version().Version})
+	}{p.names(), version.Of().Version})
 }
 
 // allow lets in who has the permission.

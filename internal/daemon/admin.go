@@ -5,6 +5,8 @@ import (
 	"net/http"
 
 	"indelible/internal/control"
+	"indelible/internal/local"
+	"indelible/internal/setup"
 	"indelible/internal/web"
 )
 
@@ -18,7 +20,7 @@ func (d *daemon) adminHandler(s control.Service) (http.Handler, error) {
 		Ready:   d.readiness,
 		Page:    web.Handler(),
 		Live:    d.live,
-		Views:   views{d.recent, func() (string, error) { return ReadVKey(c, "") }},
+		Views:   local.Views{Records: d.recent, VKey: func() (string, error) { return setup.VKey(c, "") }},
 	}
 	if c.Admin.Token == "" {
 		token, err := control.MadeToken(d.engine.Data(), c.Data, d.log)
@@ -35,7 +37,7 @@ func (d *daemon) readiness() (ok bool, why string) {
 	if !d.ready.Load() {
 		return false, "the doors take no records now"
 	}
-	disk, err := d.disk.status(&d.engine.Components)
+	disk, err := d.disk.Status(&d.engine.Components)
 	if err != nil {
 		return true, err.Error()
 	}

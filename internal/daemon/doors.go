@@ -1,115 +1,81 @@
 package daemon
 
 import (
-	"context"
-	"iter"
 	"net/http"
 	"time"
 
+	"indelible/internal/config"
 	"indelible/internal/control"
 	"indelible/internal/ingest"
 	"indelible/internal/ingest/jsonapi"
 	"indelible/internal/ingest/proxy"
 	"indelible/internal/ingest/s3api"
-	"indelible/internal/ingest/sigv4"
+	"indelible/internal/local"
 	"indelible/internal/record"
 )
 
-// doors is the table of doors, by the name of their listener: a new one is one entry.
-func doors() map[string]door {
-	return map[string]door{
-		"s3":    {(*daemon).s3Door, s3api.MaxHeader},
-		"http":  {(*daemon).httpDoor, jsonapi.MaxHeader},
-		"proxy": {(*daemon).proxyDoor, proxy.MaxHeader},
-	}
-}
-
+// door is how one kind of door is opened, and what the banner says of it.
 type door struct {
+	name string // of its listener and flag
 	// open makes the door, and says whether it takes requests without credentials.
 	open   func(d *daemon, m *ingest.Meter) (made ingest.Door, anybody bool, err error)
-	header int // bytes of a request's head
+	header int           // bytes of a request's head at most
+	write  time.Duration // ingest.ServerOptions.Write
+	title  string        // in the banner
+	says   func(c *config.Config, url string) string
 }
 
-// openDoor is a door of this daemon.
-type openDoor struct {
-	meter *ingest.Meter
-	since time.Time
-}
-
-// doorServer makes the server of a listener that is a door's.
-func (d *daemon) doorServer(name string) (s *ingest.Server, ok bool, err error) {
-	kind, ok := doors()[name]
-	if !ok {
-		return nil, false, nil
+// doors is the table of doors: a new one is one entry, and a listener in package config.
+func doors() []door {
+	return []door{
+		{name: "s3", open: (*daemon).s3Door, header: s3api.MaxHeader, title: "S3 door", says: s3Banner},
+		{name: "http", open: (*daemon).httpDoor, header: jsonapi.MaxHeader, title: "HTTP door", says: httpBanner},
+		// A stream lasts as long as it lasts; the door bounds each write.
+		{name: "proxy", open: (*daemon).proxyDoor, header: proxy.MaxHeader, write: -1, title: "proxy", says: proxyBanner},
 	}
+}
+
+// doorNamed is the kind of door behind a listener; nil: the listener is no door's.
+func doorNamed(name string) *door {
+	for _, kind := range doors() {
+		if kind.name == name {
+			return &kind
+		}
+	}
+	return nil
+}
+
+// server makes the server of a door, and the meter that counts what it does.
+func (kind *door) server(d *daemon) (*ingest.Server, *ingest.Meter, error) {
 	meter := &ingest.Meter{Acked: func(_ record.Receipt, took time.Duration) { d.metrics.Acked(took) }}
-	d.doors[name] = openDoor{meter, time.Now().UTC()}
 	made, anybody, err := kind.open(d, meter)
 	if err != nil {
-		return nil, true, err
-	}
-	write := time.Duration(0)
-	if name == "proxy" {
-		write = -1 // a stream lasts as long as it lasts; the door bounds each write
+		return nil, nil, err
 	}
 	return ingest.NewServer(made, ingest.ServerOptions{
-		Write:  write,
+		Write:  kind.write,
 		Guard:  &ingest.Guard{Open: anybody, Hosts: d.config.Doors.S3.Domains},
 		Refuse: made.Refuse, Header: kind.header, Log: d.log,
-	}), true, nil
-}
-
-func (d *daemon) s3Door(m *ingest.Meter) (ingest.Door, bool, error) {
-	c := d.config.Doors.S3
-	v := &sigv4.Verifier{Trust: c.Trust || len(c.Keys) == 0, Keys: map[string]string{}}
-	for _, k := range c.Keys {
-		v.Keys[k.ID] = k.Secret
-	}
-	made, err := s3api.New(s3api.Options{
-		Spool: d.recent, Records: d.engine.Records(), Verifier: v, LogName: d.engine.Name(),
-		Bucket: c.Bucket, Domains: c.Domains, MaxHold: c.MaxHold,
-		Meter: m, Log: d.log.With("component", "s3api"),
-	})
-	return made, v.Trust, err
-}
-
-func (d *daemon) httpDoor(m *ingest.Meter) (ingest.Door, bool, error) {
-	c := d.config.Doors.HTTP
-	var tokens []ingest.Token
-	for _, t := range c.Tokens {
-		tokens = append(tokens, ingest.Token{Secret: t})
-	}
-	made, err := jsonapi.New(jsonapi.Options{
-		Spool: d.recent, LogName: d.engine.Name(), Tokens: tokens, Bucket: c.Bucket,
-		Keys:       jsonapi.Keys{Path: c.LiteLLM.Path, TeamPrefix: c.LiteLLM.TeamPrefix, KeyPrefix: c.LiteLLM.KeyPrefix, Hours: c.LiteLLM.Partition == "hour"},
-		MaxRequest: c.MaxRequest, MaxHold: c.MaxHold,
-		Meter: m, Log: d.log.With("component", "jsonapi"),
-	})
-	if err != nil {
-		return nil, false, err
-	}
-	err = made.Remember(time.Now(), func(prefix string) iter.Seq2[record.Info, error] {
-		return d.engine.Spool().Keys(context.Background(), c.Bucket, prefix, "")
-	})
-	return made, len(tokens) == 0, err
-}
-
-// status adds what the door has done to what is known of it.
-func (o openDoor) status(s control.DoorStatus) control.DoorStatus {
-	m := o.meter.Stats()
-	s.Since, s.Requests, s.Bytes, s.RefusedBy = o.since, m.Requests, m.Bytes, m.Refused
-	s.Acked, s.Resent = m.Acked-m.Resent, m.Resent
-	for _, n := range m.Refused {
-		s.Refused += n
-	}
-	s.Received = m.Acked + s.Refused
-	if !m.Last.IsZero() {
-		s.LastRecord = &m.Last
-	}
-	return s
+	}), meter, nil
 }
 
 // plainServer serves what is no door.
 func (d *daemon) plainServer(h http.Handler) *ingest.Server {
 	return ingest.NewServer(h, ingest.ServerOptions{Write: -1, Idle: 2 * time.Minute, Log: d.log})
+}
+
+// status is how a door's server is and what it has done.
+func (s *server) status() control.DoorStatus {
+	st := local.DoorOf(s.at, s.addr())
+	m := s.meter.Stats()
+	st.Since, st.Requests, st.Bytes, st.RefusedBy = s.since, m.Requests, m.Bytes, m.Refused
+	st.Acked, st.Resent = m.Acked-m.Resent, m.Resent
+	for _, n := range m.Refused {
+		st.Refused += n
+	}
+	st.Received = m.Acked + st.Refused
+	if !m.Last.IsZero() {
+		st.LastRecord = &m.Last
+	}
+	return st
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -15,16 +16,17 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"indelible/internal/catalog"
 	"indelible/internal/config"
 	"indelible/internal/control"
 	"indelible/internal/engine"
 	"indelible/internal/ingest"
+	"indelible/internal/local"
+	"indelible/internal/logging"
 	"indelible/internal/metrics"
 	"indelible/internal/proof"
-	"indelible/internal/query/index"
-	"indelible/internal/record"
+	"indelible/internal/recent"
 	"indelible/internal/recorder"
+	"indelible/internal/setup"
 )
 
 // Serve runs the daemon until ctx ends, and then stops it in order; nil is a
@@ -39,17 +41,16 @@ import (
 // Stop: doors, drain, engine (a clean stop, the last checkpoint), admin and socket, run.json, then what the engine has open.
 func Serve(ctx context.Context, l *config.Loaded, stderr io.Writer) error {
 	c := &l.Config
-	log := newLogger(c.Log, stderr)
-	m, disk := metrics.New(), diskWatch{dir: c.Data, reserve: c.Spool.ReserveBytes}
-	e, err := openEngine(ctx, l, log, m)
+	log := logging.New(c.Log.Format, c.Log.Level, stderr)
+	m, disk := metrics.New(), local.DiskWatch{Dir: c.Data, Reserve: c.Spool.ReserveBytes}
+	e, err := setup.Engine(ctx, l, log, setup.Events{Upload: m.UploadEvents(), Spool: m.SpoolEvents()})
 	if err != nil {
 		return err
 	}
 	warnUnfinished(l, log)
-	d := &daemon{loaded: l, config: c, log: log, metrics: m, disk: disk, engine: e, recent: &recent{Engine: e}, doors: map[string]openDoor{}}
+	d := &daemon{loaded: l, config: c, log: log, metrics: m, disk: disk, engine: e, recent: recent.Of(e)}
 	d.live = control.NewLive(control.Source{
-		Status: func(context.Context) (control.Status, error) { return d.status() },
-		Recent: d.recent.Recent, Senders: d.recent.Senders,
+		Status: d.statusFor, Recent: d.recent.Recent, Senders: d.recent.Senders,
 	})
 	// Senders find an open port and are held while the log is matched: one that was refused would
 	// give its record up after a few tries.
@@ -70,18 +71,16 @@ type daemon struct {
 	config  *config.Config
 	log     *slog.Logger
 	metrics *metrics.Metrics
-	disk    diskWatch
+	disk    local.DiskWatch
 	engine  *engine.Engine
-	recent  *recent             // the engine, as the doors append to it
-	live    *control.Live       // what open dashboards see
-	doors   map[string]openDoor // by the name of the listener
-	proxy   *recorder.Recorder  // nil without the proxy
-	ready   atomic.Bool         // the doors take records
+	recent  *recent.Records    // the engine, as the doors append to it
+	live    *control.Live      // what open dashboards see
+	proxy   *recorder.Recorder // nil without the proxy
+	ready   atomic.Bool        // the doors take records
 	// madeToken opens the admin API where no token is configured; else "".
 	madeToken string
 	servers   []*server
-	catalog   *catalog.Catalog // set by listen
-	index     *index.Index     // nil: switched off; set by listen
+	answers   *local.Service // set by listen
 }
 
 // matchPatience bounds how long senders are held while the destination is asked for the log.
@@ -100,12 +99,23 @@ func (d *daemon) match(ctx context.Context) error {
 	return nil
 }
 
-// server is an HTTP server and where it listens. Doors are stopped first.
+// server is an HTTP server and where it listens.
 type server struct {
 	*ingest.Server
-	ln   net.Listener
-	at   config.Listener
-	door bool
+	ln    net.Listener
+	at    config.Listener
+	door  *door         // nil: the admin listener or the socket. Doors are stopped first
+	meter *ingest.Meter // of the door
+	since time.Time     // when it was opened
+}
+
+func (s *server) serve() error { return s.Serve(s.ln) }
+
+func (s *server) addr() string { return s.ln.Addr().String() }
+
+// background are the parts that run beside the servers until everything is delivered.
+func (d *daemon) background() []func(context.Context) error {
+	return []func(context.Context) error{d.engine.Run, d.live.Run, d.answers.RunIndex}
 }
 
 func (d *daemon) run(ctx context.Context, stderr io.Writer) (err error) {
@@ -121,20 +131,15 @@ func (d *daemon) run(ctx context.Context, stderr io.Writer) (err error) {
 	// Everything that runs is owned by this group: whatever fails first ends the rest.
 	g, failed := errgroup.WithContext(context.WithoutCancel(ctx))
 	running, stopRunning := context.WithCancel(failed)
-	g.Go(func() error { return d.engine.Run(running) })
-	g.Go(func() error { return d.live.Run(running) })
-	if d.index != nil {
-		g.Go(func() error { return d.index.Run(running, logSource{d.catalog, d.engine.Spool().Wait}) })
+	for _, part := range d.background() {
+		g.Go(func() error { return part(running) })
 	}
 	for _, s := range d.servers {
 		g.Go(s.serve)
 	}
 	d.ready.Store(true)
-	d.greet(stderr)
-	g.Go(func() error {
-		d.recoverExchanges(running)
-		return nil
-	})
+	d.banner(stderr)
+	g.Go(func() error { return d.recoverExchanges(running) })
 
 	select {
 	case <-ctx.Done():
@@ -153,52 +158,55 @@ func (d *daemon) run(ctx context.Context, stderr io.Writer) (err error) {
 
 // listen opens every door, the admin listener and the socket, and puts a server behind
 // each; none of them serves yet.
-func (d *daemon) listen() error {
-	reached := func() (stored, proven record.Seq) {
-		s := d.engine.Stats().Log
-		return s.Proven, s.Proven
-	}
-	d.index = newIndex(d.config, &d.engine.Components, d.log.With("component", "index"))
-	d.catalog = newCatalog(&d.engine.Components, d.config, d.index, d.engine.Spool().Wait, reached)
-	answers := &service{
-		Catalog: d.catalog,
-		status:  func(context.Context) (control.Status, error) { return d.status() },
-		redrive: d.engine.Redrive,
-		rotate:  d.engine.Rotate,
-		rebuild: func(ctx context.Context, progress func(done, of record.Seq)) error {
-			return rebuild(ctx, d.catalog, d.index, progress)
-		},
-		close: func() error { return nil },
-	}
-	d.metrics.Watch(d.status, d.states())
+func (d *daemon) listen() (err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.closeListeners())
+		}
+	}()
+	d.answers = local.OfEngine(d.engine, d.config, d.log.With("component", "index"), d.statusFor)
+	d.metrics.Watch(d.status)
 	for _, at := range d.config.Open() {
-		ln, err := listen(at, d.log)
+		ln, err := ingest.Listen(at, d.log)
 		if err != nil {
-			return errors.Join(err, d.closeListeners())
+			return err
 		}
-		s := &server{ln: ln, at: at}
+		s := &server{ln: ln, at: at, door: doorNamed(at.Name), since: time.Now().UTC()}
 		d.servers = append(d.servers, s)
-		s.Server, s.door, err = d.doorServer(at.Name)
-		if err != nil {
-			return errors.Join(err, d.closeListeners())
-		}
-		if !s.door {
-			admin, err := d.adminHandler(answers)
-			if err != nil {
-				return errors.Join(err, d.closeListeners())
-			}
+		if s.door != nil {
+			s.Server, s.meter, err = s.door.server(d)
+		} else {
+			var admin http.Handler
+			admin, err = d.adminHandler(d.answers)
 			s.Server = d.plainServer(admin)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	ln, err := control.ListenSocket(d.config.Data)
 	if err != nil {
-		return errors.Join(err, d.closeListeners())
+		return err
 	}
-	d.servers = append(d.servers, &server{Server: d.plainServer(control.API(answers)), ln: ln})
+	d.servers = append(d.servers, &server{Server: d.plainServer(control.API(d.answers)), ln: ln})
 	return nil
 }
 
-func (s *server) serve() error { return s.Serve(s.ln) }
+// status is the daemon's.
+func (d *daemon) status() (control.Status, error) {
+	s, err := local.EngineStatus(d.engine, d.disk, d.config.Destination.URL)
+	if err != nil {
+		return s, err
+	}
+	for _, server := range d.servers {
+		if server.door != nil {
+			s.Doors[server.door.name] = server.status()
+		}
+	}
+	return s, nil
+}
+
+func (d *daemon) statusFor(context.Context) (control.Status, error) { return d.status() }
 
 // stopSlack is how much longer than the longest hold a stop waits for requests in flight.
 const stopSlack = 5 * time.Second
@@ -211,7 +219,7 @@ func (d *daemon) stop(ctx context.Context) {
 	defer cancel()
 	var doors []*ingest.Server
 	for _, s := range d.servers {
-		if s.door {
+		if s.door != nil {
 			doors = append(doors, s.Server)
 		}
 	}
@@ -268,16 +276,18 @@ func (d *daemon) closeListeners() error {
 func (d *daemon) running() control.Running {
 	r := control.Running{PID: os.Getpid()}
 	for _, s := range d.servers {
-		switch s.at.Name {
-		case "s3":
-			r.S3 = s.ln.Addr().String()
-		case "http":
-			r.HTTP = s.ln.Addr().String()
-		case "proxy":
-			r.Proxy = s.ln.Addr().String()
-		case "admin":
-			r.Admin = s.ln.Addr().String()
-		}
+		r.Listens(s.at.Name, s.addr())
 	}
 	return r
+}
+
+// warnUnfinished says where records of an earlier log still wait.
+func warnUnfinished(l *config.Loaded, log *slog.Logger) {
+	unfinished, err := engine.Unfinished(l.Config.Data)
+	if err != nil {
+		log.Warn("what was rescued cannot be read", "error", err)
+	}
+	for _, r := range unfinished {
+		log.Warn("records of an earlier log wait to be brought into the destination", "log", r.From, "directory", r.Dir, "remedy", setup.RescueCommand(l))
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"indelible/internal/disk/osdisk"
 	"indelible/internal/layout"
 	"indelible/internal/record"
+	"indelible/internal/setup"
 	"indelible/internal/store"
 	"indelible/internal/store/dir"
 	"indelible/internal/store/s3"
@@ -19,12 +20,12 @@ import (
 const (
 	// checkTimeout bounds each question to the destination.
 	checkTimeout = 15 * time.Second
-	// ProbeObject is what the doctor writes, below the base prefix. It stays: the store has no delete.
-	ProbeObject = layout.ProofDir + "doctor.txt"
+	// probeObject is what the doctor writes, below the base prefix. It stays: the store has no delete.
+	probeObject = layout.ProofDir + "doctor.txt"
 )
 
 // checkDestination asks the store what an upload would meet.
-func checkDestination(ctx context.Context, l *config.Loaded, bucket func(context.Context, func(s3.Finding)) error, report func(Check)) {
+func checkDestination(ctx context.Context, l *config.Loaded, report func(Check)) {
 	loc, err := config.ParseLocation(l.Config.Destination.URL)
 	if err != nil {
 		report(failed("destination", "choose another with --to", "%v", err))
@@ -36,12 +37,15 @@ func checkDestination(ctx context.Context, l *config.Loaded, bucket func(context
 	}
 	ctx, cancel := context.WithTimeout(ctx, 4*checkTimeout)
 	defer cancel()
-	err = bucket(ctx, func(f s3.Finding) {
-		report(Check{Name: findingName(f.Name), State: string(f.Verdict), Found: f.Found, Remedy: f.Remedy})
-	})
+	d, err := setup.OpenDestination(ctx, &l.Config, "", true)
 	if err != nil {
 		report(failed("destination", "mend the configuration", "%v", err))
+		return
 	}
+	defer func() { _ = d.Close() }()
+	d.Check(ctx, d.Layout.Base()+probeObject, func(f s3.Finding) {
+		report(Check{Name: findingName(f.Name), State: string(f.Verdict), Found: f.Found, Remedy: f.Remedy})
+	})
 }
 
 // findingName is the line of a finding that the doctor also has about
@@ -81,7 +85,7 @@ func checkDirectory(ctx context.Context, root string, report func(Check)) {
 	}
 	defer func() { _ = fsys.Close() }()
 	report(good("destination", "the directory %s can be written", root))
-	checkWrites(ctx, dir.Open(fsys), ProbeObject, "nothing is left there", report)
+	checkWrites(ctx, dir.Open(fsys), probeObject, "nothing is left there", report)
 }
 
 // checkWrites stores an object, and tries to store another under the same key:

@@ -18,7 +18,7 @@ import (
 	"indelible/internal/disk"
 	"indelible/internal/disk/osdisk"
 	"indelible/internal/engine"
-	"indelible/internal/store/s3"
+	"indelible/internal/setup"
 	"indelible/internal/term"
 )
 
@@ -49,20 +49,11 @@ func failed(name, remedy, format string, args ...any) Check {
 	return Check{Name: name, State: Failed, Found: fmt.Sprintf(format, args...), Remedy: remedy}
 }
 
-// Parts are what the doctor asks of the parts that it does not open itself.
-type Parts struct {
-	// Log says what the data directory knows to be wrong with its log, and what to do.
-	Log func() (remedy string, err error)
-	// Bucket asks a bucket what an upload would meet, with a probe object, and reports each
-	// finding as it comes. Its error says that the bucket could not be opened.
-	Bucket func(ctx context.Context, report func(s3.Finding)) error
-}
-
 // Run examines what serve would stand on with this configuration, and
 // reports each finding as it comes. Where a daemon runs on the data directory,
 // the lock and the ports are its own. On this machine it leaves nothing
 // behind; in a bucket, one small object.
-func Run(ctx context.Context, l *config.Loaded, parts Parts, report func(Check)) {
+func Run(ctx context.Context, l *config.Loaded, report func(Check)) {
 	c := &l.Config
 	running, alive := control.Alive(ctx, c.Data)
 	report(checkConfig(l))
@@ -72,11 +63,11 @@ func Run(ctx context.Context, l *config.Loaded, parts Parts, report func(Check))
 	report(checkFree(dir, c.Spool.ReserveBytes))
 	report(checkClock())
 	report(checkLock(c.Data, running, alive))
-	report(checkLog(parts))
+	report(checkLog(l))
 	for _, d := range c.Open() {
 		report(checkPort(d, running, alive))
 	}
-	checkDestination(ctx, l, parts.Bucket, report)
+	checkDestination(ctx, l, report)
 }
 
 func checkConfig(l *config.Loaded) Check {
@@ -246,7 +237,7 @@ func checkLock(dataDir string, running control.Running, alive bool) Check {
 func checkPort(d config.Listener, running control.Running, alive bool) Check {
 	name := "port " + d.Name
 	if alive {
-		addr := map[string]string{"s3": running.S3, "http": running.HTTP, "proxy": running.Proxy, "admin": running.Admin}[d.Name]
+		addr := running.Addr(d.Name)
 		if addr == "" {
 			return good(name, "off in the daemon that runs")
 		}
@@ -262,10 +253,14 @@ func checkPort(d config.Listener, running control.Running, alive bool) Check {
 	return good(name, "%s is free", d.Addr)
 }
 
-func checkLog(parts Parts) Check {
+func checkLog(l *config.Loaded) Check {
 	const name = "log"
-	if remedy, err := parts.Log(); err != nil {
-		return failed(name, remedy, "%v", err)
+	o, err := setup.EngineOptions(l, nil)
+	if err != nil {
+		return failed(name, "mend the configuration", "%v", err)
+	}
+	if err := engine.Inspect(o); err != nil {
+		return failed(name, o.Rescue, "%v", err)
 	}
 	return good(name, "nothing is known to be wrong; \"indelible verify\" checks it against the destination")
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"indelible/internal/control"
+	"indelible/internal/spool"
 	"indelible/internal/store"
 	"indelible/internal/upload"
 )
@@ -53,9 +54,12 @@ func New() *Metrics {
 	return m
 }
 
-// Watch adds the numbers of a status, which is asked at each scrape. states are all that a
-// destination can be in.
-func (m *Metrics) Watch(status func() (control.Status, error), states []string) {
+// Watch adds the numbers of a status, which is asked at each scrape.
+func (m *Metrics) Watch(status func() (control.Status, error)) {
+	var states []string // that a destination can be in
+	for _, s := range upload.States() {
+		states = append(states, string(s))
+	}
 	m.registry.MustRegister(newSnapshot(status, states))
 }
 
@@ -67,8 +71,14 @@ func (m *Metrics) Handler() http.Handler {
 // Acked takes how long a record waited for its acknowledgement.
 func (m *Metrics) Acked(took time.Duration) { m.ackSeconds.Observe(took.Seconds()) }
 
-// Synced takes how long a sync of the spool took.
-func (m *Metrics) Synced(took time.Duration) { m.fsyncSeconds.Observe(took.Seconds()) }
+// SpoolEvents are what the spool tells as it happens.
+func (m *Metrics) SpoolEvents() spool.Events {
+	return spool.Events{Synced: func(_ int, _ int64, took time.Duration, err error) {
+		if err == nil {
+			m.fsyncSeconds.Observe(took.Seconds())
+		}
+	}}
+}
 
 // UploadEvents are what the uploader tells as it happens.
 func (m *Metrics) UploadEvents() upload.Events {

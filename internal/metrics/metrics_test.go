@@ -22,7 +22,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	m.retries.WithLabelValues("x")
 	age := int64(1)
 	s := control.Status{Log: control.LogStatus{CheckpointAgeSeconds: &age}, Doors: map[string]control.DoorStatus{"s3": {Since: time.Now(), RefusedBy: map[string]uint64{"x": 1}}}}
-	m.Watch(func() (control.Status, error) { return s, nil }, []string{"ok"})
+	m.Watch(func() (control.Status, error) { return s, nil })
 	families, err := m.registry.Gather()
 	if err != nil {
 		t.Fatal(err)

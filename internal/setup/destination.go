@@ -1,0 +1,53 @@
+package setup
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"indelible/internal/config"
+	"indelible/internal/engine"
+	"indelible/internal/layout"
+	"indelible/internal/store/s3"
+)
+
+// Destination is the store that a configuration names.
+type Destination struct {
+	engine.Destination
+	// Check examines a bucket with a probe object, and reports each finding as it comes; nil: the store is a directory.
+	Check func(ctx context.Context, probe string, report func(s3.Finding))
+}
+
+// OpenDestination opens the store; uploader is the log whose records will be sent
+// there, "" if none will. It makes no connection: a store that is down is an
+// error of each call to it. A directory is made, durably, unless readOnly.
+func OpenDestination(ctx context.Context, c *config.Config, uploader string, readOnly bool) (*Destination, error) {
+	loc, err := config.ParseLocation(c.Destination.URL)
+	if err != nil {
+		return nil, err
+	}
+	objects, err := layout.Parse(loc.Prefix)
+	if err != nil {
+		return nil, &config.Error{Where: "destination.url", Problem: err.Error()}
+	}
+	if loc.Bucket == "" {
+		d, err := engine.Directory(loc.Dir, objects, readOnly)
+		if err != nil {
+			return nil, err
+		}
+		return &Destination{Destination: *d}, nil
+	}
+	d := c.Destination
+	s, err := s3.Open(ctx, s3.Config{
+		Bucket: loc.Bucket, Endpoint: d.Endpoint, Region: d.Region, AssumeRole: d.AssumeRole,
+		SSE: d.SSE, KMSKeyID: d.KMSKeyID, StorageClass: d.StorageClass, Tags: d.Tags,
+		Uploader:   uploader,
+		ObjectLock: s3.ObjectLock{Mode: strings.ToUpper(d.ObjectLock.Mode), Retain: d.ObjectLock.Retain},
+		// An attempt may be silent for half of what it may last altogether.
+		AttemptTimeout: min(s3.DefaultAttemptTimeout, c.Upload.AttemptTimeout/2),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open the destination %s: %w", d.URL, err)
+	}
+	return &Destination{Destination: engine.Destination{Store: s, Layout: objects, Close: func() error { return nil }}, Check: s.Check}, nil
+}

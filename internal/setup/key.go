@@ -1,0 +1,94 @@
+package setup
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"indelible/internal/config"
+	"indelible/internal/disk"
+	"indelible/internal/disk/osdisk"
+	"indelible/internal/engine"
+	"indelible/internal/proof"
+)
+
+// VKey is the public key in a file, or the data directory's where file is "".
+func VKey(c *config.Config, file string) (string, error) {
+	if file == "" {
+		own := filepath.Join(c.Data, proof.PublicFile)
+		b, err := os.ReadFile(own)
+		if errors.Is(err, fs.ErrNotExist) {
+			return "", &config.Error{Where: "--vkey", Problem: fmt.Sprintf("say with which public key to verify: --vkey FILE (%s of the data directory that wrote the log; there is none in %s)", proof.PublicFile, c.Data)}
+		}
+		return strings.TrimSpace(string(b)), err
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return "", &config.Error{Where: "--vkey", Problem: err.Error()}
+	}
+	return strings.TrimSpace(string(b)), nil
+}
+
+// CreateKey makes the log's key, in the data directory or in a file, and
+// returns its public half. It replaces none.
+func CreateKey(l *config.Loaded, name, file string) (vkey string, err error) {
+	c := &l.Config
+	if name == "" {
+		name = c.Proof.Name
+	}
+	if file != "" {
+		if name == "" {
+			name = proof.NewName()
+		}
+		return createKeyFile(name, file)
+	}
+	if err := engine.MakeDir(c.Data); err != nil {
+		return "", fmt.Errorf("make the data directory: %w", err)
+	}
+	data, err := osdisk.Open(c.Data)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, data.Close()) }()
+	release, err := engine.Lock(data, c.Data)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	if name, err = KeepName(data, name); err != nil {
+		return "", err
+	}
+	keys, err := proof.OpenKeys(data, proof.KeySource{Name: name})
+	if err == nil && !keys.Made {
+		err = fmt.Errorf("%s has a key already (\"indelible keys show\"): \"indelible keys rotate\" changes it", c.Data)
+	}
+	if err != nil {
+		return "", err
+	}
+	return keys.Key.Public(), nil
+}
+
+func createKeyFile(name, file string) (string, error) {
+	key, err := proof.GenerateKey(name)
+	if err != nil {
+		return "", err
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return "", err
+	}
+	_, err = f.WriteString(key.Secret() + "\n")
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return "", errors.Join(err, os.Remove(file))
+	}
+	return key.Public(), nil
+}
+
+// KeepName is proof.KeepName's; its error names the setting where the configuration gives another name.
+func KeepName(data disk.FS, wanted string) (string, error) {
+	name, err := proof.KeepName(data, wanted)
+	return name, nameMistake(err)
+}
