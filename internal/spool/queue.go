@@ -57,10 +57,12 @@ type queue struct {
 	running  bool                     // a write loop runs, or is being started; guarded by mu
 	yield    bool                     // somebody needs the space of the active segment, if it is released; guarded by mu
 	closed   bool                     // guarded by mu
+	gather   int                      // requests that the write loop waits for; 0: it does not wait; guarded by mu
+	gathered chan struct{}            // tells it that they are there; capacity 1
 }
 
 func newQueue(k *known) *queue {
-	return &queue{known: k, notify: make(chan struct{}, 1), inFlight: map[uint64]*pendingEntry{}}
+	return &queue{known: k, notify: make(chan struct{}, 1), gathered: make(chan struct{}, 1), inFlight: map[uint64]*pendingEntry{}}
 }
 
 // wake tells a write loop that waits for room to look again.
@@ -102,6 +104,10 @@ func (q *queue) enqueue(entries []*pendingEntry, answer func(i int, seq record.S
 	}
 	if len(req.entries) > 0 {
 		q.waiting = append(q.waiting, req)
+		if q.gather > 0 && len(q.waiting) >= q.gather {
+			q.gather = 0
+			q.gathered <- struct{}{}
+		}
 		start = !q.running
 		q.running = true
 	}
@@ -265,6 +271,34 @@ func (q *queue) take(fits func(*pendingEntry) bool, admit func(bytes int64) bool
 		return true
 	})
 	return into, full
+}
+
+// await has gathered told once n requests wait. It reports false if they do already.
+func (q *queue) await(n int) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.waiting) >= n {
+		return false
+	}
+	q.gather = n
+	return true
+}
+
+// awaitNoMore takes await back, and returns how many requests wait.
+func (q *queue) awaitNoMore() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.gather = 0; len(q.gathered) > 0 {
+		<-q.gathered
+	}
+	return len(q.waiting)
+}
+
+// length is the number of requests that wait.
+func (q *queue) length() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.waiting)
 }
 
 // needed is the size of the entry that is next, 0 if none waits.

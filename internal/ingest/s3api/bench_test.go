@@ -28,27 +28,32 @@ import (
 )
 
 const (
-	benchConns = 64
 	benchBody  = 4 << 10
 	benchRound = 4096 // requests of one round to one server
 )
 
-// BenchmarkPut measures signed PUTs of 4 KiB over 64 loopback connections, each acknowledged after
-// its fsync, beside the least that net/http could do with them: verify the
+// BenchmarkPut measures signed PUTs of 4 KiB over 64 and over 256 loopback connections, each
+// acknowledged after its fsync, beside the least that net/http could do with them: verify the
 // signature and the digest that it covers, answer; and beside the door over a spool that reads and
 // hashes the body and acknowledges it at once, which leaves the door alone. They take turns, so
 // that a busy machine slows all. "ratio" is the least's time of ours, "cpu-ratio" its CPU of ours,
 // "door-cpu-ratio" of the door's alone; the client's work is in all.
 func BenchmarkPut(b *testing.B) {
+	for _, conns := range []int{64, 256} {
+		b.Run(fmt.Sprint("conns=", conns), func(b *testing.B) { benchPut(b, conns) })
+	}
+}
+
+func benchPut(b *testing.B, conns int) {
 	v := &sigv4.Verifier{Keys: map[string]string{keyID: keySecret}}
 	alone, err := s3api.New(s3api.Options{Spool: new(instant), Records: &memory{}, Verifier: v})
 	if err != nil {
 		b.Fatal(err)
 	}
 	servers := []*benchServer{
-		{name: "noop", conns: benchConnect(b, serveHandler(b, leastHandler(v)))},
-		{name: "door", conns: benchConnect(b, serve(b, alone))},
-		{name: "put", conns: benchConnect(b, serve(b, newRealDoor(b, v)))},
+		{name: "noop", conns: benchConnect(b, conns, serveHandler(b, leastHandler(v)))},
+		{name: "door", conns: benchConnect(b, conns, serve(b, alone))},
+		{name: "put", conns: benchConnect(b, conns, serve(b, newRealDoor(b, v)))},
 	}
 	rounds := 0
 	for b.Loop() {
@@ -191,8 +196,8 @@ type benchConn struct {
 	in *bufio.Reader
 }
 
-func benchConnect(b *testing.B, addr string) []*benchConn {
-	conns := make([]*benchConn, benchConns)
+func benchConnect(b *testing.B, n int, addr string) []*benchConn {
+	conns := make([]*benchConn, n)
 	for i := range conns {
 		c, err := net.Dial("tcp", addr)
 		if err != nil {
