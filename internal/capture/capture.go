@@ -99,9 +99,6 @@ type Message struct {
 // Field is a header.
 type Field struct{ Name, Value string }
 
-// MarshalJSON writes a pair.
-func (f Field) MarshalJSON() ([]byte, error) { return marshal([2]string{f.Name, f.Value}) }
-
 // Body is bytes as they were on the wire (content codings not undone, transfer
 // codings undone).
 type Body struct {
@@ -126,6 +123,17 @@ func (b *Body) Reader() io.Reader {
 		return io.NewSectionReader(b.File, b.Offset, b.Kept)
 	}
 	return &sliceReader{b: b.Bytes}
+}
+
+// Load reads a file of up to most bytes into memory. One that cannot be read stays a file.
+func (b *Body) Load(most int64) {
+	if b.File == nil || b.Kept > most {
+		return
+	}
+	whole := make([]byte, b.Kept)
+	if _, err := io.ReadFull(b.Reader(), whole); err == nil {
+		b.Bytes, b.File, b.Offset = whole, nil, 0
+	}
 }
 
 type sliceReader struct{ b []byte }

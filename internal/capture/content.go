@@ -35,7 +35,9 @@ func content(b *Body, coding string) ([]byte, error) {
 		if b.File == nil {
 			return b.Bytes, nil
 		}
-		return io.ReadAll(b.Reader())
+		whole := make([]byte, b.Kept)
+		n, err := io.ReadFull(b.Reader(), whole)
+		return whole[:n], err
 	}
 	r, err := decoder(b.Reader(), coding)
 	if err == io.EOF {

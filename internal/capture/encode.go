@@ -1,58 +1,36 @@
 package capture
 
 import (
-	"bytes"
 	"encoding/base64"
-	"encoding/json"
+	"encoding/hex"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 	"unicode/utf8"
 )
 
-// head is what stands before the messages.
+// head is what stands before the messages, as Parse reads it.
 type head struct {
 	V          int         `json:"v"`
 	Kind       Kind        `json:"kind"`
 	ID         string      `json:"call_id"`
 	Upstream   string      `json:"upstream"`
-	Provider   string      `json:"upstream_provider,omitempty"`
-	Client     string      `json:"client,omitempty"`
+	Provider   string      `json:"upstream_provider"`
+	Client     string      `json:"client"`
 	Start      string      `json:"start"`
-	FirstByte  string      `json:"first_byte,omitempty"`
-	End        string      `json:"end,omitempty"`
-	Open       string      `json:"open,omitempty"`
-	Retry      string      `json:"retry_count,omitempty"`
-	RetryOf    string      `json:"retry_of,omitempty"`
-	Credential *Credential `json:"credential,omitempty"`
+	FirstByte  string      `json:"first_byte"`
+	End        string      `json:"end"`
+	Open       string      `json:"open"`
+	Retry      string      `json:"retry_count"`
+	RetryOf    string      `json:"retry_of"`
+	Credential *Credential `json:"credential"`
 	Method     string      `json:"method"`
 	URL        string      `json:"url"`
-	Status     *int        `json:"http_status,omitempty"`
-	Transport  Transport   `json:"transport,omitempty"`
-	Fault      string      `json:"fault,omitempty"`
-	Arrivals   [][2]int64  `json:"arrivals,omitempty"` // [offset of a chunk's end in the answer, microseconds since start]
-}
-
-// part is a message without its body's bytes.
-type part struct {
-	Proto    string   `json:"proto,omitempty"`
-	Headers  []Field  `json:"headers,omitempty"`
-	Withheld []string `json:"headers_withheld,omitempty"`
-	Trailers []Field  `json:"trailers,omitempty"`
-	Size     int64    `json:"size"`
-	Kept     *int64   `json:"kept,omitempty"` // where it is not all
-	Digest   string   `json:"sha256"`
-}
-
-// marshal is json.Marshal without escapes for HTML.
-func marshal(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte{'\n'}), nil
+	Status     *int        `json:"http_status"`
+	Transport  Transport   `json:"transport"`
+	Fault      string      `json:"fault"`
+	Arrivals   [][2]int64  `json:"arrivals"` // [offset of a chunk's end in the answer, microseconds since start]
 }
 
 func stamp(t time.Time) string {
@@ -62,161 +40,150 @@ func stamp(t time.Time) string {
 	return t.UTC().Format(time.RFC3339Nano)
 }
 
-// InMemory says whether no body lies in a file: then Encode is cheap.
+// InMemory says whether no body lies in a file: then Append can be called.
 func (e *Exchange) InMemory() bool {
 	return e.Request.Body.File == nil && e.Response.Body.File == nil && (e.ClientStream == nil || e.ClientStream.File == nil)
+}
+
+// Append appends the record's body to dst, for an exchange that is InMemory. That of an Open sets Asked.
+func (e *Exchange) Append(dst []byte) []byte {
+	s := &output{b: dst}
+	e.encode(s)
+	return s.b
 }
 
 // Encode writes the record's body to w. That of an Open sets Asked. Its errors are those of w and of the
 // files that bodies lie in.
 func (e *Exchange) Encode(w io.Writer) error {
-	h := head{
-		V: Version, Kind: e.Kind, ID: e.ID, Upstream: e.Upstream, Provider: e.Provider, Client: e.Client,
-		Start: stamp(e.Start), FirstByte: stamp(e.FirstByte), End: stamp(e.End),
-		Open: e.Open, Retry: e.Retry, RetryOf: e.RetryOf, Credential: e.Credential,
-		Method: e.Method, URL: e.URL, Transport: e.Transport, Fault: e.Fault,
-	}
-	if e.Kind != Open {
-		h.Status = &e.Status
-		for _, a := range e.Arrivals {
-			h.Arrivals = append(h.Arrivals, [2]int64{a.End, a.At.Sub(e.Start).Microseconds()})
-		}
-	}
-	s := &sticky{w: w}
-	s.object(h)
-	s.text(`,"request":`)
-	s.message(&e.Request)
-	if e.Kind != Open && e.Status != 0 {
-		s.text(`,"response":`)
-		s.message(&e.Response)
-	}
-	if e.ClientStream != nil {
-		s.text(`,"client_stream":`)
-		s.message(&Message{Body: *e.ClientStream})
-	}
-	if e.Derive && s.err == nil {
-		derived := e.derive()
-		if e.Kind == Open {
-			e.Asked = derived
-		}
-		if d, err := marshal(derived); err == nil {
-			s.text(`,"derived":`)
-			s.write(d)
-		}
-	}
-	s.text("}\n")
+	s := &output{w: w}
+	e.encode(s)
+	s.flush()
 	return s.err
 }
 
-// sticky is a writer that remembers its first error.
-type sticky struct {
-	w       io.Writer
-	err     error
-	scratch []byte // of escaped
-}
-
-func (s *sticky) write(b []byte) {
-	if s.err == nil {
-		_, s.err = s.w.Write(b)
+func (e *Exchange) encode(s *output) {
+	s.b = append(s.b, `{"v":`...)
+	s.b = strconv.AppendInt(s.b, Version, 10)
+	s.text("kind", string(e.Kind))
+	s.text("call_id", e.ID)
+	s.text("upstream", e.Upstream)
+	s.some("upstream_provider", e.Provider)
+	s.some("client", e.Client)
+	s.text("start", stamp(e.Start))
+	s.some("first_byte", stamp(e.FirstByte))
+	s.some("end", stamp(e.End))
+	s.some("open", e.Open)
+	s.some("retry_count", e.Retry)
+	s.some("retry_of", e.RetryOf)
+	if c := e.Credential; c != nil {
+		s.open("credential", '{')
+		s.text("in", c.In)
+		s.some("scheme", c.Scheme)
+		s.text("hmac_sha256", c.HMAC)
+		s.close('}')
 	}
-}
-
-func (s *sticky) text(t string) { s.write([]byte(t)) }
-
-// object writes a JSON object without its closing brace.
-func (s *sticky) object(v any) {
-	b, err := marshal(v)
-	if err != nil {
-		s.err = fmt.Errorf("encode the exchange: %w", err)
-		return
+	s.text("method", e.Method)
+	s.text("url", e.URL)
+	if e.Kind != Open {
+		s.int("http_status", int64(e.Status))
 	}
-	s.write(b[:len(b)-1])
+	s.some("transport", string(e.Transport))
+	s.some("fault", e.Fault)
+	if e.Kind != Open && len(e.Arrivals) > 0 {
+		s.open("arrivals", '[')
+		for _, a := range e.Arrivals {
+			s.element()
+			s.b = append(strconv.AppendInt(append(s.b, '['), a.End, 10), ',')
+			s.b = append(strconv.AppendInt(s.b, a.At.Sub(e.Start).Microseconds(), 10), ']')
+		}
+		s.close(']')
+	}
+	s.message("request", &e.Request)
+	if e.Kind != Open && e.Status != 0 {
+		s.message("response", &e.Response)
+	}
+	if e.ClientStream != nil {
+		s.message("client_stream", &Message{Body: *e.ClientStream})
+	}
+	if e.Derive && s.err == nil {
+		d := e.derive()
+		if e.Kind == Open {
+			e.Asked = d
+		}
+		s.open("derived", '{')
+		d.encode(s)
+		s.close('}')
+	}
+	s.b = append(s.b, "}\n"...)
 }
 
-func (s *sticky) message(m *Message) {
+// message writes a message.
+func (s *output) message(name string, m *Message) {
 	b := &m.Body
-	p := part{Proto: m.Proto, Headers: m.Headers, Withheld: m.Withheld, Trailers: m.Trailers, Size: b.Size, Digest: b.Digest.String()}
+	s.open(name, '{')
+	s.some("proto", m.Proto)
+	s.fields("headers", m.Headers)
+	s.texts("headers_withheld", m.Withheld)
+	s.fields("trailers", m.Trailers)
+	s.int("size", b.Size)
 	if b.Kept != b.Size && !m.Absent {
-		p.Kept = &b.Kept
+		s.int("kept", b.Kept)
 	}
-	s.object(p)
+	s.name("sha256")
+	s.b = append(s.b, '"')
+	s.b = append(hex.AppendEncode(s.b, b.Digest[:]), '"')
 	if !m.Absent && s.err == nil {
 		s.body(b)
 	}
-	s.text("}")
+	s.close('}')
 }
 
 // body writes the bytes: as text where they are UTF-8, so that a parser gives them
 // back byte for byte, else in base64.
-func (s *sticky) body(b *Body) {
+func (s *output) body(b *Body) {
 	text, err := isText(b)
 	if err != nil {
 		s.err = err
 		return
 	}
 	if text {
-		s.text(`,"body":"`)
+		s.name("body")
+		s.b = append(s.b, '"')
 		if b.File == nil {
-			s.escaped(b.Bytes)
+			s.b = appendEscaped(s.b, b.Bytes)
 		} else {
-			_, err = io.Copy(writerFunc(s.escaped), b.Reader())
+			_, err = io.Copy(writerFunc(func(p []byte) error {
+				s.b = appendEscaped(s.b, p)
+				return s.flushFull()
+			}), b.Reader())
 		}
 	} else {
-		s.text(`,"body_base64":"`)
-		enc := base64.NewEncoder(base64.StdEncoding, writerFunc(s.write))
-		_, err = io.Copy(enc, b.Reader())
-		_ = enc.Close() // its error is in s.err
+		s.name("body_base64")
+		s.b = append(s.b, '"')
+		if b.File == nil {
+			s.b = base64.StdEncoding.AppendEncode(s.b, b.Bytes)
+		} else {
+			enc := base64.NewEncoder(base64.StdEncoding, writerFunc(func(p []byte) error {
+				s.b = append(s.b, p...)
+				return s.flushFull()
+			}))
+			_, err = io.Copy(enc, b.Reader())
+			_ = enc.Close() // its error is in s.err
+		}
 	}
 	if s.err == nil && err != nil {
 		s.err = fmt.Errorf("read the body: %w", err)
 	}
-	s.text(`"`)
+	s.b = append(s.b, '"')
 	if f, ok := b.File.(*scrubbed); b.Masked || ok && *f.found {
-		s.text(`,"masked":true`)
+		s.flag("masked", true)
 	}
 }
 
-// writerFunc is an io.Writer whose error is kept elsewhere.
-type writerFunc func(b []byte)
+// writerFunc is an io.Writer that takes everything.
+type writerFunc func(b []byte) error
 
-func (f writerFunc) Write(b []byte) (int, error) {
-	f(b)
-	return len(b), nil
-}
-
-const hexDigits = "0123456789abcdef"
-
-// escapes are what JSON demands of a byte in a string, "" where it stands for itself.
-var escapes = func() (table [256]string) {
-	for c := range 0x20 {
-		table[c] = `\u00` + string([]byte{hexDigits[c>>4], hexDigits[c&15]})
-	}
-	table['"'], table['\\'], table['\n'], table['\r'], table['\t'] = `\"`, `\\`, `\n`, `\r`, `\t`
-	return table
-}()
-
-// escaped writes text as the inside of a JSON string. Only what JSON demands is
-// escaped; it never splits a character.
-func (s *sticky) escaped(b []byte) {
-	out := s.scratch[:0]
-	start := 0
-	for i, c := range b {
-		if c >= 0x20 && c != '"' && c != '\\' {
-			continue
-		}
-		if out = append(append(out, b[start:i]...), escapes[c]...); len(out) >= scratchBytes {
-			s.write(out)
-			out = out[:0]
-		}
-		start = i + 1
-	}
-	s.write(out)
-	s.scratch = out[:0]
-	s.write(b[start:])
-}
-
-// scratchBytes are written together.
-const scratchBytes = 4 << 10
+func (f writerFunc) Write(b []byte) (int, error) { return len(b), f(b) }
 
 // isText reports whether a body is UTF-8.
 func isText(b *Body) (bool, error) {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -60,9 +61,25 @@ func TestBodiesAreVerbatim(t *testing.T) {
 	}
 }
 
+// escapedText is what appendEscaped makes, by the book.
 func escapedText(body string) string {
-	var b bytes.Buffer
-	(&sticky{w: &b}).escaped([]byte(body))
+	var b strings.Builder
+	for i := range len(body) {
+		switch c := body[i]; {
+		case c == '"' || c == '\\':
+			b.WriteString(`\` + string(c))
+		case c == '\n':
+			b.WriteString(`\n`)
+		case c == '\r':
+			b.WriteString(`\r`)
+		case c == '\t':
+			b.WriteString(`\t`)
+		case c < 0x20:
+			fmt.Fprintf(&b, `\u%04x`, c)
+		default:
+			b.WriteByte(c)
+		}
+	}
 	return b.String()
 }
 

@@ -82,6 +82,9 @@ func splitObjects(b []byte, at int) (framing, []event, bool) {
 const maxDepth = 200
 
 func valid(b []byte) bool {
+	if len(b) <= maxDepth {
+		return gjson.ValidBytes(b)
+	}
 	depth, most, text := 0, 0, false
 	for i := 0; i < len(b); i++ {
 		switch c := b[i]; {

@@ -20,6 +20,8 @@ type fold struct {
 	contents int  // pieces of content seen
 	failed   bool // the status says so
 	anthro   anthropicUsage
+
+	top, choice, message object // used again by each event
 }
 
 // tool is a call that comes in pieces.
@@ -201,36 +203,37 @@ func (f *fold) body(j gjson.Result, stream bool) {
 		})
 		return
 	}
-	kind := j.Get("type").Str
-	switch {
-	case j.Get("error").Exists() && j.Get("error").Type != gjson.Null && !j.Get("output").Exists():
-		f.fault(j.Get("error"), stream && !f.failed)
+	o := f.top.read(j)
+	kind := o.get("type").Str
+	switch fault := o.get("error"); {
+	case fault.Exists() && fault.Type != gjson.Null && !o.get("output").Exists():
+		f.fault(fault, stream && !f.failed)
 	case kind == "error" || f.failed:
 		f.fault(j, stream && !f.failed)
-	case strings.HasPrefix(kind, "response.") || j.Get("object").Str == "response":
-		f.responses(kind, j)
-	case j.Get("candidates").Exists() || j.Get("usageMetadata").Exists() || j.Get("promptFeedback").Exists():
-		f.gemini(j)
-	case anthropicEvents[kind] && !(kind == "message" && !j.Get("content").Exists()):
-		f.anthropic(kind, j)
-	case j.Get("choices").IsArray() || strings.HasSuffix(j.Get("object").Str, ".chunk"):
-		f.openai(j)
-	case cohereEvents[kind] || j.Get("finish_reason").Exists() && j.Get("message").IsObject():
+	case strings.HasPrefix(kind, "response.") || o.get("object").Str == "response":
+		f.responses(kind, o)
+	case o.get("candidates").Exists() || o.get("usageMetadata").Exists() || o.get("promptFeedback").Exists():
+		f.gemini(o)
+	case anthropicEvents[kind] && !(kind == "message" && !o.get("content").Exists()):
+		f.anthropic(kind, o)
+	case o.get("choices").IsArray() || strings.HasSuffix(o.get("object").Str, ".chunk"):
+		f.openai(o)
+	case cohereEvents[kind] || o.get("finish_reason").Exists() && o.get("message").IsObject():
 		f.cohere(j)
-	case j.Get("output.message").Exists() || j.Get("stopReason").Exists():
+	case j.Get("output.message").Exists() || o.get("stopReason").Exists():
 		f.converse("", j)
-	case j.Get("done").IsBool():
+	case o.get("done").IsBool():
 		f.ollama(j)
 	default:
-		f.other(j)
+		f.other(o)
 	}
 }
 
 // other reads what all answers may have.
-func (f *fold) other(j gjson.Result) {
-	f.model(j.Get("model"))
-	f.id(j.Get("id"))
-	if u := j.Get("usage"); u.IsObject() {
+func (f *fold) other(o *object) {
+	f.model(o.get("model"))
+	f.id(o.get("id"))
+	if u := o.get("usage"); u.IsObject() {
 		f.usage(u, openaiTokens(u))
 	}
 }

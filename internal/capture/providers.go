@@ -9,40 +9,43 @@ import (
 
 // openai reads chat and text completions, whole or in chunks: also Azure's,
 // Mistral's, vLLM's. A usage chunk has no choices, or null.
-func (f *fold) openai(j gjson.Result) {
+func (f *fold) openai(o *object) {
 	f.provider("openai")
-	f.model(j.Get("model"))
-	f.id(j.Get("id"))
-	j.Get("choices").ForEach(func(_, c gjson.Result) bool {
-		for _, m := range []gjson.Result{c.Get("delta"), c.Get("message")} {
-			if !m.IsObject() {
+	f.model(o.get("model"))
+	f.id(o.get("id"))
+	o.get("choices").ForEach(func(_, choice gjson.Result) bool {
+		c := f.choice.read(choice)
+		for _, name := range [...]string{"delta", "message"} {
+			part := c.get(name)
+			if !part.IsObject() {
 				continue
 			}
-			if content := m.Get("content"); content.IsArray() {
+			m := f.message.read(part)
+			if content := m.get("content"); content.IsArray() {
 				content.ForEach(func(_, part gjson.Result) bool { f.say(part.Get("text")); return true })
 			} else {
 				f.say(content)
 			}
-			f.say(m.Get("refusal"))
-			if r := m.Get("reasoning_content"); r.Str != "" {
+			f.say(m.get("refusal"))
+			if r := m.get("reasoning_content"); r.Str != "" {
 				f.contents++
 			}
 			n := 0
-			m.Get("tool_calls").ForEach(func(_, t gjson.Result) bool {
+			m.get("tool_calls").ForEach(func(_, t gjson.Result) bool {
 				index := t.Get("index")
 				if !index.Exists() {
 					index = gjson.Result{Type: gjson.Number, Raw: strconv.Itoa(n)}
 				}
 				n++
-				f.tool(c.Get("index").Raw+"/"+index.Raw).add(t.Get("id"), t.Get("function.name"), t.Get("function.arguments"))
+				f.tool(c.get("index").Raw+"/"+index.Raw).add(t.Get("id"), t.Get("function.name"), t.Get("function.arguments"))
 				return true
 			})
 		}
-		f.say(c.Get("text"))
-		f.reason(c.Get("finish_reason"))
+		f.say(c.get("text"))
+		f.reason(c.get("finish_reason"))
 		return true
 	})
-	if u := j.Get("usage"); u.IsObject() {
+	if u := o.get("usage"); u.IsObject() {
 		f.usage(u, openaiTokens(u))
 	}
 }
@@ -65,21 +68,21 @@ func openaiTokens(u gjson.Result) Tokens {
 }
 
 // responses reads the Responses API: the terminal event carries the whole response.
-func (f *fold) responses(kind string, j gjson.Result) {
+func (f *fold) responses(kind string, o *object) {
 	f.provider("openai")
 	switch kind {
 	case "response.output_text.delta", "response.refusal.delta":
-		f.say(j.Get("delta"))
+		f.say(o.get("delta"))
 	case "response.function_call_arguments.delta":
-		f.tool(j.Get("item_id").Str).add(gjson.Result{}, gjson.Result{}, j.Get("delta"))
+		f.tool(o.get("item_id").Str).add(gjson.Result{}, gjson.Result{}, o.get("delta"))
 	case "response.output_item.added":
-		if item := j.Get("item"); item.Get("type").Str == "function_call" {
+		if item := o.get("item"); item.Get("type").Str == "function_call" {
 			f.tool(item.Get("id").Str).add(item.Get("call_id"), item.Get("name"), gjson.Result{})
 		}
 	}
-	r := j.Get("response")
+	r := o.get("response")
 	if kind == "" {
-		r = j
+		r = o.all
 		r.Get("output").ForEach(func(_, item gjson.Result) bool {
 			if item.Get("type").Str == "function_call" {
 				f.tool(item.Get("id").Str).add(item.Get("call_id"), item.Get("name"), item.Get("arguments"))
@@ -131,13 +134,13 @@ type anthropicUsage struct {
 }
 
 // anthropic reads messages, whole or as events.
-func (f *fold) anthropic(kind string, j gjson.Result) {
+func (f *fold) anthropic(kind string, o *object) {
 	f.provider("anthropic")
 	switch kind {
 	case "message", "message_start":
-		m := j
+		m := o.all
 		if kind == "message_start" {
-			m = j.Get("message")
+			m = o.get("message")
 		}
 		f.model(m.Get("model"))
 		f.id(m.Get("id"))
@@ -145,19 +148,19 @@ func (f *fold) anthropic(kind string, j gjson.Result) {
 		m.Get("content").ForEach(func(i, b gjson.Result) bool { f.block(i.Raw, b); return true })
 		f.anthropicUsage(m.Get("usage"))
 	case "content_block_start":
-		f.block(j.Get("index").Raw, j.Get("content_block"))
+		f.block(o.get("index").Raw, o.get("content_block"))
 	case "content_block_delta":
-		switch d := j.Get("delta"); d.Get("type").Str {
+		switch d := o.get("delta"); d.Get("type").Str {
 		case "text_delta":
 			f.say(d.Get("text"))
 		case "input_json_delta":
-			f.tool(j.Get("index").Raw).add(gjson.Result{}, gjson.Result{}, d.Get("partial_json"))
+			f.tool(o.get("index").Raw).add(gjson.Result{}, gjson.Result{}, d.Get("partial_json"))
 		default:
 			f.contents++
 		}
 	case "message_delta":
-		f.reason(j.Get("delta.stop_reason"))
-		f.anthropicUsage(j.Get("usage"))
+		f.reason(o.get("delta").Get("stop_reason"))
+		f.anthropicUsage(o.get("usage"))
 	}
 }
 
@@ -195,11 +198,11 @@ func (f *fold) anthropicUsage(u gjson.Result) {
 }
 
 // gemini reads generateContent's answers, of the Gemini API and of Vertex.
-func (f *fold) gemini(j gjson.Result) {
+func (f *fold) gemini(o *object) {
 	f.provider("gemini")
-	f.model(j.Get("modelVersion"))
-	f.id(j.Get("responseId"))
-	j.Get("candidates").ForEach(func(_, c gjson.Result) bool {
+	f.model(o.get("modelVersion"))
+	f.id(o.get("responseId"))
+	o.get("candidates").ForEach(func(_, c gjson.Result) bool {
 		c.Get("content.parts").ForEach(func(_, p gjson.Result) bool {
 			if p.Get("thought").Type == gjson.True {
 				f.contents++
@@ -216,8 +219,8 @@ func (f *fold) gemini(j gjson.Result) {
 		f.reason(c.Get("finishReason"))
 		return true
 	})
-	f.reason(j.Get("promptFeedback.blockReason"))
-	if u := j.Get("usageMetadata"); u.IsObject() {
+	f.reason(o.get("promptFeedback").Get("blockReason"))
+	if u := o.get("usageMetadata"); u.IsObject() {
 		f.usage(u, geminiTokens(u))
 	}
 }

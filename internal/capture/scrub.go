@@ -44,6 +44,19 @@ func (d *Derived) scrub(secrets []string) {
 	if len(secrets) == 0 {
 		return
 	}
+	for _, t := range d.texts() {
+		*t = Mask(*t, secrets)
+	}
+	for _, raw := range d.Usage {
+		if v := string(raw); Mask(v, secrets) != v {
+			d.Usage = nil // numbers and names are in it: what else is there is not taken apart
+			break
+		}
+	}
+}
+
+// texts are all texts that an upstream or a client can have chosen.
+func (d *Derived) texts() []*string {
 	texts := []*string{
 		&d.RequestedModel, &d.ServedModel, &d.ResponseID, &d.PreviousID, &d.TraceID, &d.User, &d.UserAgent,
 		&d.Text, &d.ErrorClass, &d.ErrorCode, &d.ErrorMessage, &d.FinishReason,
@@ -58,15 +71,7 @@ func (d *Derived) scrub(secrets []string) {
 	for i := range d.Unparsed {
 		texts = append(texts, &d.Unparsed[i])
 	}
-	for _, t := range texts {
-		*t = Mask(*t, secrets)
-	}
-	for _, raw := range d.Usage {
-		if v := string(raw); Mask(v, secrets) != v {
-			d.Usage = nil // numbers and names are in it: what else is there is not taken apart
-			break
-		}
-	}
+	return texts
 }
 
 func (b *Body) scrub(secrets []string) {

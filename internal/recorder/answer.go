@@ -258,8 +258,7 @@ func (a *answer) Close() error {
 	var err error
 	a.closing.Do(func() {
 		if a.err == nil && a.x.r.o.Drain > 0 {
-			a.x.r.running.Add(1)
-			go a.drain()
+			go a.drain() // Recorder.Close ends it, and waits for its record
 			return
 		}
 		err = a.shut(capture.ClientAbort, "the reader closed the answer before its end")
@@ -269,7 +268,6 @@ func (a *answer) Close() error {
 
 // drain reads on until the end, the upstream's or that of Drain.
 func (a *answer) drain() {
-	defer a.x.r.running.Done()
 	timer := time.AfterFunc(a.x.r.o.Drain, a.cancel)
 	defer timer.Stop()
 	buf := make([]byte, 8<<10)
@@ -287,6 +285,15 @@ func (a *answer) drain() {
 			return
 		}
 	}
+}
+
+// errStopped is why an answer ends that Recorder.Close finds under way.
+const errStopped = "the recorder was closed before the answer ended"
+
+// stop ends an exchange that somebody may be reading, with what has passed: whoever reads on gets an error.
+func (a *answer) stop() {
+	_, _ = a.x.finish(capture.ProxyError, errStopped, nil) // logged there
+	a.cancel()
 }
 
 // shut closes the source, and then the exchange where it is open.
@@ -361,6 +368,12 @@ func (d *duplex) CloseWrite() error {
 		return c.CloseWrite()
 	}
 	return nil
+}
+
+// stop ends the connection, which has no end of its own to wait for.
+func (d *duplex) stop() {
+	d.failed(&keepError{errors.New(errStopped)})
+	_ = d.Close() // logged there
 }
 
 // Close implements io.Closer.

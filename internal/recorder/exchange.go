@@ -264,20 +264,20 @@ func (x *exchange) finish(how capture.Transport, fault string, trailer http.Head
 		x.c.Response.Trailers, _ = capture.KeepHeaders(trailer)
 		x.mu.Unlock()
 		if !x.r.o.Relaxed {
+			defer x.r.flights.leave(x)
 			x.outcome, x.failed = x.closeRecord()
 			return
 		}
-		x.r.running.Add(1)
 		select {
 		case x.r.late <- struct{}{}:
 			go func() {
-				defer x.r.running.Done()
+				defer x.r.flights.leave(x)
 				_, _ = x.closeRecord() // logged and counted there
 				<-x.r.late
 			}()
 		default: // too many wait already
+			defer x.r.flights.leave(x)
 			_, _ = x.closeRecord()
-			x.r.running.Done()
 		}
 	})
 	return x.outcome, x.failed
@@ -341,6 +341,16 @@ func (r *Recorder) append(ctx context.Context, c *capture.Exchange, source, suff
 	begun := time.Now()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.hold())
 	defer cancel()
+	if !c.InMemory() {
+		select {
+		case r.long <- struct{}{}:
+			defer func() { <-r.long }()
+		case <-ctx.Done():
+			return record.Receipt{}, fmt.Errorf("record the exchange %s: other long ones wait: %w", c.ID, record.ErrPushback)
+		}
+		c.Request.Body.Load(loadBytes)
+		c.Response.Body.Load(loadBytes)
+	}
 	c.Scrub(secrets)
 	rec := record.Record{
 		Door: r.o.Door, Source: source, Key: layout.DoorKey(r.o.Door, c.Start.UTC(), c.ID+suffix),
@@ -349,22 +359,22 @@ func (r *Recorder) append(ctx context.Context, c *capture.Exchange, source, suff
 	var receipt record.Receipt
 	var err error
 	if c.InMemory() {
-		length := len(c.Response.Body.Bytes)
-		if !c.Request.Absent {
-			length += len(c.Request.Body.Bytes)
+		guess := recordBytes(c)
+		pool := &r.short
+		if guess > shortRecord {
+			pool = &r.buffers
 		}
-		b, ok := r.buffers.Get().(*bytes.Buffer)
+		b, ok := pool.Get().(*bytes.Buffer)
 		if !ok {
 			b = new(bytes.Buffer)
 		}
 		b.Reset()
-		b.Grow(2<<10 + length + length/4)
-		if err = c.Encode(b); err == nil {
-			rec.Body, rec.Size = b, int64(b.Len())
-			receipt, err = r.o.Log.Append(ctx, rec)
-		}
+		b.Grow(guess)
+		_, _ = b.Write(c.Append(b.AvailableBuffer())) // in place, where the guess was enough
+		rec.Body, rec.Size = b, int64(b.Len())
+		receipt, err = r.o.Log.Append(ctx, rec)
 		if err == nil && b.Cap() <= pooledBytes { // after an error the spool may still read it
-			r.buffers.Put(b)
+			pool.Put(b)
 		}
 	} else {
 		pr, pw := io.Pipe()
@@ -382,6 +392,15 @@ func (r *Recorder) append(ctx context.Context, c *capture.Exchange, source, suff
 	return receipt, nil
 }
 
+// recordBytes is about how long the record of an exchange is.
+func recordBytes(c *capture.Exchange) int {
+	length := len(c.Response.Body.Bytes)
+	if !c.Request.Absent {
+		length += len(c.Request.Body.Bytes)
+	}
+	return 2<<10 + length + length/4
+}
+
 // hold is how long an append waits for room.
 func (r *Recorder) hold() time.Duration {
 	if r.o.PassFull {
@@ -390,8 +409,15 @@ func (r *Recorder) hold() time.Duration {
 	return r.o.MaxHold
 }
 
-// pooledBytes bounds the buffers that are used again.
-const pooledBytes = 512 << 10
+// loadBytes is how long a body in a file may be to be read at once.
+const loadBytes = 256 << 10
+
+// pooledBytes bounds the buffers that are used again. Those of up to shortRecord have a pool of their own,
+// or each record of a long prompt would make a short one grow.
+const (
+	pooledBytes = 512 << 10
+	shortRecord = 16 << 10
+)
 
 // passHold is how long a call waits for room that is passed without.
 const passHold = time.Second

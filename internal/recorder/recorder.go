@@ -73,14 +73,19 @@ type shared struct {
 	log     *slog.Logger
 	retries retries
 	gap     gap
-	running sync.WaitGroup // records that nobody waits for, and answers that are read on
-	late    chan struct{}  // bounds how many of them there are
-	buffers sync.Pool      // *bytes.Buffer, of records
-	left    []string       // files of the process before, for Recover
+	flights flights
+	late    chan struct{} // bounds the records that nobody waits for
+	long    chan struct{} // bounds the records at once that are made of files: some megabytes of each are looked into
+	buffers sync.Pool     // *bytes.Buffer, of records
+	short   sync.Pool     // *bytes.Buffer, of short ones
+	left    []string      // files of the process before, for Recover
 }
 
-// maxLate bounds the records that are appended with nobody waiting.
-const maxLate = 256
+// maxLate bounds the records that are appended with nobody waiting, and maxLong those that are made of files.
+const (
+	maxLate = 256
+	maxLong = 16
+)
 
 // New makes a recorder, and its directory and key where they are missing. It starts nothing.
 func New(o Options) (*Recorder, error) {
@@ -107,7 +112,8 @@ func New(o Options) (*Recorder, error) {
 		return nil, fmt.Errorf("make recorder: %w", err)
 	}
 	return &Recorder{o: o, shared: &shared{
-		left: left, key: key, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)), late: make(chan struct{}, maxLate),
+		left: left, key: key, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
+		late: make(chan struct{}, maxLate), long: make(chan struct{}, maxLong),
 	}}, nil
 }
 
@@ -120,19 +126,13 @@ func (r *Recorder) With(base http.RoundTripper, relaxed bool) *Recorder {
 	return c
 }
 
-// Close waits until what is under way is recorded, or ctx ends. No call may begin any more.
+// Close ends the answers that are still read, which their records say, and waits until what is under way
+// is recorded, or ctx ends. Calls that begin from now on fail with a *RefusedError.
 func (r *Recorder) Close(ctx context.Context) error {
-	done := make(chan struct{})
-	go func() {
-		r.running.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return r.flushGap(ctx)
-	case <-ctx.Done():
-		return fmt.Errorf("close recorder: exchanges are under way: %w", ctx.Err())
+	if err := r.flights.close(ctx); err != nil {
+		return fmt.Errorf("close recorder: %w", err)
 	}
+	return r.flushGap(ctx)
 }
 
 // Call is what a caller of RoundTrip knows of an exchange beyond the request.

@@ -23,9 +23,16 @@ const shortAnswer = 64 << 10
 // it is sent. Errors of its own are *RefusedError, *TooLargeError and *RequestError: then the call was not made.
 // The answer's body must be closed, and read to its end by whoever wants its record to say "complete".
 func (r *Recorder) RoundTrip(req *http.Request) (*http.Response, error) {
+	if err := r.flights.enter(); err != nil {
+		if req.Body != nil {
+			_ = req.Body.Close() // RoundTrip must; it was not read
+		}
+		return nil, &RefusedError{err}
+	}
 	x := r.begin(req)
 	if err := x.readRequest(req); err != nil {
 		x.request.free()
+		r.flights.leave(x)
 		if _, ok := errors.AsType[*RequestError](err); !ok {
 			r.lost("open", err)
 		}
@@ -35,6 +42,7 @@ func (r *Recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !r.o.Relaxed {
 		if err := x.openOrPass(req.Context()); err != nil {
 			x.request.free()
+			r.flights.leave(x)
 			return nil, err
 		}
 	}
@@ -70,7 +78,9 @@ func (r *Recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 		if asked := req.Header.Get("Upgrade"); !ok || asked == "" || !strings.EqualFold(asked, resp.Header.Get("Upgrade")) {
 			return nil, a.refuse(errUpgrade)
 		}
-		resp.Body = &duplex{answer: a, conn: conn}
+		d := &duplex{answer: a, conn: conn}
+		resp.Body = d
+		r.flights.opened(x, d.stop)
 		return resp, nil
 	}
 	resp.Body = a
@@ -80,6 +90,7 @@ func (r *Recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return resp, nil
 	}
+	r.flights.opened(x, a.stop)
 	if a.length < 0 && !r.o.Relaxed && resp.ProtoAtLeast(1, 1) {
 		if resp.Trailer == nil {
 			resp.Trailer = http.Header{}

@@ -35,20 +35,22 @@ type tape struct {
 	secrets [][]byte      // are masked in the file: it may outlive those who know them
 
 	mu      sync.Mutex
-	sum     hash.Hash // of all that passed; guarded by mu
-	size    int64     // likewise; written under mu, read by the goroutine that writes
-	mem     []byte    // not yet in the file; guarded by mu
-	file    disk.File // guarded by mu
-	pos     int64     // of the file's end; guarded by mu
-	start   int64     // of the bytes in the file; guarded by mu
-	kept    int64     // bytes in the file and in mem; guarded by mu
-	err     error     // of the file: nothing more is kept; guarded by mu
-	delayed bool      // flush comes; guarded by mu
-	synced  time.Time // guarded by mu
-	syncing bool      // guarded by mu
-	done    bool      // guarded by mu
-	masked  bool      // a secret was; guarded by mu
-	checked int64     // where free space is looked at again; guarded by mu
+	sum     hash.Hash      // of all that passed; guarded by mu
+	size    int64          // likewise; written under mu, read by the goroutine that writes
+	mem     []byte         // not yet in the file; guarded by mu
+	file    disk.File      // guarded by mu
+	pos     int64          // of the file's end; guarded by mu
+	start   int64          // of the bytes in the file; guarded by mu
+	kept    int64          // bytes in the file and in mem; guarded by mu
+	err     error          // of the file: nothing more is kept; guarded by mu
+	delayed bool           // flush comes; guarded by mu
+	synced  time.Time      // guarded by mu
+	syncing bool           // guarded by mu
+	syncs   sync.WaitGroup // under way; added to under mu, and not once done is set
+	late    *time.Timer    // of flushLate; guarded by mu
+	done    bool           // guarded by mu
+	masked  bool           // a secret was; guarded by mu
+	checked int64          // where free space is looked at again; guarded by mu
 }
 
 // errNoRoom says that the reserve of the disk begins.
@@ -88,7 +90,11 @@ func (t *tape) write(p []byte, now time.Time) error {
 	}
 	if !t.delayed && len(t.mem) > 0 {
 		t.delayed = true
-		time.AfterFunc(writeDelay, t.flushLate)
+		if t.late == nil {
+			t.late = time.AfterFunc(writeDelay, t.flushLate)
+		} else {
+			t.late.Reset(writeDelay)
+		}
 	}
 	return nil
 }
@@ -165,9 +171,10 @@ func (t *tape) flush(end bool) error {
 	} else {
 		t.mem = t.mem[:copy(t.mem, rest)]
 	}
-	if t.head != nil && !t.syncing && time.Since(t.synced) > syncEvery {
+	if t.head != nil && !end && !t.syncing && time.Since(t.synced) > syncEvery {
+		f := t.file
 		t.syncing = true
-		go t.sync(t.file)
+		t.syncs.Go(func() { t.sync(f) })
 	}
 	return nil
 }
@@ -226,11 +233,7 @@ func (t *tape) body() (capture.Body, error) {
 
 // free removes the file. What it held is in a record, or not wanted.
 func (t *tape) free() {
-	t.mu.Lock()
-	f := t.file
-	t.file, t.mem, t.done = nil, nil, true
-	t.mu.Unlock()
-	if f != nil {
+	if f := t.end(); f != nil {
 		_ = f.Close()             // nothing in it is wanted
 		_ = t.data.Remove(t.name) // an orphan is found by Recover, whose record is then known
 	}
@@ -238,11 +241,20 @@ func (t *tape) free() {
 
 // leave closes the file and keeps it for Recover.
 func (t *tape) leave() {
+	if f := t.end(); f != nil {
+		_ = f.Close() // Recover reads what is in it
+	}
+}
+
+// end lets nothing be written any more, waits for a sync under way, and gives the file up.
+func (t *tape) end() disk.File {
 	t.mu.Lock()
 	f := t.file
 	t.file, t.mem, t.done = nil, nil, true
-	t.mu.Unlock()
-	if f != nil {
-		_ = f.Close() // Recover reads what is in it
+	if t.late != nil {
+		t.late.Stop()
 	}
+	t.mu.Unlock()
+	t.syncs.Wait()
+	return f
 }
