@@ -74,6 +74,13 @@ func printStatus(w io.Writer, style term.Style, now, last sample) error {
 			text = fmt.Sprintf("last record %s ago", ago(now.at, *door.LastRecord))
 		}
 		row("door "+name, fmt.Sprintf("%s: %d acked, %d refused, %s", door.Listen, door.Acked, door.Refused, text))
+		for _, from := range door.Senders {
+			text := "no record yet"
+			if from.LastRecord != nil {
+				text = fmt.Sprintf("%s, the last %s ago", count(from.Records, "record"), ago(now.at, *from.LastRecord))
+			}
+			row("", fmt.Sprintf("%s: %s", from.Source, text))
+		}
 	}
 	if _, err := fmt.Fprintln(w, summary(s, style)); err != nil {
 		return err

@@ -73,13 +73,10 @@ type S3Door struct {
 	TLS     TLS           // doors.s3.tls
 }
 
-// S3Key is an access key that senders sign with.
-type S3Key struct{ ID, Secret string }
-
 // HTTPDoor takes JSON records.
 type HTTPDoor struct {
 	Listen     string        // doors.http.listen: host:port, or off
-	Tokens     []string      // doors.http.tokens: bearer tokens; none: loopback only
+	Tokens     []Token       // doors.http.tokens: bearer tokens; none: loopback only
 	MaxRequest int64         // doors.http.max_request: bytes of one request, decoded
 	MaxHold    time.Duration // doors.http.max_hold: how long a request waits for room before 503
 	Bucket     string        // doors.http.bucket: the records are kept as if sent to this bucket of the S3 door
@@ -91,7 +88,7 @@ type HTTPDoor struct {
 type ProxyDoor struct {
 	Listen    string        // doors.proxy.listen: host:port, or off
 	Upstreams []Upstream    // doors.proxy.upstreams: by name; the built-in ones are there unless one of the name is given
-	Tokens    []string      // doors.proxy.tokens: who may call; none: loopback only
+	Tokens    []Token       // doors.proxy.tokens: who may call; none: loopback only
 	Trust     bool          // doors.proxy.trust: let everybody call, also beyond loopback
 	Mode      string        // doors.proxy.mode: strict or relaxed
 	OnFull    string        // doors.proxy.on_full: fail_closed or pass_and_record_gap
@@ -148,9 +145,9 @@ type LiteLLMKeys struct {
 // Admin is the listener for operators.
 type Admin struct {
 	Listen string // admin.listen: host:port, or off
-	Token  string // admin.token: bearer token that may read; none: loopback only, and one is made
+	Token  Secret // admin.token: bearer token that may read; none: loopback only, and one is made
 	// OperatorToken may also operate. admin.operator_token; none: operating takes the socket.
-	OperatorToken string
+	OperatorToken Secret
 	TLS           TLS // admin.tls
 }
 
@@ -188,7 +185,7 @@ type Proof struct {
 	KeyFile         string        // proof.key_file: the signing key; "" is <data>/log.key
 	CheckpointEvery time.Duration // proof.checkpoint_every
 	Witnesses       []string      // proof.witnesses: each the URL of a C2SP tlog-witness, a space, and its verifier key
-	Key             string        // proof.key: the signing key itself, or its 32-byte seed, out of a secret manager; "" is KeyFile
+	Key             Secret        // proof.key: the signing key itself, or its 32-byte seed, out of a secret manager; "" is KeyFile
 }
 
 // Index is about the local index of what was stored and is pending.

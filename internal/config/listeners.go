@@ -1,6 +1,9 @@
 package config
 
-import "net"
+import (
+	"net"
+	"slices"
+)
 
 // Listener is one address that the daemon can listen on.
 type Listener struct {
@@ -12,21 +15,42 @@ type Listener struct {
 	Credentials bool     // senders need some
 	KeyIDs      []string // of the access keys, without their secrets
 	Bucket      string   // where a record is put that names none
+	Senders     []Sender // those that have a name, each once
 }
 
 // Listeners are all that can be configured.
 func (c *Config) Listeners() []Listener {
 	s3, http, proxy := &c.Doors.S3, &c.Doors.HTTP, &c.Doors.Proxy
 	var ids []string
+	var signers []Sender
 	for _, k := range s3.Keys {
-		ids = append(ids, k.ID)
+		ids, signers = append(ids, k.ID), append(signers, k.Sender)
 	}
 	return []Listener{
-		{Name: "s3", Path: "doors.s3", Addr: s3.Listen, TLS: s3.TLS, Credentials: len(ids) > 0, KeyIDs: ids, Bucket: s3.Bucket},
-		{Name: "http", Path: "doors.http", Addr: http.Listen, TLS: http.TLS, Credentials: len(http.Tokens) > 0, Bucket: http.Bucket},
-		{Name: "proxy", Path: "doors.proxy", Addr: proxy.Listen, TLS: proxy.TLS, Credentials: len(proxy.Tokens) > 0},
+		{Name: "s3", Path: "doors.s3", Addr: s3.Listen, TLS: s3.TLS, Credentials: len(ids) > 0, KeyIDs: ids, Bucket: s3.Bucket, Senders: named(signers)},
+		{Name: "http", Path: "doors.http", Addr: http.Listen, TLS: http.TLS, Credentials: len(http.Tokens) > 0, Bucket: http.Bucket, Senders: named(senders(http.Tokens))},
+		{Name: "proxy", Path: "doors.proxy", Addr: proxy.Listen, TLS: proxy.TLS, Credentials: len(proxy.Tokens) > 0, Senders: named(senders(proxy.Tokens))},
 		{Name: "admin", Path: "admin", Addr: c.Admin.Listen, TLS: c.Admin.TLS, Credentials: c.Admin.Token != ""},
 	}
+}
+
+func senders(tokens []Token) []Sender {
+	var list []Sender
+	for _, t := range tokens {
+		list = append(list, t.Sender)
+	}
+	return list
+}
+
+// named are the senders that have a name, each once: a sender may have several credentials.
+func named(all []Sender) []Sender {
+	var list []Sender
+	for _, s := range all {
+		if s.Name != "" && !slices.Contains(list, s) {
+			list = append(list, s)
+		}
+	}
+	return list
 }
 
 // Open are the listeners that serve opens.

@@ -2,7 +2,9 @@ package config
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -78,7 +80,7 @@ pack: {max_bytes: 2MiB, max_records: 9, max_age: 5s}
 doors:
   s3:
     listen: 0.0.0.0:9000
-    keys: ["id1:${SECRET}", {id: id2, secret: "a:b,c"}]
+    keys: ["id1:${SECRET}", {id: id2, secret: "a:b,c", name: eu, team: search}]
     max_hold: 5s
     trust: false
     bucket: dflt
@@ -86,7 +88,7 @@ doors:
     tls: {cert: c.pem, key: k.pem}
   http:
     listen: off
-    tokens: [t1, "t,2"]
+    tokens: [t1, {token: "t,2", name: billing}]
     max_request: 1MiB
     max_hold: 3s
     bucket: audit
@@ -123,14 +125,14 @@ index: {mode: off, text: body}
 			StorageClass: "STANDARD_IA", Tags: map[string]string{"team": "audit", "env": "1"}, ObjectLock: ObjectLock{"compliance", 180 * day}, AssumeRole: "arn:aws:iam::1:role/x", MaxConcurrency: 7},
 		Layout: "pack", Pack: Pack{2 << 20, 9, 5 * time.Second},
 		Doors: Doors{
-			S3: S3Door{Listen: "0.0.0.0:9000", Keys: []S3Key{{"id1", "s1"}, {"id2", "a:b,c"}}, MaxHold: 5 * time.Second, Bucket: "dflt",
+			S3: S3Door{Listen: "0.0.0.0:9000", Keys: []S3Key{{ID: "id1", Secret: "s1"}, {"id2", "a:b,c", Sender{"eu", "search"}}}, MaxHold: 5 * time.Second, Bucket: "dflt",
 				Domains: []string{"s3.internal", "logs.local"}, TLS: tls},
-			HTTP: HTTPDoor{Listen: Off, Tokens: []string{"t1", "t,2"}, MaxRequest: 1 << 20, MaxHold: 3 * time.Second, Bucket: "audit", LiteLLM: LiteLLMKeys{"logs", true, true, "hour"}},
+			HTTP: HTTPDoor{Listen: Off, Tokens: []Token{{Secret: "t1"}, {"t,2", Sender{Name: "billing"}}}, MaxRequest: 1 << 20, MaxHold: 3 * time.Second, Bucket: "audit", LiteLLM: LiteLLMKeys{"logs", true, true, "hour"}},
 			Proxy: ProxyDoor{Listen: "127.0.0.1:5", Upstreams: []Upstream{
 				{Name: "cohere", URL: "https://api.cohere.com", Provider: "cohere", KeyFile: "c"},
 				{Name: "mine", URL: "https://m.example/v1", Provider: "azure", KeyFile: "/k", Header: "api-key"},
 				{Name: "ollama", URL: "http://10.0.0.1:1", Provider: "ollama"},
-			}, Tokens: []string{"p1"}, Mode: "relaxed", OnFull: "pass_and_record_gap", OnLeave: "drain", DrainMax: 2 * time.Minute,
+			}, Tokens: []Token{{Secret: "p1"}}, Mode: "relaxed", OnFull: "pass_and_record_gap", OnLeave: "drain", DrainMax: 2 * time.Minute,
 				MaxBody: 1 << 20, MaxKept: 2 << 20, MaxHold: 4 * time.Second, TLS: tls},
 		},
 		Admin: Admin{Listen: "[::1]:0", Token: "${x}", OperatorToken: "op"}, Log: Log{"json", "debug"},
@@ -187,8 +189,46 @@ func TestSecretsAreMasked(t *testing.T) {
 	if strings.Contains(out.String(), "hush") {
 		t.Errorf("a secret is printed:\n%s", out.String())
 	}
-	if !strings.Contains(out.String(), "AKIA:"+mask) || strings.Count(out.String(), mask) != 4 {
+	if !strings.Contains(out.String(), "AKIA:"+mask) || strings.Count(out.String(), mask) != 5 {
 		t.Errorf("masks are missing:\n%s", out.String())
+	}
+}
+
+// However a configuration is printed, a secret is not in it, and the names are.
+func TestSecretsOfNamedSendersAreMasked(t *testing.T) {
+	l, err := Load(Input{Env: environment(nil), File: writeConfig(t, `
+doors:
+  s3: {keys: {a: hush1, b: {secret: hush2, name: eu, team: search}}}
+  http: {tokens: [{token: hush3, name: billing}, hush4]}
+admin: {token: hush5, operator_token: hush6}
+proof: {key: hush7}
+`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := l.Print(&out, true); err != nil {
+		t.Fatal(err)
+	}
+	asJSON, err := json.Marshal(l.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{out.String(), string(asJSON), fmt.Sprintf("%v %+v %#v", l.Config, l.Config, l.Config)} {
+		if strings.Contains(text, "hush") {
+			t.Errorf("a secret is printed:\n%s", text)
+		}
+	}
+	for _, want := range []string{"a:********,b:******** (search/eu)", "******** (billing),********"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%s is missing in\n%s", want, out.String())
+		}
+	}
+	if k := l.Config.Doors.S3.Keys[1]; k.Secret.Reveal() != "hush2" {
+		t.Errorf("%q", k.Secret.Reveal())
+	}
+	if s := l.Config.Listeners()[0].Senders; len(s) != 1 || s[0] != (Sender{"eu", "search"}) {
+		t.Errorf("%+v", s)
 	}
 }
 
@@ -244,6 +284,12 @@ func TestMistakes(t *testing.T) {
 		{"same address", "", map[string]string{"s3": "127.0.0.1:9001"}, nil, []string{"doors.s3.listen and admin.listen are both 127.0.0.1:9001"}},
 		{"own door", "", map[string]string{"to": "s3://abc", "endpoint": "http://127.0.0.1:9000"}, nil, []string{"--endpoint: destination.endpoint http://127.0.0.1:9000 is this daemon's own S3 door"}},
 		{"open doors", "", map[string]string{"s3": ":9000", "http": "0.0.0.0:1", "admin": "example.com:3"}, nil, []string{"--s3: ", "--http: ", "--admin: "}},
+		{"key with an unknown field", "doors: {s3: {keys: [{id: a, secret: hush, nmae: b}]}}\n", nil, nil, []string{"F:1: doors.s3.keys: a field is unknown (did you mean \"name\"?)"}},
+		{"key that is a field", "doors: {s3: {keys: [{hush: hush}]}}\n", nil, nil, []string{"F:1: doors.s3.keys: a field is unknown; known are id, name, secret, team"}},
+		{"token as a name", "doors: {http: {tokens: {hush: a}}}\n", nil, nil, []string{"F:1: doors.http.tokens: want a list of tokens, or of {token, name, team}"}},
+		{"name that is no name", "doors: {http: {tokens: [{token: hush, name: 'a b'}]}}\n", nil, nil, []string{"F:1: doors.http.tokens: name: want up to 64 letters"}},
+		{"name that is the secret", "doors: {http: {tokens: [{token: hush, name: hush}]}}\n", nil, nil, []string{"F:1: doors.http.tokens: name is the secret itself"}},
+		{"team alone", "doors: {http: {tokens: [{token: hush, team: a}]}}\n", nil, nil, []string{"F:1: doors.http.tokens: team needs a name"}},
 		{"keys and trust", "doors: {s3: {trust: true, keys: [{id: a, secret: hush}]}}\n", nil, nil, []string{"F:1: doors.s3.trust: true and doors.s3.keys contradict each other"}},
 		{"log name", "proof: {name: 'a b'}\n", nil, nil, []string{"F:1: proof.name: want up to 200 letters"}},
 	}

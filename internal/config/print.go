@@ -7,9 +7,6 @@ import (
 	"strings"
 )
 
-// mask stands for a secret.
-const mask = "********"
-
 // Setting is one effective setting, as `config print` shows it.
 type Setting struct {
 	Path   string `json:"-"`
@@ -28,8 +25,8 @@ func (l *Loaded) Settings() []Setting {
 		}
 		if f.secret && s.Value != "" {
 			s.Value = mask
-			if keys, ok := f.value.(keysValue); ok {
-				s.Value = keys.masked()
+			if named, ok := f.value.(interface{ masked() string }); ok {
+				s.Value = named.masked()
 			}
 		}
 		out = append(out, s)

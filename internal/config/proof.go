@@ -14,7 +14,7 @@ import (
 // Secret is the signing key from outside the data directory; "" if it is the one inside.
 func (p *Proof) Secret() (string, error) {
 	if p.Key != "" || p.KeyFile == "" {
-		return p.Key, nil
+		return p.Key.Reveal(), nil
 	}
 	b, err := os.ReadFile(p.KeyFile)
 	if errors.Is(err, fs.ErrNotExist) {

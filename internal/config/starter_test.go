@@ -41,8 +41,8 @@ func TestStarter(t *testing.T) {
 			return c.Destination.Endpoint == "http://minio:9000" && strings.HasSuffix(c.Data, "/with: a # and 'quotes'")
 		}},
 		{"the network", Starter{URL: "s3://audit", Network: true, KeyID: "litellm", KeySecret: "s3cret", HTTPToken: "t0ken"}, func(c *Config) bool {
-			return c.Doors.S3.Listen == "0.0.0.0:9000" && len(c.Doors.S3.Keys) == 1 && c.Doors.S3.Keys[0] == S3Key{"litellm", "s3cret"} &&
-				c.Doors.HTTP.Listen == "0.0.0.0:4318" && c.Doors.HTTP.Tokens[0] == "t0ken" && c.Admin.Listen == "127.0.0.1:9001"
+			return c.Doors.S3.Listen == "0.0.0.0:9000" && len(c.Doors.S3.Keys) == 1 && c.Doors.S3.Keys[0] == S3Key{ID: "litellm", Secret: "s3cret"} &&
+				c.Doors.HTTP.Listen == "0.0.0.0:4318" && c.Doors.HTTP.Tokens[0].Secret == "t0ken" && c.Admin.Listen == "127.0.0.1:9001"
 		}},
 	}
 	setting := regexp.MustCompile(`^( *)# ( *(?:[a-z_]+:.*))$`)

@@ -46,7 +46,7 @@ type Source struct {
 // Sender is who sent records through a door since the daemon started.
 type Sender struct {
 	Door    string    `json:"door"`
-	Source  string    `json:"source"`  // an access key's id or a remote host, as the door knows it
+	Source  string    `json:"source"`  // the name of a credential, behind its team; an access key's id; or a remote host
 	Records uint64    `json:"records"` // those sent again included
 	Last    time.Time `json:"last"`    // of the last acknowledgement
 }

@@ -76,6 +76,15 @@ const (
 	DiskOK       DiskState = "ok"
 )
 
+// SenderStatus is about one named sender; counts are since the daemon started.
+type SenderStatus struct {
+	Name       string     `json:"name"`
+	Team       string     `json:"team,omitempty"`
+	Source     string     `json:"source"`      // as its records name it
+	Records    uint64     `json:"records"`     // those sent again included
+	LastRecord *time.Time `json:"last_record"` // null until a record came
+}
+
 // DiskStates are all there are.
 func DiskStates() []DiskState {
 	return []DiskState{DiskReadOnly, DiskFailing, DiskFull, DiskInodes, DiskSlow, DiskOK}
@@ -96,6 +105,8 @@ type DoorStatus struct {
 	Refused     uint64            `json:"refused"`              // their senders still have them
 	RefusedBy   map[string]uint64 `json:"refused_by,omitempty"` // the same, by the code of the answer
 	Bytes       uint64            `json:"bytes"`                // of records acknowledged
+	// Senders are those whose credential has a name, also those that never sent a record.
+	Senders []SenderStatus `json:"senders,omitempty"`
 	// LastRecord is null until a record came.
 	LastRecord *time.Time `json:"last_record"`
 }

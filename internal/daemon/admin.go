@@ -15,7 +15,7 @@ import (
 func (d *daemon) adminHandler(s control.Service) (http.Handler, error) {
 	c := d.config
 	a := &control.Admin{
-		Configured: c.Admin.Token != "" || c.Admin.OperatorToken != "", ReadToken: c.Admin.Token, OpToken: c.Admin.OperatorToken,
+		Configured: c.Admin.Token != "" || c.Admin.OperatorToken != "", ReadToken: c.Admin.Token.Reveal(), OpToken: c.Admin.OperatorToken.Reveal(),
 		Metrics: d.metrics.Handler(),
 		Ready:   d.readiness,
 		Page:    web.Handler(),

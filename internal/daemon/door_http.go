@@ -14,12 +14,8 @@ import (
 
 func (d *daemon) httpDoor(m *ingest.Meter) (ingest.Door, bool, error) {
 	c := d.config.Doors.HTTP
-	var tokens []ingest.Token
-	for _, t := range c.Tokens {
-		tokens = append(tokens, ingest.Token{Secret: t})
-	}
 	made, err := jsonapi.New(jsonapi.Options{
-		Spool: d.recent, LogName: d.engine.Name(), Tokens: tokens, Bucket: c.Bucket,
+		Spool: d.recent, LogName: d.engine.Name(), Tokens: tokensOf(c.Tokens), Bucket: c.Bucket,
 		Keys:       jsonapi.Keys{Path: c.LiteLLM.Path, TeamPrefix: c.LiteLLM.TeamPrefix, KeyPrefix: c.LiteLLM.KeyPrefix, Hours: c.LiteLLM.Partition == "hour"},
 		MaxRequest: c.MaxRequest, MaxHold: c.MaxHold,
 		Meter: m, Log: d.log.With("component", "jsonapi"),
@@ -30,7 +26,7 @@ func (d *daemon) httpDoor(m *ingest.Meter) (ingest.Door, bool, error) {
 	err = made.Remember(time.Now(), func(prefix string) iter.Seq2[record.Info, error] {
 		return d.engine.Spool().Keys(context.Background(), c.Bucket, prefix, "")
 	})
-	return made, len(tokens) == 0, err
+	return made, len(c.Tokens) == 0, err
 }
 
 func httpBanner(c *config.Config, url string) string {

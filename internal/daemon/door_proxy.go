@@ -20,7 +20,7 @@ func (d *daemon) proxyDoor(m *ingest.Meter) (ingest.Door, bool, error) {
 			Relaxed: c.Mode == "relaxed", PassFull: c.OnFull == "pass_and_record_gap",
 			MaxRequest: c.MaxBody, MaxKept: c.MaxKept, MaxHold: c.MaxHold,
 		},
-		Tokens: c.Tokens, Meter: m, Log: d.log.With("component", "proxy"),
+		Tokens: tokensOf(c.Tokens), Meter: m, Log: d.log.With("component", "proxy"),
 	}
 	if c.OnLeave == "drain" {
 		o.Recorder.Drain = c.DrainMax

@@ -12,11 +12,13 @@ import (
 func (d *daemon) s3Door(m *ingest.Meter) (ingest.Door, bool, error) {
 	c := d.config.Doors.S3
 	v := &sigv4.Verifier{Trust: c.Trust || len(c.Keys) == 0, Keys: map[string]string{}}
+	senders := map[string]ingest.Sender{}
 	for _, k := range c.Keys {
-		v.Keys[k.ID] = k.Secret
+		v.Keys[k.ID] = k.Secret.Reveal()
+		senders[k.ID] = ingest.Sender{Name: k.Name, Team: k.Team}
 	}
 	made, err := s3api.New(s3api.Options{
-		Spool: d.recent, Records: d.engine.Records(), Verifier: v, LogName: d.engine.Name(),
+		Spool: d.recent, Records: d.engine.Records(), Verifier: v, Senders: senders, LogName: d.engine.Name(),
 		Bucket: c.Bucket, Domains: c.Domains, MaxHold: c.MaxHold,
 		Meter: m, Log: d.log.With("component", "s3api"),
 	})

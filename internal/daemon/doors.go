@@ -46,7 +46,10 @@ func doorNamed(name string) *door {
 }
 
 // server makes the server of a door, and the meter that counts what it does.
-func (kind *door) server(d *daemon) (*ingest.Server, *ingest.Meter, error) {
+func (kind *door) server(d *daemon, at config.Listener) (*ingest.Server, *ingest.Meter, error) {
+	for _, s := range at.Senders {
+		d.recent.Expect(kind.name, sourceOf(s))
+	}
 	meter := &ingest.Meter{Acked: func(_ record.Receipt, took time.Duration) { d.metrics.Acked(took) }}
 	made, anybody, err := kind.open(d, meter)
 	if err != nil {
@@ -64,8 +67,8 @@ func (d *daemon) plainServer(h http.Handler) *ingest.Server {
 	return ingest.NewServer(h, ingest.ServerOptions{Write: -1, Idle: 2 * time.Minute, Log: d.log})
 }
 
-// status is how a door's server is and what it has done.
-func (s *server) status() control.DoorStatus {
+// doorStatus is how a door's server is and what it has done.
+func (d *daemon) doorStatus(s *server) control.DoorStatus {
 	st := local.DoorOf(s.at, s.addr())
 	m := s.meter.Stats()
 	st.Since, st.Requests, st.Bytes, st.RefusedBy = s.since, m.Requests, m.Bytes, m.Refused
@@ -77,5 +80,25 @@ func (s *server) status() control.DoorStatus {
 	if !m.Last.IsZero() {
 		st.LastRecord = &m.Last
 	}
+	for _, from := range s.at.Senders {
+		counted := d.recent.Sender(s.door.name, sourceOf(from))
+		sender := control.SenderStatus{Name: from.Name, Team: from.Team, Source: counted.Source, Records: counted.Records}
+		if counted.Records > 0 {
+			sender.LastRecord = &counted.Last
+		}
+		st.Senders = append(st.Senders, sender)
+	}
 	return st
+}
+
+// sourceOf is how records name a sender.
+func sourceOf(s config.Sender) string { return ingest.Sender{Name: s.Name, Team: s.Team}.Source() }
+
+// tokensOf are configured tokens as a door takes them.
+func tokensOf(list []config.Token) []ingest.Token {
+	var tokens []ingest.Token
+	for _, t := range list {
+		tokens = append(tokens, ingest.Token{Secret: t.Secret.Reveal(), Name: t.Name, Team: t.Team})
+	}
+	return tokens
 }

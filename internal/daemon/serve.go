@@ -174,7 +174,7 @@ func (d *daemon) listen() (err error) {
 		s := &server{ln: ln, at: at, door: doorNamed(at.Name), since: time.Now().UTC()}
 		d.servers = append(d.servers, s)
 		if s.door != nil {
-			s.Server, s.meter, err = s.door.server(d)
+			s.Server, s.meter, err = s.door.server(d, at)
 		} else {
 			var admin http.Handler
 			admin, err = d.adminHandler(d.answers)
@@ -200,7 +200,7 @@ func (d *daemon) status() (control.Status, error) {
 	}
 	for _, server := range d.servers {
 		if server.door != nil {
-			s.Doors[server.door.name] = server.status()
+			s.Doors[server.door.name] = d.doorStatus(server)
 		}
 	}
 	return s, nil

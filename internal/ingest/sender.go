@@ -15,10 +15,12 @@ type Sender struct {
 	Addr string // the remote address, without its port
 }
 
-// Source is how a record names its sender: by the credential's name, by its
-// id, or else by the remote address.
+// Source is how a record names its sender: by the credential's name, behind its team where
+// it has one, by its id, or else by the remote address.
 func (s Sender) Source() string {
 	switch {
+	case s.Name != "" && s.Team != "":
+		return s.Team + "/" + s.Name
 	case s.Name != "":
 		return s.Name
 	case s.ID != "":

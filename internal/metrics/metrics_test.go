@@ -21,7 +21,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	m.attempts.WithLabelValues("x")
 	m.retries.WithLabelValues("x")
 	age := int64(1)
-	s := control.Status{Log: control.LogStatus{CheckpointAgeSeconds: &age}, Doors: map[string]control.DoorStatus{"s3": {Since: time.Now(), RefusedBy: map[string]uint64{"x": 1}}}}
+	s := control.Status{Log: control.LogStatus{CheckpointAgeSeconds: &age}, Doors: map[string]control.DoorStatus{"s3": {Since: time.Now(), RefusedBy: map[string]uint64{"x": 1}, Senders: []control.SenderStatus{{Source: "x"}}}}}
 	m.Watch(func() (control.Status, error) { return s, nil })
 	families, err := m.registry.Gather()
 	if err != nil {

@@ -26,6 +26,8 @@ type snapshot struct {
 	acked    *prometheus.Desc
 	disk     *prometheus.Desc
 	refused  *prometheus.Desc
+	sent     *prometheus.Desc
+	silence  *prometheus.Desc
 }
 
 func newSnapshot(status func() (control.Status, error), states []string) *snapshot {
@@ -52,6 +54,8 @@ func newSnapshot(status func() (control.Status, error), states []string) *snapsh
 		},
 		disk:    desc("disk_state", "1 for the state that the disk of the data directory is in, 0 for the others.", "state"),
 		acked:   desc("records_acked_total", "Records acknowledged since the start, re-sent copies not counted.", "door"),
+		sent:    desc("sender_records_total", "Records acknowledged since the start of a sender whose credential has a name, re-sent copies included.", "door", "sender"),
+		silence: desc("sender_last_record_seconds", "Time since such a sender's last acknowledged record, or since the door was opened if it has sent none.", "door", "sender"),
 		refused: desc("records_refused_total", "Records not acknowledged since the start; their senders still have them.", "door", "reason"),
 		state:   desc("destination_state", "1 for the state that the destination is in, 0 for the others.", "state"),
 		age:     desc("checkpoint_age_seconds", "Age of the newest signed checkpoint in the store."),
@@ -74,6 +78,8 @@ func (s *snapshot) Describe(ch chan<- *prometheus.Desc) {
 	ch <- s.acked
 	ch <- s.disk
 	ch <- s.refused
+	ch <- s.sent
+	ch <- s.silence
 }
 
 // Collect is prometheus.Collector's.
@@ -116,5 +122,13 @@ func (s *snapshot) Collect(ch chan<- prometheus.Metric) {
 			last = *d.LastRecord
 		}
 		gauge(s.last, max(0, time.Since(last)).Seconds(), door) // the clock may have been set back
+		for _, from := range d.Senders {
+			last := d.Since
+			if from.LastRecord != nil {
+				last = *from.LastRecord
+			}
+			ch <- prometheus.MustNewConstMetric(s.sent, prometheus.CounterValue, float64(from.Records), door, from.Source)
+			gauge(s.silence, max(0, time.Since(last)).Seconds(), door, from.Source)
+		}
 	}
 }

@@ -75,6 +75,20 @@ func (r *Records) note(rec *record.Record, receipt record.Receipt) {
 	r.at = (r.at + 1) % recentMost
 }
 
+// Expect has the sender of that source counted from now on, however long it is silent.
+func (r *Records) Expect(door, source string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.from.expect(door, source)
+}
+
+// Sender is what was counted of one that is expected.
+func (r *Records) Sender(door, source string) control.Sender {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.from.get(door, source)
+}
+
 // Senders are those whose records were acknowledged since the daemon started.
 func (r *Records) Senders() []control.Sender {
 	r.mu.Lock()

@@ -55,6 +55,27 @@ func TestSendersBounded(t *testing.T) {
 	}
 }
 
+// A sender that is expected is counted on, however many others come and however long it is silent.
+func TestExpectedSenders(t *testing.T) {
+	var s senders
+	at := time.Unix(0, 0)
+	s.expect("s3", "eu")
+	if list := s.list(); len(list) != 0 {
+		t.Errorf("one that sent nothing is listed: %+v", list)
+	}
+	s.note("s3", "eu", at)
+	for i := range 3 * sendersMost {
+		s.note("s3", fmt.Sprint(i), at.Add(time.Duration(i+1)*time.Second))
+	}
+	s.note("s3", "eu", at)
+	if from := s.get("s3", "eu"); from.Records != 2 || len(s.list()) != sendersMost+1 {
+		t.Errorf("%+v, %d listed", from, len(s.list()))
+	}
+	if from := s.get("http", "eu"); from.Records != 0 {
+		t.Errorf("another door's: %+v", from)
+	}
+}
+
 // What remembering a record costs its door, beside the fsync that it waits for.
 func BenchmarkRecent(b *testing.B) {
 	r := &Records{}

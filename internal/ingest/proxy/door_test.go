@@ -105,7 +105,7 @@ func TestNoSecretStays(t *testing.T) {
 	b := newBench(t, up.addr, func(o *proxy.Options, _ *spool.Spool) {
 		o.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		o.Upstreams = append(o.Upstreams, proxy.Upstream{Name: "keyed", URL: up.addr, KeyFile: keyFile}, proxy.Upstream{Name: "away", URL: "http://127.0.0.1:1"})
-		o.Tokens = []string{marks[9]}
+		o.Tokens = []ingest.Token{{Secret: marks[9]}}
 	})
 	base := strings.TrimSuffix(b.url, "/up")
 	n := 0
@@ -171,7 +171,7 @@ func TestTokens(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := newBench(t, up.addr, func(o *proxy.Options, _ *spool.Spool) {
-		o.Tokens = []string{"token"}
+		o.Tokens = []ingest.Token{{Secret: "token", Name: "eu", Team: "search"}}
 		o.Upstreams = append(o.Upstreams, proxy.Upstream{Name: "keyed", URL: up.addr, KeyFile: keyFile, Header: "x-api-key"})
 	})
 	base := strings.TrimSuffix(b.url, "/up")
@@ -189,6 +189,16 @@ func TestTokens(t *testing.T) {
 		if c.want == "" && s.Status != 401 || c.want != "" && s.Body != c.want {
 			t.Errorf("%s %q: %+v", c.path, c.header, s)
 		}
+	}
+	n := 0
+	for e, err := range b.spool.Entries(t.Context(), 1) {
+		if err != nil || e.Source != "search/eu" {
+			t.Fatalf("%+v, %v", e.Info, err)
+		}
+		n++
+	}
+	if n == 0 {
+		t.Error("nothing was recorded")
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"indelible/internal/capture"
+	"indelible/internal/ingest"
 	"indelible/internal/ingest/proxy"
 	"indelible/internal/record"
 	"indelible/internal/recorder"
@@ -240,7 +241,7 @@ func TestTokenInTheQueryStays(t *testing.T) {
 	}
 	up := newScript(t, func(c net.Conn, _ *http.Request, _ []byte) { _, _ = io.WriteString(c, ok+"Content-Length: 0\r\n\r\n") })
 	b := newBench(t, up.addr, func(o *proxy.Options, _ *spool.Spool) {
-		o.Tokens, o.Upstreams[0].KeyFile = []string{token}, file
+		o.Tokens, o.Upstreams[0].KeyFile = []ingest.Token{{Secret: token}}, file
 	})
 	for _, name := range []string{"key", "KEY", "%6bey"} {
 		if s := ask(t, "GET", b.url+"/x?a=1&"+name+"="+token+"&b=2", ""); s.Status != 200 {

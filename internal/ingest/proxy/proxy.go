@@ -34,7 +34,7 @@ type Upstream struct {
 type Options struct {
 	Recorder  recorder.Options // Base and the hooks are set by New
 	Upstreams []Upstream
-	Tokens    []string // who may call; none: everybody
+	Tokens    []ingest.Token // who may call; none: everybody
 	Meter     *ingest.Meter
 	Log       *slog.Logger
 }
@@ -71,11 +71,7 @@ func New(o Options) (*Door, error) {
 		upstreams: map[string]*upstream{}, open: len(o.Tokens) == 0,
 		meter: cmp.Or(o.Meter, new(ingest.Meter)), log: cmp.Or(o.Log, slog.New(slog.DiscardHandler)),
 	}
-	var tokens []ingest.Token
-	for _, t := range o.Tokens {
-		tokens = append(tokens, ingest.Token{Secret: t})
-	}
-	d.tokens = ingest.NewTokens(tokens, unauthorized())
+	d.tokens = ingest.NewTokens(o.Tokens, unauthorized())
 	var names []string
 	for _, u := range o.Upstreams {
 		made, err := newUpstream(u)

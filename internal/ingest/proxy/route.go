@@ -20,6 +20,7 @@ const doorName = "proxy"
 type route struct {
 	*upstream
 	path, rawPath string // the rest of the path, as sent
+	sender        string // as records name it; "": it has no credential of ours
 	own           bool   // the client's credential is the door's token, not the upstream's key
 }
 
@@ -65,10 +66,11 @@ func (d *Door) authenticate(r *http.Request, to *route) *ingest.Refusal {
 		to.own = true
 	}
 	probe := &http.Request{Header: http.Header{"Authorization": {"Bearer " + token}}, RemoteAddr: r.RemoteAddr}
-	if _, refusal := d.tokens.Authenticate(probe); refusal != nil {
-		return refusal
+	sender, refusal := d.tokens.Authenticate(probe)
+	if refusal == nil {
+		to.sender = sender.Source()
 	}
-	return nil
+	return refusal
 }
 
 // rewrite sends a request on as it came: the path behind the upstream's name, the query and the
@@ -77,7 +79,7 @@ func rewrite(p *httputil.ProxyRequest) {
 	to, _ := p.In.Context().Value(routeKey{}).(*route)
 	in, out := p.In, p.Out
 	call := recorder.Call{
-		Upstream: to.Name, Provider: to.Provider, Client: ingest.Host(in),
+		Upstream: to.Name, Provider: to.Provider, Client: ingest.Host(in), Source: to.sender,
 		Header: in.Header, Query: in.URL.RawQuery,
 	}
 	out.URL.Scheme, out.URL.Host, out.Host = to.base.Scheme, to.base.Host, ""

@@ -83,7 +83,7 @@ func (d *Door) keepHeaders(ctx context.Context, q *request, attrs record.Attrs) 
 		return nil, refuse(400, "KeyTooLongError", "Your key is too long")
 	}
 	_, err = d.spool.Append(ctx, record.Record{
-		Door: "s3", Source: source(q), Bucket: q.bucket, Key: key,
+		Door: "s3", Source: d.source(q), Bucket: q.bucket, Key: key,
 		Attrs: record.Attrs{{Name: "content-type", Value: "application/json"}},
 		Body:  bytes.NewReader(doc), Size: int64(len(doc)),
 	})

@@ -52,7 +52,7 @@ func (d *Door) putObject(q *request) error {
 	lock := writeLock{locks: &d.writers, exclusive: cond.any(), key: objectName{q.bucket, q.key}}
 	defer lock.release()
 	receipt, err := d.spool.Append(ctx, record.Record{
-		Door: "s3", Source: source(q), Bucket: q.bucket, Key: q.key, Attrs: attrs,
+		Door: "s3", Source: d.source(q), Bucket: q.bucket, Key: q.key, Attrs: attrs,
 		Body: &bounded{src: payload, left: record.MaxBody}, Size: payload.Size(),
 		Seal: func(digest record.Digest, size int64) (record.Attrs, error) {
 			attrs, err := payload.Seal(digest, size)
@@ -144,12 +144,14 @@ func contentEncoding(h http.Header) string {
 	return v
 }
 
-// source is who sent a request: a proven access key id, or the remote host.
-func source(q *request) string {
+// source is who sent a request: the name or the id of a proven access key, or the remote host.
+func (d *Door) source(q *request) string {
+	s := ingest.Sender{Addr: ingest.Host(q.Request)}
 	if q.auth.Signed {
-		return q.auth.KeyID
+		s = d.senders[q.auth.KeyID]
+		s.ID = q.auth.KeyID
 	}
-	return ingest.Host(q.Request)
+	return s.Source()
 }
 
 // bounded ends a body of unknown length that grows over the limit.

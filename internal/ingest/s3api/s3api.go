@@ -43,6 +43,8 @@ type Options struct {
 	Records Records
 	// Verifier checks who sends and that the body is what was announced.
 	Verifier *sigv4.Verifier
+	// Senders are those whose access key has a name, by its id.
+	Senders map[string]ingest.Sender
 
 	Bucket   string        // of requests that name none; "" is "default"
 	Domains  []string      // a host "<bucket>.<domain>" names the bucket; "localhost" is always one
@@ -71,6 +73,7 @@ type Door struct {
 	spool    ingest.Appender
 	records  Records
 	verifier *sigv4.Verifier
+	senders  map[string]ingest.Sender
 	where    addressing
 	maxHold  time.Duration
 	logName  string
@@ -96,6 +99,7 @@ func New(o Options) (*Door, error) {
 		spool:    o.Spool,
 		records:  o.Records,
 		verifier: o.Verifier,
+		senders:  o.Senders,
 		where:    addressing{basePath: base, domains: []string{"localhost"}, bucket: cmp.Or(o.Bucket, DefaultBucket)},
 		maxHold:  cmp.Or(o.MaxHold, DefaultMaxHold),
 		logName:  o.LogName,
