@@ -12,13 +12,16 @@ import (
 
 func (c *cli) doctorCmd() *cobra.Command {
 	var asJSON bool
+	var litellm string
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check disk, clock, lock, ports and destination, with a remedy for each fault",
 		Long: `doctor checks what serve would stand on: whether the disk really syncs, free space, the
 clock, the lock file, the ports, and the destination (credentials, bucket, conditional
-writes, Object Lock). It exits with status 1 if a check failed; warnings are no failure.`,
+writes, Object Lock). With --litellm it also reads LiteLLM's config.yaml: whether its audit log
+comes here, and which of its settings lose records. It exits with status 1 if a check failed; warnings are no failure.`,
 		Example: `  indelible doctor --to s3://audit/llm
+  indelible doctor --litellm litellm/config.yaml
   indelible doctor --json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -35,13 +38,17 @@ writes, Object Lock). It exits with status 1 if a check failed; warnings are no 
 				OK     bool           `json:"ok"`
 				Checks []doctor.Check `json:"checks"`
 			}{OK: true}
-			doctor.Run(cmd.Context(), l, func(check doctor.Check) {
+			report := func(check doctor.Check) {
 				result.OK = result.OK && check.State != doctor.Failed
 				result.Checks = append(result.Checks, check)
 				if !asJSON {
 					c.printCheck(check)
 				}
-			})
+			}
+			doctor.Run(cmd.Context(), l, report)
+			if litellm != "" {
+				doctor.LiteLLM(cmd.Context(), l, litellm, report)
+			}
 			if !asJSON {
 				fmt.Fprintln(c.stdout, doctorSummary(result.Checks))
 			}
@@ -57,6 +64,7 @@ writes, Object Lock). It exits with status 1 if a check failed; warnings are no 
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON value")
+	cmd.Flags().StringVar(&litellm, "litellm", "", "LiteLLM's config.yaml, a `FILE`: does it send its audit log here, and loses it none")
 	c.bindServe(cmd)
 	return cmd
 }

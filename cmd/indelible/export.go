@@ -7,21 +7,19 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"indelible/internal/catalog"
 	"indelible/internal/control"
 	"indelible/internal/record"
-	"indelible/internal/term"
 )
 
 // exportFlags are export's own.
 type exportFlags struct {
 	format, out, state string
 	after              uint64
-	scan               bool
+	scan, progress     bool
 }
 
 func (c *cli) exportCmd() *cobra.Command {
@@ -60,6 +58,7 @@ that the same call goes on where an earlier one ended. With -o and --state the f
 	flags.StringVarP(&f.out, "output", "o", "", "write to `FILE` (default: stdout)")
 	flags.StringVar(&f.state, "state", "", "keep in `FILE` how far it has come, and go on from there")
 	flags.Uint64Var(&f.after, "after", 0, "only records behind `SEQ`")
+	bindProgress(cmd, &f.progress)
 	flags.BoolVar(&f.scan, "scan", false, "read every record, and do not ask the index")
 	return cmd
 }
@@ -69,13 +68,14 @@ func (c *cli) export(ctx context.Context, s control.Searcher, expr []string, f *
 	if err := w.open(f.out); err != nil {
 		return err
 	}
-	p := progress{c: c, begun: time.Now(), live: term.IsTerminal(c.stderr)}
+	p := c.newProgress(f.progress)
 	st, err := s.Index(ctx)
 	if err != nil {
 		return errors.Join(err, w.close(false))
 	}
+	done := w.at.Seq
 	sum, err := s.Export(ctx, catalog.ExportQuery{Expr: expr, After: w.at.Seq, Scan: f.scan}, func(h catalog.Hit, body io.Reader) error {
-		p.show(h.Seq, max(st.Newest, h.Seq))
+		p.show(h.Seq-done, max(st.Newest, h.Seq)-done, w.bytes)
 		return w.record(h, body)
 	})
 	p.clear()
@@ -114,6 +114,7 @@ type exporter struct {
 	at           exportState
 	saved        int64
 	written, raw int
+	bytes        int64 // written by this call
 }
 
 // open opens the file, and goes on where the state says that an earlier call has ended.
@@ -176,6 +177,7 @@ func (x *exporter) record(h catalog.Hit, body io.Reader) error {
 	}
 	x.written++
 	x.at.Seq, x.at.Bytes = h.Seq, x.at.Bytes+int64(n)
+	x.bytes += int64(n)
 	if x.state != "" && x.at.Bytes-x.saved >= saveEvery {
 		return x.save()
 	}

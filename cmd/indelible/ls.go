@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,7 +18,8 @@ import (
 // lsOptions are the flags of ls.
 type lsOptions struct {
 	catalog.ListOptions
-	json, long bool
+	state, since, until string
+	json, long          bool
 }
 
 func (c *cli) lsCmd() *cobra.Command {
@@ -26,10 +29,12 @@ func (c *cli) lsCmd() *cobra.Command {
 		Short: "List keys with seq, time, size and state, newest first",
 		Long: `ls lists the records whose keys start with PREFIX, or all, newest first: those that are
 stored, and those that are acknowledged and still on their way. With the destination away
-it lists what is on this disk, says what is missing, and exits with 1.`,
+it lists what is on this disk, says what is missing, and exits with 1. "indelible search"
+looks for what records say.`,
 		Example: `  indelible ls 2026-11-24/
   indelible ls --bucket audit --limit 0 --json
-  indelible ls --long`,
+  indelible ls --state quarantined
+  indelible ls --since 24h --long`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return fmt.Errorf("%s takes one PREFIX, but got %d", cmd.CommandPath(), len(args))
@@ -43,6 +48,9 @@ it lists what is on this disk, says what is missing, and exits with 1.`,
 			if len(args) == 1 {
 				o.Prefix = args[0]
 			}
+			if err := o.parse(); err != nil {
+				return err
+			}
 			return c.withService(cmd.Context(), func(s control.Service) error {
 				return c.ls(cmd.Context(), s, o)
 			})
@@ -50,9 +58,30 @@ it lists what is on this disk, says what is missing, and exits with 1.`,
 	}
 	cmd.Flags().StringVar(&o.Bucket, "bucket", "", "the `BUCKET` that the sender used (default: all)")
 	cmd.Flags().IntVar(&o.Limit, "limit", 100, "how many, the newest `N`; 0: all, by bucket and key")
+	cmd.Flags().StringVar(&o.state, "state", "", "only records in this state: `"+strings.Join(lsStates, "|")+"`")
+	cmd.Flags().StringVar(&o.since, "since", "", "only records that arrived since `WHEN`: a duration such as 30d, or a time in RFC 3339")
+	cmd.Flags().StringVar(&o.until, "until", "", "and before `WHEN`")
 	cmd.Flags().BoolVar(&o.long, "long", false, "door, source and SHA-256 as well")
 	cmd.Flags().BoolVar(&o.json, "json", false, "one JSON value a line")
 	return cmd
+}
+
+// lsStates are the states that ls can select.
+var lsStates = []string{string(record.Pending), string(record.Stored), string(record.Proven), string(record.Quarantined), string(record.Deferred)}
+
+// parse takes the filters over into the options.
+func (o *lsOptions) parse() (err error) {
+	if o.state != "" && !slices.Contains(lsStates, o.state) {
+		return &usageError{problem: fmt.Sprintf("--state: %q is none of %s", o.state, strings.Join(lsStates, ", "))}
+	}
+	o.State = record.State(o.state)
+	if o.Since, err = when(o.since); err != nil {
+		return &usageError{problem: "--since: " + err.Error()}
+	}
+	if o.Until, err = when(o.until); err != nil {
+		return &usageError{problem: "--until: " + err.Error()}
+	}
+	return nil
 }
 
 // lsFlush is after how many rows a list is shown: columns are aligned within that many.

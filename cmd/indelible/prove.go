@@ -56,7 +56,7 @@ it reads some twenty objects of the log in a bucket, and takes a seq or a receip
 }
 
 func (c *cli) prove(ctx context.Context, ref catalog.Ref, vkey, from string) (*proof.OfflineProof, error) {
-	l, err := c.load()
+	l, err := c.loadFor(from)
 	if err != nil {
 		return nil, err
 	}

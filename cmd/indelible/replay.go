@@ -28,6 +28,7 @@ type replayFlags struct {
 	after               uint64
 	tries               int
 	scan, json          bool
+	progress            bool
 }
 
 func (c *cli) replayCmd() *cobra.Command {
@@ -36,10 +37,11 @@ func (c *cli) replayCmd() *cobra.Command {
 		Use:   "replay [EXPR...]",
 		Short: "Send records again, to LiteLLM or an HTTP endpoint",
 		Long: `replay sends every record of which a call matches, oldest first: with --litellm to a LiteLLM
-proxy, which gives each to all its callbacks (POST /v1/rust_control_plane/logs: spend logs, Langfuse
-and others are filled again), or with --url as one POST a record to an endpoint. A record that is refused is
-named with the reason, and the others go on; the status is then 1. What does not answer is asked again, --tries times.
-INDELIBLE_REPLAY_TOKEN in the environment is sent as "Authorization: Bearer".
+proxy, which gives each to all its callbacks (POST /v1/rust_control_plane/logs: spend logs,
+Langfuse and others are filled again), or with --url as one POST a record to an endpoint. A
+record that is refused is named with the reason, and the others go on; the status is then 1.
+What does not answer is asked again, --tries times. INDELIBLE_REPLAY_TOKEN in the environment
+is sent as "Authorization: Bearer".
 ` + exprHelp + `
 
 Who was sent a record twice has it twice: --state keeps in a file how far it has come, and the same
@@ -70,6 +72,7 @@ call goes on from there. What was under way when it was cut is sent again.`,
 	flags.StringVar(&f.state, "state", "", "keep in `FILE` how far it has come, and go on from there")
 	flags.Uint64Var(&f.after, "after", 0, "only records behind `SEQ`")
 	flags.IntVar(&f.tries, "tries", 5, "how often what does not answer is asked, `N` times in a row")
+	bindProgress(cmd, &f.progress)
 	flags.BoolVar(&f.scan, "scan", false, "read every record, and do not ask the index")
 	flags.BoolVar(&f.json, "json", false, "one JSON value a line: each refusal, and at the end the sums")
 	return cmd
@@ -113,6 +116,7 @@ type replaying struct {
 	batch         []replay.Payload
 	at            exportState // what is in batch included
 	sent, refused int
+	bytes         int64 // of the records read
 }
 
 func (c *cli) replay(ctx context.Context, s control.Searcher, sink replay.Sink, expr []string, f *replayFlags) error {
@@ -128,10 +132,10 @@ func (c *cli) replay(ctx context.Context, s control.Searcher, sink replay.Sink, 
 		return err
 	}
 	r := &replaying{c: c, f: f, sink: sink, at: at}
-	p := progress{c: c, begun: time.Now(), live: term.IsTerminal(c.stderr)}
+	p := c.newProgress(f.progress)
 	done := at.Seq
 	sum, err := s.Export(ctx, catalog.ExportQuery{Expr: expr, After: at.Seq, Scan: f.scan}, func(h catalog.Hit, body io.Reader) error {
-		p.show(h.Seq, max(st.Newest, h.Seq))
+		p.show(h.Seq-at.Seq, max(st.Newest, h.Seq)-at.Seq, r.bytes)
 		if err := r.record(ctx, h, body); err != nil {
 			return err
 		}
@@ -159,6 +163,7 @@ func (r *replaying) record(ctx context.Context, h catalog.Hit, body io.Reader) e
 	if err != nil {
 		return fmt.Errorf("read record %d: %w", h.Seq, err)
 	}
+	r.bytes += int64(len(b))
 	payloads, err := replay.Payloads(fmt.Sprint(h.Seq), b)
 	if err != nil {
 		if err := r.refuse(fmt.Sprint(h.Seq), err); err != nil {

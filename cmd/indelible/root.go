@@ -133,6 +133,7 @@ func finish(cmd *cobra.Command) {
 	for _, sub := range cmd.Commands() {
 		finish(sub)
 	}
+	completeFlags(cmd)
 	if cmd.HasSubCommands() && !cmd.Runnable() {
 		cmd.Args, cmd.RunE = cobra.ArbitraryArgs, group
 	}
@@ -246,6 +247,28 @@ func (c *cli) bind(cmd *cobra.Command, flags *pflag.FlagSet, want func(config.Fi
 	}
 }
 
+// completeFlags has a shell complete the values of a command's own flags, by what stands for them
+// in its help: choices, a point in time, a file, or else nothing.
+func completeFlags(cmd *cobra.Command) {
+	cmd.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
+		if _, done := cmd.GetFlagCompletionFunc(f.Name); done || f.NoOptDefVal != "" {
+			return
+		}
+		var values []string
+		switch arg, _ := pflag.UnquoteUsage(f); {
+		case strings.Contains(arg, "FILE"), strings.Contains(arg, "LOCATION"):
+			return // names of files, which a shell knows
+		case strings.Contains(arg, "|"):
+			values = strings.Split(arg, "|")
+		case arg == "WHEN":
+			values = []string{"1h", "24h", "7d", "30d"}
+		}
+		_ = cmd.RegisterFlagCompletionFunc(f.Name, func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return values, cobra.ShellCompDirectiveNoFileComp
+		}) // the flag is there, and has none
+	})
+}
+
 // complete has a shell complete the values of a setting's flag.
 func complete(cmd *cobra.Command, f config.Field) {
 	values := func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -271,7 +294,12 @@ func complete(cmd *cobra.Command, f config.Field) {
 // load reads the effective configuration of this call. Where it names no destination, it is
 // the one of the last serve on the data directory.
 func (c *cli) load() (*config.Loaded, error) {
-	return config.Load(config.Input{File: c.configFile, Flags: c.settings, Remember: true})
+	return c.loadFor("")
+}
+
+// loadFor is load for a command that reads a location in place of the destination; "": it does not.
+func (c *cli) loadFor(location string) (*config.Loaded, error) {
+	return config.Load(config.Input{File: c.configFile, Flags: c.settings, Remember: true, Location: location})
 }
 
 // loadServe is load for what serve would do.

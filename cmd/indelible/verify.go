@@ -44,6 +44,7 @@ read only what is new since then.
 With --proof it checks the proof of one record, made by "indelible prove", with no network.`,
 		Example: `  indelible verify
   indelible verify s3://audit/llm --vkey log.vkey --from kept-yesterday
+  indelible verify s3://audit/llm --vkey log.vkey --endpoint https://minio:9000 --region us-east-1
   indelible verify s3://audit/llm --vkey log.vkey --sample 1% --max-age 1h
   indelible verify ./copy --vkey log.vkey --no-attrs --allow-incomplete --json
   indelible verify --proof record.tlog-proof --record record.json --vkey log.vkey`,
@@ -54,7 +55,11 @@ With --proof it checks the proof of one record, made by "indelible prove", with 
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			l, err := c.load()
+			location := ""
+			if len(args) == 1 {
+				location = args[0]
+			}
+			l, err := c.loadFor(location)
 			if err != nil {
 				return err
 			}
@@ -66,10 +71,6 @@ With --proof it checks the proof of one record, made by "indelible prove", with 
 			}
 			if f.record != "" {
 				return &usageError{problem: "--record belongs to --proof FILE"}
-			}
-			location := ""
-			if len(args) == 1 {
-				location = args[0]
 			}
 			return c.verify(cmd.Context(), l, location, &f)
 		},
@@ -89,7 +90,7 @@ With --proof it checks the proof of one record, made by "indelible prove", with 
 	flags.BoolVar(&f.noAttrs, "no-attrs", false, "do not compare headers and metadata: a plain copy of a bucket has none")
 	flags.BoolVar(&f.noRows, "no-rows", false, "compare packs with the log by their objects' digests alone: quick, and the log is then not complete")
 	flags.BoolVar(&f.allowIncomplete, "allow-incomplete", false, "exit with 0 when what is there is OK, complete or not")
-	flags.BoolVar(&f.progress, "progress", false, "tell how far it is also when stderr is no terminal")
+	bindProgress(cmd, &f.progress)
 	flags.BoolVar(&f.json, "json", false, "one JSON value")
 	return cmd
 }

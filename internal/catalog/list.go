@@ -6,6 +6,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -17,6 +18,10 @@ import (
 type ListOptions struct {
 	Bucket string // the bucket that senders used; "" is all
 	Prefix string // of the keys
+	// State, Since and Until select records of one state, and those that arrived from Since on and
+	// before Until; their zero values select all.
+	State        record.State
+	Since, Until time.Time
 	// Limit is how many rows are wanted: then they are the newest ones, newest first,
 	// and at most MaxNewest. 0 is all, by bucket and key.
 	Limit int
@@ -72,6 +77,19 @@ type listing struct {
 	kept   byTime
 }
 
+// narrow says whether what a list of names tells is not enough to select a record.
+func (o *ListOptions) narrow() bool { return o.State != "" || !o.Since.IsZero() || !o.Until.IsZero() }
+
+// pending says whether only records that the spool has are selected.
+func (o *ListOptions) pending() bool {
+	return o.State == record.Pending || o.State == record.Quarantined || o.State == record.Deferred
+}
+
+func (o *ListOptions) selects(row Row) bool {
+	return (o.State == "" || row.State == o.State) &&
+		(o.Since.IsZero() || !row.Time.Before(o.Since)) && (o.Until.IsZero() || row.Time.Before(o.Until))
+}
+
 // listed is an item and a bucket of its name space.
 type listed struct {
 	query.Item
@@ -80,7 +98,7 @@ type listed struct {
 
 // space lists the buckets that share a name space.
 func (l *listing) space(ctx context.Context, buckets []string) error {
-	o := query.ListOptions{Prefix: l.o.Prefix}
+	o := query.ListOptions{Prefix: l.o.Prefix, PendingOnly: l.o.pending()}
 	var batch []listed
 	for {
 		var away error
@@ -112,10 +130,16 @@ func (l *listing) missing(err error) { l.sum.Missing = cmp.Or(l.sum.Missing, err
 func (l *listing) take(ctx context.Context, batch []listed) []listed {
 	// Whose a stored record is, only its object says, where buckets share a name space.
 	filter := l.o.Bucket != "" && !l.c.o.Objects.PerBucket()
-	if l.limit == 0 || filter {
+	if !l.o.Since.IsZero() { // it arrived before it was stored
+		batch = slices.DeleteFunc(batch, func(i listed) bool { return i.Time.Before(l.o.Since) })
+	}
+	if l.limit == 0 || filter || l.o.narrow() {
 		batch = l.describe(ctx, batch)
 	}
 	for _, item := range batch {
+		if !l.o.selects(l.states.row(item.Info, item.State)) {
+			continue
+		}
 		if filter && item.State == record.Stored && item.Bucket != l.o.Bucket {
 			continue
 		}

@@ -48,6 +48,8 @@ type Input struct {
 	Flags map[string]string // the flags that were given, by name without dashes
 	// Remember takes the destination of the last serve on the data directory where none is configured.
 	Remember bool
+	// Location is what a command reads in place of the destination: the settings of S3 are its own, too.
+	Location string
 	// Env looks up the environment; nil is the process's own.
 	Env func(name string) (string, bool)
 }
@@ -57,6 +59,8 @@ type Loaded struct {
 	Config  Config
 	File    string            // the file read; "" if there was none
 	Sources map[string]Source // by Field.Path; a path that is missing has its default
+
+	location string // Input's
 }
 
 // defaultFile is read where --config and INDELIBLE_CONFIG are not given.
@@ -65,7 +69,7 @@ const defaultFile = "indelible.yaml"
 // Load reads the effective configuration: flags over environment over file
 // over defaults. Its error joins a *Error for each mistake.
 func Load(in Input) (*Loaded, error) {
-	l := &Loaded{Config: Default(), Sources: map[string]Source{}}
+	l := &Loaded{Config: Default(), Sources: map[string]Source{}, location: in.Location}
 	env := in.Env
 	if env == nil {
 		env = os.LookupEnv

@@ -104,6 +104,9 @@ func (l *Loaded) destination() error {
 	if _, err := layout.Parse(loc.Prefix); err != nil {
 		errs = append(errs, l.wrong("destination.url", "destination.url %s: %v", d.URL, err))
 	}
+	if read, err := ParseLocation(l.location); err == nil && read.Bucket != "" {
+		return errors.Join(errs...)
+	}
 	if loc.Bucket == "" {
 		for _, f := range c.fields() {
 			if s := l.Sources[f.Path]; f.remote && (s.Kind == "yaml" || s.Kind == "flag") {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"time"
 
 	"indelible/internal/catalog"
 	"indelible/internal/record"
@@ -41,7 +42,14 @@ func reading(r Reader) http.Handler {
 		w.Header().Set("Content-Type", "application/x-ndjson")
 		limit, _ := strconv.Atoi(req.FormValue("limit"))
 		enc := json.NewEncoder(w)
-		sum, err := r.List(req.Context(), catalog.ListOptions{Bucket: req.FormValue("bucket"), Prefix: req.FormValue("prefix"), Limit: max(0, limit)}, func(row catalog.Row) bool {
+		o := catalog.ListOptions{Bucket: req.FormValue("bucket"), Prefix: req.FormValue("prefix"), Limit: max(0, limit), State: record.State(req.FormValue("state"))}
+		for name, at := range map[string]*time.Time{"since": &o.Since, "until": &o.Until} {
+			if err := at.UnmarshalText([]byte(req.FormValue(name))); err != nil && req.FormValue(name) != "" {
+				http.Error(w, name+": want a time in RFC 3339", http.StatusBadRequest)
+				return
+			}
+		}
+		sum, err := r.List(req.Context(), o, func(row catalog.Row) bool {
 			return enc.Encode(listLine{Row: &row}) == nil // else the client has gone
 		})
 		_ = enc.Encode(listLine{Summary: &sum, Error: errorOf(err)}) // the last line

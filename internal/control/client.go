@@ -79,7 +79,13 @@ func (c *Client) Open(ctx context.Context, ref catalog.Ref) (f catalog.Found, bo
 
 // List is Reader's.
 func (c *Client) List(ctx context.Context, o catalog.ListOptions, yield func(catalog.Row) bool) (catalog.Summary, error) {
-	resp, err := c.open(ctx, http.MethodGet, "/api/records", url.Values{"bucket": {o.Bucket}, "prefix": {o.Prefix}, "limit": {strconv.Itoa(o.Limit)}})
+	values := url.Values{"bucket": {o.Bucket}, "prefix": {o.Prefix}, "limit": {strconv.Itoa(o.Limit)}, "state": {string(o.State)}}
+	for name, at := range map[string]time.Time{"since": o.Since, "until": o.Until} {
+		if !at.IsZero() {
+			values.Set(name, at.Format(time.RFC3339Nano))
+		}
+	}
+	resp, err := c.open(ctx, http.MethodGet, "/api/records", values)
 	if err != nil {
 		return catalog.Summary{}, err
 	}
