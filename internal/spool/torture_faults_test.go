@@ -105,7 +105,7 @@ func TestTortureFull(t *testing.T) {
 
 func torment(t *testing.T, row *torture.Row, troubles []trouble) {
 	t.Helper()
-	step := torture.Share(9, 1, 1)
+	step := torture.Stride(9, 3, 1)
 	for _, tr := range troubles {
 		for n := 1; ; n += step {
 			what := fmt.Sprintf("%s %d times from the %dth", tr.name, tr.times, n)

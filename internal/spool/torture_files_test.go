@@ -18,7 +18,7 @@ import (
 // rest is delivered as it was.
 func TestTortureFiles(t *testing.T) {
 	row := torture.Report(t, "disk: files deleted, cut, swapped", "damages")
-	stride := torture.Share(11, 1, 1)
+	stride := torture.Stride(11, 3, 1)
 	fenced, n := 0, 0
 	for name, closed := range map[string]bool{"killed": false, "closed": true} {
 		f := buildFull(t, closed)
@@ -102,7 +102,7 @@ func cuts(n int) []int {
 func TestTortureBackup(t *testing.T) {
 	row := torture.Report(t, "disk: restored from a running backup", "restores")
 	fenced := 0
-	for _, seed := range torture.Seeds(torture.Share(20, 400, 4000)) {
+	for _, seed := range torture.Seeds(torture.Share(20, 100, 4000)) {
 		rng := newRand(seed)
 		d := buildEmpty(t)
 		bodies := map[record.Seq][]byte{}

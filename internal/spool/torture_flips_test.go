@@ -188,7 +188,7 @@ func redundant(name string) bool {
 // flip costs one record at most, and none where the bit stands elsewhere, too.
 func TestTortureFlips(t *testing.T) {
 	row := torture.Report(t, "disk: single-bit flips", "flips")
-	step := torture.Share(1231, 37, 1) // bits
+	step := torture.Stride(1231, 149, 1) // bits
 	fenced, free := 0, 0
 	for name, closed := range map[string]bool{"killed": false, "closed": true} {
 		f := buildFull(t, closed)

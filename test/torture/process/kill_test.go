@@ -34,13 +34,13 @@ const (
 // The seed decides loads, faults and moments; how far the daemon has got by then, the machine.
 func TestTortureKill(t *testing.T) {
 	torture.NeedsShare(t)
-	killAll(t, "object", torture.Share(25, 220, 10_000), torture.Report(t, "real binary, kill -9, failing S3", "kills"))
+	killAll(t, "object", torture.Share(25, 80, 10_000), torture.Report(t, "real binary, kill -9, failing S3", "kills"))
 }
 
 // TestTortureKillPacks is the same while records are packed.
 func TestTortureKillPacks(t *testing.T) {
 	torture.NeedsShare(t)
-	killAll(t, "pack", torture.Share(25, 220, 5_000), torture.Report(t, "real binary, kill -9 while packing, failing S3", "kills"))
+	killAll(t, "pack", torture.Share(25, 80, 5_000), torture.Report(t, "real binary, kill -9 while packing, failing S3", "kills"))
 }
 
 func killAll(t *testing.T, layout string, kills int, row *torture.Row) {

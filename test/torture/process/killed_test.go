@@ -19,7 +19,7 @@ import (
 // that was acked is in the bucket in the end, and no number was given to two records.
 func TestTortureKilled(t *testing.T) {
 	torture.NeedsShare(t)
-	cuts := torture.Share(0, 20, 1000)
+	cuts := torture.Share(0, 10, 1000)
 	row := torture.Report(t, "real binary, killed again and again, then a power cut", "cuts")
 	binary, forgetfs := driver.Build(t), buildForgetfs(t)
 	s3 := testserver.Versitygw(t)

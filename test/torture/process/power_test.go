@@ -28,7 +28,7 @@ const cutsOfLife = 10 // power cuts until a data directory is drained, counted a
 // in the end. In every other life the bucket is a directory on the same disk.
 func TestTorturePower(t *testing.T) {
 	torture.NeedsShare(t)
-	cuts := torture.Share(0, 60, 1000)
+	cuts := torture.Share(0, 25, 1000)
 	row := torture.Report(t, "real binary, power cut", "cuts")
 	binary, forgetfs := driver.Build(t), buildForgetfs(t)
 	s3 := testserver.Versitygw(t)

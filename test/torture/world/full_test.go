@@ -19,7 +19,7 @@ import (
 func TestTortureFullDisk(t *testing.T) {
 	torture.NeedsShare(t)
 	row := torture.Report(t, "simulated world, not one byte free", "full disks")
-	eachSeed(t, row, torture.Share(0, 30, 2000), func(w *world) {
+	eachSeed(t, row, torture.Share(0, 15, 2000), func(w *world) {
 		w.full()
 		row.Ran(1, 0)
 	})

@@ -26,7 +26,7 @@ func TestTortureKilled(t *testing.T) {
 	torture.NeedsShare(t)
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // many short-lived disks
 	row := torture.Report(t, "simulated world, killed again and again, then a power cut", "crash points")
-	eachSeed(t, row, torture.Share(1500, 10_000, 500_000), func(w *world) {
+	eachSeed(t, row, torture.Share(1500, 5_000, 500_000), func(w *world) {
 		for n := 0; n < lives && !w.t.Failed(); n++ {
 			for range w.rng.IntN(killsBeforeCut) {
 				w.killed(n)

@@ -25,7 +25,7 @@ func TestTortureReads(t *testing.T) {
 	torture.NeedsShare(t)
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	row := torture.Report(t, "simulated world, reads fail for 10 to 60 s", "outages")
-	eachSeed(t, row, torture.Share(0, 40, 5000), (*world).sick)
+	eachSeed(t, row, torture.Share(0, 20, 5000), (*world).sick)
 }
 
 // ofSpool says whether a name on the world's disk is the spool's: the log's are beside it.

@@ -56,7 +56,7 @@ func options() spool.Options {
 func TestTortureWorld(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // many short-lived disks
 	row := torture.Report(t, "simulated world, power cut at every disk call", "crash points")
-	eachSeed(t, row, torture.Share(300, 10_000, 1_000_000), (*world).run)
+	eachSeed(t, row, torture.Share(300, 5_000, 1_000_000), (*world).run)
 }
 
 // eachSeed has a world of each seed live in virtual time, until there were so many runs.
