@@ -40,6 +40,7 @@ var floors = map[string]int{
 	"internal/demo/s3server": 3,
 	"internal/capture":       3,
 	"internal/recorder":      4,
+	"internal/crosscheck":    4,
 
 	"internal/spool": 4,
 	"internal/proof": 4,

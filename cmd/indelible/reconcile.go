@@ -24,25 +24,40 @@ type reconcileFlags struct {
 	vkey, since, until         string
 	parallel                   int
 	keysOnly, allowEmpty, json bool
+	against                    string
 }
 
 func (c *cli) reconcileCmd() *cobra.Command {
 	var f reconcileFlags
 	cmd := &cobra.Command{
-		Use:   "reconcile FILE",
-		Short: "Compare the ids that a producer knows with the log",
+		Use:   "reconcile FILE | reconcile --against proxy",
+		Short: "Compare the ids that a producer knows with the log, or LiteLLM's records with the wire",
 		Long: `reconcile reads ids that a producer of records knows (LiteLLM's SpendLogs as CSV, NDJSON, or
 a file with one id a line; - is stdin), and looks for them in the log: what was never
 sent, and what the log has that the producer does not know. Ids are looked for in the
 keys, and what no key tells, such as call ids and the lines of a batch, in the records.
 An id that the producer knows three times wants three records. It exits with 1 if one is
 missing. The answer is only about leaves that make the signed root; records acknowledged
-since the last checkpoint are not among them.`,
+since the last checkpoint are not among them.
+
+With --against proxy it compares LiteLLM's records in the log with what the recording proxy and the
+Transport saw: the calls of which LiteLLM has no record, and those on which the two disagree about status, finish
+reason, usage or the model that answered. It exits with 1 if there are any; another name of the
+model alone is told and is none. It takes about half a kilobyte of memory a call.`,
 		Example: `  indelible reconcile spendlogs.csv
   indelible reconcile ids.txt --format ids --since 24h --json
+  indelible reconcile --against proxy --since 24h
   psql -c "copy (select request_id, \"startTime\" from \"LiteLLM_SpendLogs\") to stdout csv header" | indelible reconcile -  --format csv`,
-		Args: oneArg("FILE"),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if f.against != "" {
+				return cobra.NoArgs(cmd, args)
+			}
+			return oneArg("FILE")(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.against != "" {
+				return c.reconcileWire(cmd.Context(), &f)
+			}
 			return c.reconcile(cmd.Context(), args[0], &f)
 		},
 	}
@@ -50,6 +65,7 @@ since the last checkpoint are not among them.`,
 	flags.StringVar(&f.format.Form, "format", "", "`ids|csv|ndjson` (default: by the file's extension, else ids)")
 	flags.StringVar(&f.format.Column, "column", "", "the column or member with the id, by `NAME` (default: request_id, id, call_id or litellm_call_id)")
 	flags.StringVar(&f.format.TimeColumn, "time-column", "", "the one with the time, by `NAME` (default: startTime, start_time, time or created_at)")
+	flags.StringVar(&f.against, "against", "", "compare LiteLLM's records with the `proxy`'s")
 	flags.StringVar(&f.since, "since", "", "the producer ought to know the records that arrived since `WHEN`")
 	flags.StringVar(&f.until, "until", "", "and before `WHEN`")
 	flags.StringVar(&f.vkey, "vkey", "", "the log's public key, in a `FILE` (default: log.vkey of the data directory)")

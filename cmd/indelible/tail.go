@@ -81,7 +81,13 @@ func (c *cli) tail(ctx context.Context, s control.Searcher, q catalog.Query, fol
 func (c *cli) follow(ctx context.Context, s control.Searcher, expr []string, after record.Seq, t *hitTable) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := s.Follow(ctx, expr, after, func(h catalog.Hit) bool { return t.hit(h) && t.end() == nil })
+	err := s.Follow(ctx, expr, after, func(h catalog.Hit) bool {
+		if h.Unread != "" {
+			fmt.Fprintf(c.stderr, "record %d is passed over: %s\n", h.Seq, h.Unread)
+			return true
+		}
+		return t.hit(h) && t.end() == nil
+	})
 	switch {
 	case t.failed != nil:
 		return t.failed

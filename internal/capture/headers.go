@@ -56,6 +56,9 @@ func RedactURL(u *url.URL) string {
 	c := *u
 	c.User, c.Fragment, c.RawFragment = nil, "", ""
 	c.RawQuery = redactQuery(u.RawQuery)
+	if c.Opaque != "" && c.Host != "" { // the path as it is sent
+		c.Opaque = "//" + c.Host + c.Opaque
+	}
 	return strings.ToValidUTF8(c.String(), "\uFFFD")
 }
 

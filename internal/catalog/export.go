@@ -220,10 +220,10 @@ func (c *Catalog) Follow(ctx context.Context, expr []string, after record.Seq, y
 		}
 		s.bodies = true
 		for e, err := range c.Records(ctx, after+1, upto) {
-			if _, lost := errors.AsType[*record.GapError](err); lost {
-				continue
-			}
-			if _, unread := errors.AsType[*record.ReadError](err); unread {
+			if seq, passed := unreadSeq(err); passed {
+				if !yield(Hit{Row: Row{Seq: seq}, Unread: err.Error()}) {
+					return nil
+				}
 				continue
 			}
 			if err != nil {
@@ -236,6 +236,18 @@ func (c *Catalog) Follow(ctx context.Context, expr []string, after record.Seq, y
 		}
 		after = upto
 	}
+}
+
+// unreadSeq is the first seq of what an error says is lost, or cannot be read now; passed is false for other errors.
+func unreadSeq(err error) (seq record.Seq, passed bool) {
+	if gap, ok := errors.AsType[*record.GapError](err); ok {
+		return gap.First, true
+	}
+	unread, ok := errors.AsType[*record.ReadError](err)
+	if !ok {
+		return 0, false
+	}
+	return unread.Seq, true
 }
 
 // IndexStatus says how far the index is.

@@ -15,6 +15,8 @@ type Hit struct {
 	Line int
 	// Fields are what the body says of itself, by the names of filter.Fields: text, numbers, lists of texts; times in RFC 3339.
 	Fields map[string]any
+	// Unread says why there is none: only Follow tells of seqs that it passes over, by the first of them.
+	Unread string
 }
 
 // hitOf makes a hit of a row.
@@ -46,6 +48,9 @@ func (h Hit) MarshalJSON() ([]byte, error) {
 	if h.Line > 0 {
 		rest["line"] = h.Line
 	}
+	if h.Unread != "" {
+		rest["unread"] = h.Unread
+	}
 	if len(rest) == 0 {
 		return row, nil
 	}
@@ -68,6 +73,7 @@ func (h *Hit) UnmarshalJSON(b []byte) error {
 	if line, ok := all["line"].(float64); ok {
 		h.Line = int(line)
 	}
+	h.Unread, _ = all["unread"].(string)
 	h.Fields = map[string]any{}
 	for _, f := range filter.Fields() {
 		switch f.Name {

@@ -2,6 +2,7 @@ package catalog_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -73,5 +74,49 @@ func TestAnswersTellWhatTheIndexCouldNotRead(t *testing.T) {
 		if err != nil || n+sum.Unread != 3-int(after) || sum.Unread != unread {
 			t.Errorf("export behind %d: %d records, %+v, %v", after, n, sum, err)
 		}
+	}
+}
+
+// failing cannot read one record.
+type failing struct {
+	query.Pending
+	unread record.Seq
+}
+
+func (f failing) Entry(ctx context.Context, seq record.Seq) (record.Entry, bool, error) {
+	if seq == f.unread {
+		return record.Entry{}, false, &record.ReadError{Seq: seq, Err: errors.New("I/O error")}
+	}
+	return f.Pending.Entry(ctx, seq)
+}
+
+// Who follows is told of a record that cannot be read, and goes on behind it.
+func TestFollowTellsWhatItPassesOver(t *testing.T) {
+	w := newWorld(t, "")
+	for i := range 3 {
+		w.send("audit", fmt.Sprintf("%d.json", i), `{"id":"x","model":"m"}`)
+	}
+	done := errors.New("no more")
+	c := catalog.New(catalog.Options{
+		Records: query.New(failing{w.spool, 2}, w.store, w.layout), Objects: w.layout, Log: "test", Spool: true, Asides: w.spool.Aside,
+		Reached: func() (stored, proven record.Seq) { return 0, 0 }, Newest: func() record.Seq { return 3 },
+		Wait: func(_ context.Context, after record.Seq) (record.Seq, error) {
+			if after >= 3 {
+				return 0, done
+			}
+			return 3, nil
+		},
+	})
+	var got []string
+	err := c.Follow(t.Context(), []string{"model=m"}, 1, func(hit catalog.Hit) bool {
+		var h catalog.Hit // as a daemon sends it
+		if b, err := json.Marshal(hit); err != nil || json.Unmarshal(b, &h) != nil {
+			t.Error(err)
+		}
+		got = append(got, fmt.Sprint(h.Seq, h.Unread != ""))
+		return true
+	})
+	if !errors.Is(err, done) || fmt.Sprint(got) != "[2 true 3 false]" {
+		t.Errorf("%v %v", got, err)
 	}
 }

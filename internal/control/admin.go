@@ -37,7 +37,10 @@ func (a *Admin) Handler(s Service) http.Handler {
 	mux.Handle("GET /metrics", metrics)
 	mux.Handle("GET /api/", a.local(a.allow(toRead, reading(s))))
 	mux.Handle("POST /api/", a.local(a.allow(toOperate, operating(s))))
-	mux.Handle("GET /api/session", a.local(a.allow(toRead, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.whoami(w, a.permission(r)) }))))
+	mux.Handle("GET /api/session", a.local(a.allow(toRead, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p, _ := a.permission(r)
+		a.whoami(w, p)
+	}))))
 	mux.Handle("POST /api/session", a.local(http.HandlerFunc(a.login)))
 	mux.Handle("DELETE /api/session", a.local(http.HandlerFunc(logout)))
 	if a.Live != nil && a.Views != nil {

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -39,14 +40,14 @@ func (a *Admin) tokens() map[permission]string {
 	return map[permission]string{toRead: a.ReadToken, toOperate: a.OpToken}
 }
 
-// permission is what the header or else the cookie of a request allows.
-func (a *Admin) permission(r *http.Request) permission {
+// permission is what the header or else the cookie of a request allows, and until when; zero is for good.
+func (a *Admin) permission(r *http.Request) (p permission, ends time.Time) {
 	if r.Header.Get("Authorization") != "" {
-		return a.ofHeader(r)
+		return a.ofHeader(r), time.Time{}
 	}
 	c, err := r.Cookie(SessionCookie)
 	if err != nil {
-		return nothing
+		return nothing, time.Time{}
 	}
 	return a.ofSession(c.Value, time.Now())
 }
@@ -80,16 +81,16 @@ func sessionMAC(token, text string) []byte {
 	return h.Sum(nil)
 }
 
-// ofSession is what a cookie allows at this time.
-func (a *Admin) ofSession(value string, now time.Time) permission {
+// ofSession is what a cookie allows at this time, and until when.
+func (a *Admin) ofSession(value string, now time.Time) (permission, time.Time) {
 	at := strings.LastIndexByte(value, '.')
 	if at < 0 {
-		return nothing
+		return nothing, time.Time{}
 	}
 	text := value[:at]
 	mac, err := hex.DecodeString(value[at+1:])
 	if err != nil {
-		return nothing
+		return nothing, time.Time{}
 	}
 	for p, token := range a.tokens() {
 		if token == "" || !hmac.Equal(mac, sessionMAC(token, text)) {
@@ -97,10 +98,10 @@ func (a *Admin) ofSession(value string, now time.Time) permission {
 		}
 		kind, end, _ := strings.Cut(text, ".")
 		if ends, err := strconv.ParseInt(end, 10, 64); err == nil && kind == strconv.Itoa(int(p)) && now.Unix() < ends {
-			return p
+			return p, time.Unix(ends, 0)
 		}
 	}
-	return nothing
+	return nothing, time.Time{}
 }
 
 // login turns the token in the header into a cookie that scripts cannot read and
@@ -133,14 +134,19 @@ func (a *Admin) whoami(w http.ResponseWriter, p permission) {
 	}{p.names(), version.Of().Version})
 }
 
-// allow lets in who has the permission.
+// allow lets in who has the permission. What goes on, as the dashboard's events do, ends with the session.
 func (a *Admin) allow(least permission, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p, ends := a.permission(r)
 		switch {
 		case least == toOperate && a.OpToken == "":
 			http.Error(w, "this takes the command line on this machine, or a token that is configured: admin.operator_token", http.StatusForbidden)
-		case a.permission(r) < least:
+		case p < least:
 			unauthorized(w)
+		case !ends.IsZero():
+			ctx, cancel := context.WithDeadline(r.Context(), ends)
+			defer cancel()
+			next.ServeHTTP(w, r.WithContext(ctx))
 		default:
 			next.ServeHTTP(w, r)
 		}

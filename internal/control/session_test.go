@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -80,7 +81,7 @@ func TestForgedSession(t *testing.T) {
 	a := &Admin{ReadToken: "reader", OpToken: "operator"}
 	now := time.Now()
 	good := session(toRead, "reader", now.Add(time.Minute))
-	if got := a.ofSession(good, now); got != toRead {
+	if got, _ := a.ofSession(good, now); got != toRead {
 		t.Fatalf("%q allows %v", good, got)
 	}
 	for name, value := range map[string]string{
@@ -92,11 +93,27 @@ func TestForgedSession(t *testing.T) {
 		"no token":           session(toRead, "", now.Add(time.Minute)),
 		"another's":          session(toRead, "x", now.Add(time.Minute)),
 	} {
-		if got := a.ofSession(value, now); got != nothing {
+		if got, _ := a.ofSession(value, now); got != nothing {
 			t.Errorf("%s: %q allows %v", name, value, got)
 		}
 	}
-	if got := (&Admin{ReadToken: "reader"}).ofSession(session(toOperate, "", now.Add(time.Minute)), now); got != nothing {
+	if got, _ := (&Admin{ReadToken: "reader"}).ofSession(session(toOperate, "", now.Add(time.Minute)), now); got != nothing {
 		t.Errorf("where nobody may operate, \"\" signs for %v", got)
 	}
+}
+
+// An open stream of events ends with the session that it was opened with.
+func TestStreamEndsWithItsSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &Admin{ReadToken: "reader"}
+		begun := time.Now()
+		r := httptest.NewRequestWithContext(t.Context(), "GET", "/api/events", nil)
+		r.AddCookie(&http.Cookie{Name: SessionCookie, Value: session(toRead, "reader", begun.Add(sessionLasts))})
+		time.Sleep(time.Hour)
+		w := httptest.NewRecorder()
+		a.allow(toRead, NewLive(Source{})).ServeHTTP(w, r)
+		if took := time.Since(begun); took != sessionLasts || w.Code != 200 {
+			t.Errorf("%d, ended after %v", w.Code, took)
+		}
+	})
 }

@@ -35,6 +35,7 @@ type exchange struct {
 	response *tape
 	sent     *tape // by the client after an upgrade
 	reqBody  capture.Body
+	passing  io.ReadCloser // the request's body, where there is no room for it and it passes all the same
 
 	once    sync.Once // finish
 	outcome record.Receipt
@@ -75,6 +76,10 @@ func (x *exchange) readRequest(req *http.Request) error {
 	x.request.limit = x.r.o.MaxRequest
 	if req.Body != nil && req.Body != http.NoBody {
 		err := x.copyRequest(req.Body, req.ContentLength)
+		if _, full := errors.AsType[*RefusedError](err); full && x.r.o.PassFull {
+			x.pass(req.Body, err)
+			return nil
+		}
 		if cerr := req.Body.Close(); err == nil && cerr != nil {
 			err = &RequestError{cerr}
 		}
@@ -93,8 +98,44 @@ func (x *exchange) readRequest(req *http.Request) error {
 	return err
 }
 
+// pass has a request sent of which there is no record: there was no room for err.
+func (x *exchange) pass(body io.ReadCloser, err error) {
+	rest := &limitedBody{ReadCloser: body, left: x.r.o.MaxRequest - x.request.size, limit: x.r.o.MaxRequest}
+	x.passing = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(x.request.passed(), rest), body}
+	x.skip(err)
+}
+
+// skip notes that a call is passed without a record.
+func (x *exchange) skip(err error) {
+	x.r.lost("open", err)
+	x.skipped = true
+	c := x.c
+	x.r.gap.note(&c)
+}
+
+// limitedBody fails with a *TooLargeError where MaxRequest is exceeded.
+type limitedBody struct {
+	io.ReadCloser
+	left, limit int64
+}
+
+// Read implements io.Reader.
+func (b *limitedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		return 0, &TooLargeError{b.limit}
+	}
+	return n, err
+}
+
 func (x *exchange) copyRequest(body io.Reader, length int64) error {
-	if length > 0 && length <= x.request.most && length <= x.r.o.MaxRequest {
+	if length > x.r.o.MaxRequest {
+		return &TooLargeError{x.r.o.MaxRequest}
+	}
+	if length > 0 && length <= x.request.most {
 		return x.takeRequest(body, length)
 	}
 	buf := make([]byte, 32<<10)

@@ -78,6 +78,7 @@ type shared struct {
 	long    chan struct{} // bounds the records at once that are made of files: some megabytes of each are looked into
 	buffers sync.Pool     // *bytes.Buffer, of records
 	short   sync.Pool     // *bytes.Buffer, of short ones
+	scratch sync.Pool     // *[]byte, of frames
 	left    []string      // files of the process before, for Recover
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -65,7 +66,14 @@ func (r *Recorder) recoverFile(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	line, err := firstLine(f, size)
+	whole, rest, err := readFrames(f, size)
+	if err != nil {
+		return err
+	}
+	if len(whole.lengths) == 0 && !neverWritten(f, size) {
+		return errors.New("its first frame is damaged: the file is kept, look at the disk, then move it away")
+	}
+	line, err := firstLine(whole, whole.size)
 	if err != nil {
 		return err
 	}
@@ -79,8 +87,11 @@ func (r *Recorder) recoverFile(ctx context.Context, name string) error {
 		r.log.Warn("nothing is left of an answer that was under way", "file", name, "error", err)
 		return r.o.Data.Remove(name)
 	}
+	if rest > 0 {
+		c.Fault += "; what its file holds further was not written whole, and is left out"
+	}
 	begin := int64(len(line))
-	b := capture.Body{File: f, Offset: begin, Kept: size - begin, Size: size - begin}
+	b := capture.Body{File: whole, Offset: begin, Kept: whole.size - begin, Size: whole.size - begin}
 	sum := sha256.New()
 	if _, err := io.Copy(sum, b.Reader()); err != nil {
 		return err
@@ -91,6 +102,20 @@ func (r *Recorder) recoverFile(ctx context.Context, name string) error {
 		return err
 	}
 	return r.o.Data.Remove(name)
+}
+
+// neverWritten says whether a power cut explains that a file has no first frame: it is cut short, or a part of it is zeros, which
+// no JSON holds.
+func neverWritten(f io.ReaderAt, size int64) bool {
+	b := make([]byte, min(size, maxFrame+frameHeader))
+	if err := readFull(f, b, 0); err != nil {
+		return false
+	}
+	if len(b) < frameHeader {
+		return true
+	}
+	n := int64(binary.LittleEndian.Uint32(b))
+	return n > size-frameHeader && n <= maxFrame || bytes.Contains(b[frameHeader:], make([]byte, 64)) || n == 0
 }
 
 // firstLine is the first line of a file with its end, as far as there is one.

@@ -1,50 +1,120 @@
 package recorder
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
+	"indelible/internal/capture"
 	"indelible/internal/disk/osdisk"
 	"indelible/internal/record"
 )
 
-// nothing takes no record.
-type nothing struct{ t *testing.T }
+// kept are the bodies of records.
+type kept struct{ bodies []string }
 
-func (n nothing) Append(context.Context, record.Record) (record.Receipt, error) {
-	n.t.Error("a record of what cannot be read")
-	return record.Receipt{}, nil
+func (k *kept) Append(_ context.Context, r record.Record) (record.Receipt, error) {
+	b, err := io.ReadAll(r.Body)
+	k.bodies = append(k.bodies, string(b))
+	return record.Receipt{Seq: 1}, err
 }
 
-// A file whose first line is damaged holds an answer still: it is told and kept. One that was cut within that line holds none.
-func TestRecoverKeepsWhatIsDamaged(t *testing.T) {
-	root := t.TempDir()
-	damaged, cut := filepath.Join(root, Dir, "1"+answerSuffix), filepath.Join(root, Dir, "2"+answerSuffix)
-	err := errors.Join(os.Mkdir(filepath.Join(root, Dir), 0o700),
-		os.WriteFile(damaged, []byte("{\"v\":1,\"ki\x00\ndata: the answer\n"), 0o600), os.WriteFile(cut, []byte(`{"v":1,"ki`), 0o600))
-	if err != nil {
-		t.Fatal(err)
+// What is left of an answer under way becomes a record as far as it was written whole. A file whose first frame is
+// damaged is told and kept; one of which a power cut left nothing is taken away.
+func TestRecover(t *testing.T) {
+	first, second := strings.Repeat("first", 2000), strings.Repeat("second", 2000)
+	written := answerFile(t, first, second)
+	tail := len(written) - len(second)
+	for name, c := range map[string]struct {
+		file []byte
+		want string // of the answer; "" is no record
+		gone bool
+	}{
+		"whole":                     {written, first + second, true},
+		"empty":                     {nil, "", true},
+		"cut in the last frame":     {written[:len(written)-1], first, true},
+		"zeros for the last frame":  {append(bytes.Clone(written[:tail]), make([]byte, len(second))...), first, true},
+		"zeros behind the end":      {append(bytes.Clone(written), make([]byte, 5000)...), first + second, true},
+		"a bit in the last frame":   {flipped(written, len(written)-9), first, true},
+		"cut in the first frame":    {written[:40], "", true},
+		"nothing but zeros":         {make([]byte, len(written)), "", true},
+		"zeros in the first frame":  {append(bytes.Clone(written[:30]), make([]byte, len(written)-30)...), "", true},
+		"a bit in the first frame":  {flipped(written, 30), "", false},
+		"a bit in the first length": {flipped(written, 1), "", false},
+		"written by another build":  {[]byte("{\"v\":1}\ndata: the answer\n"), "", false},
+	} {
+		root := t.TempDir()
+		file := filepath.Join(root, Dir, "1"+answerSuffix)
+		if err := errors.Join(os.Mkdir(filepath.Join(root, Dir), 0o700), os.WriteFile(file, c.file, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		data, err := osdisk.Open(root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var log kept
+		r, err := New(Options{Log: &log, Door: "proxy", Data: data})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = r.Recover(t.Context())
+		if _, serr := os.Stat(file); (err == nil) != c.gone || errors.Is(serr, fs.ErrNotExist) != c.gone {
+			t.Errorf("%s: %v, the file: %v", name, err, serr)
+		}
+		if (len(log.bodies) == 1) != (c.want != "") {
+			t.Errorf("%s: %d records", name, len(log.bodies))
+		} else if c.want != "" {
+			e, _, err := capture.Parse([]byte(log.bodies[0]))
+			if err != nil || string(e.Response.Body.Bytes) != c.want || e.Transport != capture.Unknown || e.Kind != capture.Whole {
+				t.Errorf("%s: %v, %d bytes, %s %s", name, err, len(e.Response.Body.Bytes), e.Kind, e.Transport)
+			}
+			if left := strings.Contains(e.Fault, "left out"); left == (name == "whole") {
+				t.Errorf("%s: %s", name, e.Fault)
+			}
+		}
+		if err := data.Close(); err != nil {
+			t.Error(err)
+		}
 	}
+}
+
+// answerFile is what a process leaves of an answer that it has written in these parts.
+func answerFile(t *testing.T, parts ...string) []byte {
+	t.Helper()
+	root := t.TempDir()
 	data, err := osdisk.Open(root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer data.Close() // only read
-	r, err := New(Options{Log: nothing{t}, Door: "proxy", Data: data})
-	if err != nil {
+	if err := data.MkdirAll(Dir); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.Recover(t.Context()); err == nil {
-		t.Error("nothing is said of the damaged file")
+	r := &Recorder{o: Options{Data: data, MaxKept: 1 << 20}, shared: &shared{}}
+	x := &exchange{r: r, c: capture.Exchange{ID: "x", Method: "POST", URL: "https://h/x", Status: 200, Start: time.Now()}}
+	tp := r.newTape("x", 1, time.Now())
+	tp.head = x.unfinished
+	for _, p := range parts {
+		if err := tp.write([]byte(p), time.Now()); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if _, err := os.Stat(damaged); err != nil {
-		t.Errorf("the damaged file: %v", err)
+	tp.leave()
+	b, err := os.ReadFile(filepath.Join(root, Dir, "x"))
+	if err := errors.Join(err, data.Close()); err != nil {
+		t.Fatal(err)
 	}
-	if _, err := os.Stat(cut); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the cut file: %v", err)
-	}
+	return b
+}
+
+func flipped(b []byte, at int) []byte {
+	c := bytes.Clone(b)
+	c[at] ^= 4
+	return c
 }

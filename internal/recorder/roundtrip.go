@@ -39,7 +39,7 @@ func (r *Recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	x.link()
-	if !r.o.Relaxed {
+	if !r.o.Relaxed && !x.skipped {
 		if err := x.openOrPass(req.Context()); err != nil {
 			x.request.free()
 			r.flights.leave(x)
@@ -49,7 +49,9 @@ func (r *Recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	client := req.Context()
 	ctx, cancel := r.upstreamContext(client)
 	out := req.Clone(ctx)
-	if x.reqBody.Size > 0 || out.ContentLength != 0 {
+	if x.passing != nil {
+		out.Body, out.GetBody, out.Trailer = x.passing, nil, req.Trailer // filled as the body is read
+	} else if x.reqBody.Size > 0 || out.ContentLength != 0 {
 		out.Body = x.reader()
 		out.GetBody = func() (io.ReadCloser, error) { return x.reader(), nil }
 	}
@@ -113,13 +115,11 @@ func (x *exchange) openOrPass(ctx context.Context) error {
 	if err == nil {
 		return nil
 	}
-	r.lost("open", err)
 	if !r.o.PassFull {
+		r.lost("open", err)
 		return &RefusedError{err}
 	}
-	x.skipped = true
-	c := x.c
-	r.gap.note(&c)
+	x.skip(err)
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"io"
 	"sync"
 	"time"
 
@@ -27,37 +28,38 @@ const (
 type tape struct {
 	data    disk.FS
 	reserve int64
-	name    string // of the file, once there is one
-	limit   int64  // bytes kept
-	most    int64  // bytes in memory
+	scratch *sync.Pool // *[]byte, for frames
+	name    string     // of the file, once there is one
+	limit   int64      // bytes kept
+	most    int64      // bytes in memory
 	begun   time.Time
 	head    func() []byte // stands before the bytes in the file; nil: nothing
 	secrets [][]byte      // are masked in the file: it may outlive those who know them
 
-	mu      sync.Mutex
-	sum     hash.Hash      // of all that passed; guarded by mu
-	size    int64          // likewise; written under mu, read by the goroutine that writes
-	mem     []byte         // not yet in the file; guarded by mu
-	file    disk.File      // guarded by mu
-	pos     int64          // of the file's end; guarded by mu
-	start   int64          // of the bytes in the file; guarded by mu
-	kept    int64          // bytes in the file and in mem; guarded by mu
-	err     error          // of the file: nothing more is kept; guarded by mu
-	delayed bool           // flush comes; guarded by mu
-	synced  time.Time      // guarded by mu
-	syncing bool           // guarded by mu
-	syncs   sync.WaitGroup // under way; added to under mu, and not once done is set
-	late    *time.Timer    // of flushLate; guarded by mu
-	done    bool           // guarded by mu
-	masked  bool           // a secret was; guarded by mu
-	checked int64          // where free space is looked at again; guarded by mu
+	mu        sync.Mutex
+	sum       hash.Hash      // of all that passed; guarded by mu
+	size      int64          // likewise; written under mu, read by the goroutine that writes
+	mem       []byte         // not yet in the file; guarded by mu
+	file      *frames        // guarded by mu
+	start     int64          // of the bytes in the file, behind the head; guarded by mu
+	kept      int64          // bytes in the file and in mem; guarded by mu
+	err       error          // of the file: nothing more is kept; guarded by mu
+	unwritten []byte         // what err kept out of the file; guarded by mu
+	delayed   bool           // flush comes; guarded by mu
+	synced    time.Time      // guarded by mu
+	syncing   bool           // guarded by mu
+	syncs     sync.WaitGroup // under way; added to under mu, and not once done is set
+	late      *time.Timer    // of flushLate; guarded by mu
+	done      bool           // guarded by mu
+	masked    bool           // a secret was; guarded by mu
+	checked   int64          // where free space is looked at again; guarded by mu
 }
 
 // errNoRoom says that the reserve of the disk begins.
 var errNoRoom = errors.New("no room beyond the reserve")
 
 func (r *Recorder) newTape(name string, most int64, now time.Time) *tape {
-	return &tape{data: r.o.Data, reserve: r.o.Reserve, name: Dir + "/" + name, limit: r.o.MaxKept, most: most, begun: now, sum: sha256.New()}
+	return &tape{data: r.o.Data, reserve: r.o.Reserve, scratch: &r.scratch, name: Dir + "/" + name, limit: r.o.MaxKept, most: most, begun: now, sum: sha256.New()}
 }
 
 // write keeps p. Its error says that bytes could not be kept because of the disk; they are counted all the same.
@@ -109,18 +111,31 @@ func (t *tape) take(b []byte) {
 
 // create makes the file. The caller holds mu.
 func (t *tape) create() (err error) {
-	if t.file, err = t.data.Create(t.name); err != nil {
+	f, err := t.data.Create(t.name)
+	if err != nil {
 		return err
 	}
+	t.file = &frames{file: f}
 	if t.head != nil {
-		head := t.head()
-		if _, err := t.file.WriteAt(head, 0); err != nil {
-			return err
-		}
-		t.pos = int64(len(head))
+		err = t.append(t.head())
 	}
-	t.start, t.synced = t.pos, time.Now()
+	if t.start, t.synced = t.file.size, time.Now(); err != nil {
+		return err
+	}
 	return t.flush(false)
+}
+
+// append writes frames. The caller holds mu.
+func (t *tape) append(p []byte) error {
+	b, ok := t.scratch.Get().(*[]byte)
+	if !ok {
+		b = new([]byte)
+	}
+	var err error
+	if *b, err = t.file.append(p, *b); cap(*b) <= pooledBytes {
+		t.scratch.Put(b)
+	}
+	return err
 }
 
 // mask masks the secrets in what is in memory, and tells how much of that may be written: not
@@ -147,7 +162,7 @@ func (t *tape) flush(end bool) error {
 	if t.file == nil || len(t.mem) == 0 || t.err != nil {
 		return t.err
 	}
-	if t.pos >= t.checked {
+	if t.file.size >= t.checked {
 		free, err := t.data.Free()
 		if err == nil && int64(free) < t.reserve {
 			err = errNoRoom
@@ -155,15 +170,13 @@ func (t *tape) flush(end bool) error {
 		if err != nil {
 			return t.fail(err)
 		}
-		t.checked = t.pos + 1<<20
+		t.checked = t.file.size + 1<<20
 	}
 	ready := t.mask()
 	if end {
 		ready = len(t.mem)
 	}
-	n, err := t.file.WriteAt(t.mem[:ready], t.pos)
-	t.pos += int64(n)
-	if err != nil {
+	if err := t.append(t.mem[:ready]); err != nil {
 		return t.fail(err)
 	}
 	if rest := t.mem[ready:]; cap(t.mem) > 2*writeBytes {
@@ -172,21 +185,35 @@ func (t *tape) flush(end bool) error {
 		t.mem = t.mem[:copy(t.mem, rest)]
 	}
 	if t.head != nil && !end && !t.syncing && time.Since(t.synced) > syncEvery {
-		f := t.file
+		f := t.file.file
 		t.syncing = true
 		t.syncs.Go(func() { t.sync(f) })
 	}
 	return nil
 }
 
-// fail stops keeping. The caller holds mu.
+// fail stops keeping, once. The caller holds mu.
 func (t *tape) fail(err error) error {
 	if t.err == nil {
 		t.err = fmt.Errorf("keep a body under way: %w", err)
+		t.kept = 0
+		if t.file != nil {
+			t.kept = t.file.size - t.start
+		}
+		t.mem, t.unwritten = nil, t.mem
 	}
-	t.kept = t.pos - t.start
-	t.mem = nil
 	return t.err
+}
+
+// passed is all that was written up to the first error, which Read may ask for once nothing is written any more.
+func (t *tape) passed() io.Reader {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	rest := bytes.NewReader(t.unwritten)
+	if t.file == nil {
+		return rest
+	}
+	return io.MultiReader(io.NewSectionReader(t.file.index(), t.start, t.kept), rest)
 }
 
 // flushLate writes what has waited.
@@ -227,14 +254,14 @@ func (t *tape) body() (capture.Body, error) {
 		}
 		return b, t.err
 	}
-	b.File, b.Offset = t.file, t.start
+	b.File, b.Offset = t.file.index(), t.start
 	return b, err
 }
 
 // free removes the file. What it held is in a record, or not wanted.
 func (t *tape) free() {
 	if f := t.end(); f != nil {
-		_ = f.Close()             // nothing in it is wanted
+		_ = f.file.Close()        // nothing in it is wanted
 		_ = t.data.Remove(t.name) // an orphan is found by Recover, whose record is then known
 	}
 }
@@ -242,12 +269,12 @@ func (t *tape) free() {
 // leave closes the file and keeps it for Recover.
 func (t *tape) leave() {
 	if f := t.end(); f != nil {
-		_ = f.Close() // Recover reads what is in it
+		_ = f.file.Close() // Recover reads what is in it
 	}
 }
 
 // end lets nothing be written any more, waits for a sync under way, and gives the file up.
-func (t *tape) end() disk.File {
+func (t *tape) end() *frames {
 	t.mu.Lock()
 	f := t.file
 	t.file, t.mem, t.done = nil, nil, true

@@ -53,7 +53,7 @@ func TestTapeEndsAfterItsSync(t *testing.T) {
 		if err := d.MkdirAll(Dir); err != nil {
 			t.Fatal(err)
 		}
-		r := &Recorder{o: Options{Data: d, MaxKept: 1 << 20}}
+		r := &Recorder{o: Options{Data: d, MaxKept: 1 << 20}, shared: &shared{}}
 		tp := r.newTape("x", 10, time.Now())
 		tp.head = func() []byte { return []byte("head\n") }
 		if err := tp.write(bytes.Repeat([]byte("x"), 100), time.Now()); err != nil {

@@ -5,6 +5,7 @@ package litellm_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -92,7 +93,7 @@ func (p *process) tail() string {
 // ready waits until url answers 200.
 func (p *process) ready(url string) {
 	p.t.Helper()
-	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		resp, err := http.Get(url)
 		if err == nil {
 			_ = resp.Body.Close()
@@ -113,23 +114,32 @@ type house struct {
 	s3                 *testserver.Server
 	endpoint           string // of the destination
 	door, doorS3, side string
+	wire               string // the recording proxy's; "": off
 	*process
 }
 
 func newHouse(t *testing.T, endpoint string, s3 *testserver.Server) *house {
 	t.Helper()
 	h := &house{t: t, dir: t.TempDir(), s3: s3, endpoint: endpoint, door: freeAddr(t), doorS3: freeAddr(t), side: freeAddr(t)}
-	h.binary = filepath.Join(h.dir, "indelible")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", h.binary, "indelible/cmd/indelible")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
+	h.build()
 	h.start()
 	return h
 }
 
+func (h *house) build() {
+	h.t.Helper()
+	h.binary = filepath.Join(h.dir, "indelible")
+	cmd := exec.CommandContext(h.t.Context(), "go", "build", "-o", h.binary, "indelible/cmd/indelible")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		h.t.Fatalf("build: %v\n%s", err, out)
+	}
+}
+
 func (h *house) env() []string {
+	if h.s3 == nil { // the bucket is a directory
+		return []string{"INDELIBLE_DATA=" + filepath.Join(h.dir, "data")}
+	}
 	return []string{"INDELIBLE_DATA=" + filepath.Join(h.dir, "data"), "INDELIBLE_TO=s3://" + h.s3.Bucket + "/{bucket}", "AWS_ENDPOINT_URL_S3=" + h.endpoint,
 		"AWS_REGION=" + h.s3.Region, "AWS_ACCESS_KEY_ID=" + h.s3.Access, "AWS_SECRET_ACCESS_KEY=" + h.s3.Secret}
 }
@@ -137,7 +147,7 @@ func (h *house) env() []string {
 func (h *house) start() {
 	h.t.Helper()
 	h.process = start(h.t, filepath.Join(h.dir, "indelible.log"), h.env(), h.dir, h.binary, "serve",
-		"--http", h.door, "--s3", h.doorS3, "--admin", h.side, "--proxy", "off", "--log-format", "json")
+		"--http", h.door, "--s3", h.doorS3, "--admin", h.side, "--proxy", cmp.Or(h.wire, "off"), "--log-format", "json")
 	h.ready("http://" + h.side + "/readyz")
 }
 
@@ -174,15 +184,20 @@ type proxy struct {
 // newProxy starts LiteLLM with the given callbacks and s3_callback_params.
 func newProxy(t *testing.T, python, settings string, env ...string) *proxy {
 	t.Helper()
-	p := &proxy{t: t, python: python, dir: t.TempDir(), url: "http://" + freeAddr(t), env: append(env,
-		"LITELLM_LOCAL_MODEL_COST_MAP=True", "AWS_EC2_METADATA_DISABLED=true", "LITELLM_MASTER_KEY="+masterKey, "NO_PROXY=127.0.0.1")}
-	config := `model_list:
+	return newProxyOf(t, python, `model_list:
   - {model_name: good, litellm_params: {model: openai/fake, api_key: x, mock_response: "an answer of some words, made by LiteLLM itself"}}
   - {model_name: bad, litellm_params: {model: openai/fake, api_key: x, mock_response: litellm.RateLimitError}}
   - {model_name: vectors, litellm_params: {model: openai/text-embedding-3-small, api_key: x, mock_response: [0.25, 0.5]}}
 router_settings: {num_retries: 0, disable_cooldowns: true}
 litellm_settings:
-` + settings
+`+settings, env...)
+}
+
+// newProxyOf starts LiteLLM with a whole configuration.
+func newProxyOf(t *testing.T, python, config string, env ...string) *proxy {
+	t.Helper()
+	p := &proxy{t: t, python: python, dir: t.TempDir(), url: "http://" + freeAddr(t), env: append(env,
+		"LITELLM_LOCAL_MODEL_COST_MAP=True", "AWS_EC2_METADATA_DISABLED=true", "LITELLM_MASTER_KEY="+masterKey, "NO_PROXY=127.0.0.1")}
 	for name, body := range map[string][]byte{"config.yaml": []byte(config), callback.CallbackName: callback.Callback} {
 		if err := os.WriteFile(filepath.Join(p.dir, name), body, 0o600); err != nil {
 			t.Fatal(err)

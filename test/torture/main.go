@@ -53,6 +53,7 @@ var parts = []part{
 	{name: "kill", pkg: "./test/torture/process", run: "^TestTortureKill$"},
 	{name: "killed", pkg: "./test/torture/process", run: "^TestTortureKilled"},
 	{name: "power", pkg: "./test/torture/process", run: "^TestTorturePower"},
+	{name: "streams", pkg: "./test/torture/process", run: "^TestTortureStreams"},
 	{name: "world", pkg: "./test/torture/world", run: "^TestTortureWorld"},
 	{name: "reads", pkg: "./test/torture/process", run: "^TestTortureReads"},
 	{name: "world-killed", pkg: "./test/torture/world", run: "^TestTortureKilled"},

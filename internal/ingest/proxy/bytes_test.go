@@ -175,6 +175,7 @@ func TestRequestsAreUnchanged(t *testing.T) {
 		"PATCH / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nX-T: v\r\n\r\n",
 		"DELETE /x HTTP/1.1\r\nHost: H\r\nUser-Agent: one\r\nAuthorization: Bearer k\r\n\r\n",
 		"OPTIONS /x HTTP/1.1\r\nHost: H\r\n\r\n",
+		"GET /{a}|\"b\"^`é/%7Bc%7d?q={|}\" HTTP/1.1\r\nHost: H\r\n\r\n",
 		"BREW /x%20y HTTP/1.1\r\nHost: H\r\nContent-Length: 300000\r\n\r\n" + strings.Repeat("x", 300_000),
 		"POST /x HTTP/1.1\r\nHost: H\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\nhi",
 	} {

@@ -91,6 +91,9 @@ func rewrite(p *httputil.ProxyRequest) {
 			raw = (&url.URL{Path: to.path}).EscapedPath()
 		}
 		out.URL.RawPath = rawBase + raw
+		if p := out.URL.RawPath; out.URL.EscapedPath() != p && !strings.HasPrefix(p, "//") {
+			out.URL.Opaque = p // has bytes that net/url would escape, as {, | and é
+		}
 	}
 	out.URL.RawQuery, out.URL.ForceQuery = in.URL.RawQuery, in.URL.ForceQuery
 	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {

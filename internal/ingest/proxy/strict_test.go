@@ -9,10 +9,12 @@ import (
 	"net/http"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"indelible/internal/capture"
+	"indelible/internal/disk/faultdisk"
 	"indelible/internal/ingest/proxy"
 	"indelible/internal/record"
 	"indelible/internal/spool"
@@ -204,6 +206,61 @@ func TestFullDiskPasses(t *testing.T) {
 	e := b.records()
 	if len(e.others) != 1 || !strings.Contains(string(e.others[0]), `"kind":"gap","calls":3,`) || len(e.last) != 1 {
 		t.Errorf("%d calls recorded, gaps: %s", len(e.last), e.others)
+	}
+}
+
+// A request too long for memory passes as well where there is no room for its file, with or without a length, and
+// also where the room ends in the middle of it.
+func TestFullDiskPassesLongRequests(t *testing.T) {
+	const long = 900_000
+	body := strings.Repeat("0123456789", long/10)
+	up := newScript(t, func(c net.Conn, r *http.Request, got []byte) {
+		if string(got) != body || r.Trailer.Get("X-T") != r.Header.Get("X-Wants") {
+			t.Errorf("%d bytes reached the upstream, trailers %v", len(got), r.Trailer)
+		}
+		_, _ = io.WriteString(c, ok+"Content-Length: 2\r\n\r\nok")
+	})
+	for name, room := range map[string]int{"none": 0, "some": 300_000} {
+		b := newBench(t, up.addr, func(o *proxy.Options, _ *spool.Spool) {
+			o.Recorder.PassFull, o.Recorder.MaxRequest = true, long
+			left := room
+			o.Recorder.Data = faultdisk.New(o.Recorder.Data, func(c faultdisk.Call) *faultdisk.Fault {
+				if c.Op == faultdisk.Write && strings.HasSuffix(c.Name, ".request") {
+					if left -= c.Len; left < 0 {
+						return &faultdisk.Fault{Err: syscall.ENOSPC, Keep: c.Len / 3}
+					}
+				}
+				return nil
+			})
+		})
+		for _, chunks := range []bool{false, true} {
+			r, err := http.NewRequest("POST", b.url+"/x", strings.NewReader(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if chunks {
+				r.ContentLength, r.Trailer = -1, http.Header{"X-T": {"v"}}
+				r.Header.Set("X-Wants", "v")
+			}
+			resp, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := io.ReadAll(resp.Body); err != nil || string(got) != "ok" {
+				t.Errorf("%s, chunks %v: %q %v", name, chunks, got, err)
+			}
+			_ = resp.Body.Close()
+		}
+		if s := ask(t, "POST", b.url+"/x", body+"0"); s.Status != http.StatusRequestEntityTooLarge {
+			t.Errorf("%+v", s)
+		}
+		if err := b.door.Recorder().Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		e := b.records()
+		if len(e.last) != 0 || len(e.others) != 1 || !strings.Contains(string(e.others[0]), `"kind":"gap","calls":2,`) {
+			t.Errorf("%s: %d calls recorded, gaps: %s", name, len(e.last), e.others)
+		}
 	}
 }
 
