@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// floors is the plan of the house: a package imports only packages on lower
-// floors. Children listed on their own are rooms of their own.
+// floors is the layering of the packages: one imports only packages on lower
+// floors. Each has an entry of its own.
 var floors = map[string]int{
 	"internal/record":  0,
 	"internal/term":    0,
@@ -79,25 +79,25 @@ var floors = map[string]int{
 	"internal/torture/driver": 15, // the real binary under torture; for tests only
 }
 
-// walls are the imports that one room alone may have, each with the reason.
+// walls are the imports that few packages may have, each with the reason.
 var walls = []struct {
 	prefix string
-	rooms  []string
+	only   []string
 	why    string
 }{
 	{"github.com/aws/", []string{"internal/store/s3"}, "the library and the spool must not carry an SDK"},
 	{"github.com/cockroachdb/", []string{"internal/disk/crashdisk"}, "the crash disk is for tests"},
-	{"github.com/prometheus/", []string{"internal/metrics"}, "core packages emit snapshots; one room knows Prometheus"},
+	{"github.com/prometheus/", []string{"internal/metrics"}, "core packages emit snapshots; one package knows Prometheus"},
 	{"go.yaml.in/", []string{"internal/config", "integrations/litellm"}, "only configurations are YAML: ours and LiteLLM's"},
-	{"github.com/jedib0t/", []string{"internal/term"}, "tables and colours are its own room"},
+	{"github.com/jedib0t/", []string{"internal/term"}, "one package draws tables and colours"},
 	{"modernc.org/", []string{"internal/query/index"}, "SQLite is the index's, and the index is nobody's truth"},
-	{"golang.org/x/term", []string{"internal/term"}, "terminals are its own room"},
-	{"github.com/tidwall/", []string{"internal/fields", "internal/query/filter", "internal/ingest/jsonapi", "internal/capture"}, "one room reads bodies; the JSON door splits them, words are looked for in their texts, and an exchange holds a provider's"},
+	{"golang.org/x/term", []string{"internal/term"}, "one package knows terminals"},
+	{"github.com/tidwall/", []string{"internal/fields", "internal/query/filter", "internal/ingest/jsonapi", "internal/capture"}, "one package reads bodies; the JSON door splits them, words are looked for in their texts, and an exchange holds a provider's"},
 	{"github.com/parquet-go/", []string{"internal/layout/pack"}, "packs are the only Parquet, and what comes from outside is checked there"},
-	{"github.com/spf13/", []string{"cmd/indelible"}, "the command line is its own room"},
+	{"github.com/spf13/", []string{"cmd/indelible"}, "one package is the command line"},
 }
 
-// standardOnly are the rooms that import nothing but the standard library and the floors below.
+// standardOnly are the packages that import nothing but the standard library and the floors below.
 var standardOnly = []string{"internal/record", "internal/disk", "internal/disk/osdisk", "internal/store", "internal/store/dir", "internal/spool", "internal/layout"}
 
 const maxLines = 600
@@ -134,8 +134,8 @@ func checkImport(t *testing.T, dir string, floor int, file, imp string) {
 		return
 	}
 	for _, w := range walls {
-		if strings.HasPrefix(imp, w.prefix) && !slices.Contains(w.rooms, dir) {
-			t.Errorf("%s imports %s: only %v may, because %s", file, imp, w.rooms, w.why)
+		if strings.HasPrefix(imp, w.prefix) && !slices.Contains(w.only, dir) {
+			t.Errorf("%s imports %s: only %v may, because %s", file, imp, w.only, w.why)
 		}
 	}
 	if slices.Contains(standardOnly, dir) && strings.Contains(strings.SplitN(imp, "/", 2)[0], ".") {

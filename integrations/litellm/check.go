@@ -56,7 +56,7 @@ func (t *texts) UnmarshalYAML(n *yaml.Node) error {
 func Check(text []byte, doors Doors, env func(string) (string, bool)) []Finding {
 	var s settings
 	if err := yaml.Load(text, &s, yaml.WithUniqueKeys()); err != nil {
-		return []Finding{bad(true, "mend the file: LiteLLM reads it with the same rules, but for fields that are there twice, of which it reads one", "%v", oneLine(err))}
+		return []Finding{bad(true, "correct the file: LiteLLM reads it with the same rules, but for fields that are there twice, of which it reads one", "%v", oneLine(err))}
 	}
 	l := s.LiteLLM
 	all := slices.Concat(l.Callbacks, l.SuccessCallbacks)

@@ -53,7 +53,7 @@ func TestCheckFindsWhatLoses(t *testing.T) {
 		{"unknown key", "x", "x", keyed, env, `"any", which the S3 door does not know`, "AKIA1, AKIA2", true},
 		{"door off", "x", "x", Doors{}, env, "the S3 door, which is off", "--s3", true},
 		{"no parameters", block[strings.Index(block, "  s3_callback_params"):], "", open, env, "no s3_callback_params", "litellm config", true},
-		{"twice", "litellm_settings:", "litellm_settings: {}\nlitellm_settings:", open, env, "litellm_settings", "mend the file", true},
+		{"twice", "litellm_settings:", "litellm_settings: {}\nlitellm_settings:", open, env, "litellm_settings", "correct the file", true},
 		{"callback elsewhere", `["s3_v2"]`, `["indelible_callback.indelible"]`, open, map[string]string{"INDELIBLE_URL": "http://other:1"}, "posts to http://other:1", "INDELIBLE_URL=http://127.0.0.1:4318", false},
 		{"callback behind", `["s3_v2"]`, `[langfuse, "indelible_callback.indelible"]`, open, env, "not the first", "in front", false},
 		{"callback, door off", `["s3_v2"]`, `["indelible_callback.indelible"]`, Doors{S3: open.S3}, env, "the HTTP door, which is off", "--http", true},

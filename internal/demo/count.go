@@ -14,8 +14,8 @@ import (
 	"indelible/internal/store"
 )
 
-// Tally is what one way of sending has come to, as counted in its bucket.
-type Tally struct {
+// Count is what one way of sending has come to, as counted in its bucket.
+type Count struct {
 	Name     string `json:"name"`
 	Sent     int    `json:"sent"`
 	Answered int    `json:"answered"` // records whose sender was told that they are safe
@@ -25,9 +25,9 @@ type Tally struct {
 	Attempts int    `json:"most_attempts"` // of one record
 }
 
-// tally compares a bucket with what was sent.
-func tally(ctx context.Context, s *sender, sent map[string]record.Digest, bucket store.Store) (Tally, error) {
-	t := Tally{Name: s.name, Sent: len(sent), Answered: s.count(), Again: s.again, Attempts: s.most}
+// countLost compares a bucket with what was sent.
+func countLost(ctx context.Context, s *sender, sent map[string]record.Digest, bucket store.Store) (Count, error) {
+	t := Count{Name: s.name, Sent: len(sent), Answered: s.count(), Again: s.again, Attempts: s.most}
 	found := 0
 	for info, err := range bucket.List(ctx, store.ListOptions{}) {
 		if err != nil {

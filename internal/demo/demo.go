@@ -29,7 +29,7 @@ type Options struct {
 type Result struct {
 	OK          bool    `json:"ok"` // everything that the demo is to show was so
 	Seconds     float64 `json:"seconds"`
-	Senders     []Tally `json:"senders"`      // Indelible first
+	Senders     []Count `json:"senders"`      // Indelible first
 	Acked       uint64  `json:"acked"`        // records in the log, as the daemon counts them
 	KilledWith  uint64  `json:"killed_with"`  // records acked when the daemon was killed
 	RestartedTo uint64  `json:"restarted_to"` // records that the next process knew of at once

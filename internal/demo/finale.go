@@ -38,7 +38,7 @@ func (d *demo) arrive(ctx context.Context) error {
 // count compares every bucket with what was sent, and shows it.
 func (d *demo) count(ctx context.Context) error {
 	for i, bucket := range []string{ours, thrice, once} {
-		t, err := tally(ctx, d.traffic.senders[i], d.traffic.sent, d.cloud.buckets[bucket])
+		t, err := countLost(ctx, d.traffic.senders[i], d.traffic.sent, d.cloud.buckets[bucket])
 		if err != nil {
 			return err
 		}

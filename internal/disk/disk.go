@@ -1,4 +1,4 @@
-// Package disk is the few file operations that the house needs, with their
+// Package disk is the few file operations that the product needs, with their
 // durability spelled out: what is on the disk after which call returned.
 // Names are slash-separated paths relative to the file system's root and never
 // leave it.

@@ -39,7 +39,7 @@ func checkDestination(ctx context.Context, l *config.Loaded, report func(Check))
 	defer cancel()
 	d, err := setup.OpenDestination(ctx, &l.Config, "", true)
 	if err != nil {
-		report(failed("destination", "mend the configuration", "%v", err))
+		report(failed("destination", "correct the configuration", "%v", err))
 		return
 	}
 	defer func() { _ = d.Close() }()

@@ -126,16 +126,16 @@ func checkSync(dir string) Check {
 		return failed(name, "put the data directory on a disk that can sync files, with --data", "sync a file in %s: %v", dir, err)
 	}
 	found := fmt.Sprintf("a write of 4 KiB is synced in %s", took.Round(time.Microsecond))
-	kind, verdict := fileSystem(dir)
+	kind, durability := fileSystem(dir)
 	if kind != "" {
 		found += " on " + kind
 	}
 	switch {
-	case verdict == volatile:
+	case durability == volatile:
 		return failed(name, "put the data directory on a disk, with --data", "%s, which is memory: a restart of the machine loses everything in it", found)
-	case verdict == remote:
+	case durability == remote:
 		return warning(name, "prefer a local disk or a block device for --data", "%s: whether a sync is durable is up to the other side", found)
-	case verdict == layered:
+	case durability == layered:
 		return warning(name, "mount a volume for --data", "%s: it goes with its container", found)
 	case took < tooFast:
 		return warning(name, "switch off write caching without power-loss protection, or choose another disk with --data", "%s: no disk is that fast, so something answers for it", found)
@@ -257,7 +257,7 @@ func checkLog(l *config.Loaded) Check {
 	const name = "log"
 	o, err := setup.EngineOptions(l, nil)
 	if err != nil {
-		return failed(name, "mend the configuration", "%v", err)
+		return failed(name, "correct the configuration", "%v", err)
 	}
 	if err := engine.Inspect(o); err != nil {
 		return failed(name, o.Rescue, "%v", err)

@@ -1,13 +1,13 @@
 package doctor
 
-// verdict is what a kind of file system means for durability.
-type verdict int
+// durability is what a kind of file system promises.
+type durability int
 
 const (
-	lasting  verdict = iota // a disk, as far as we know
-	volatile                // memory
-	layered                 // a container's own layer
-	remote                  // another machine or program answers for it
+	lasting  durability = iota // a disk, as far as we know
+	volatile                   // memory
+	layered                    // a container's own layer
+	remote                     // another machine or program answers for it
 )
 
 // Limits are what a file system is short of besides bytes.

@@ -7,7 +7,7 @@ import (
 )
 
 // fileSystem names the kind of file system that dir lies on.
-func fileSystem(dir string) (kind string, v verdict) {
+func fileSystem(dir string) (kind string, d durability) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(dir, &s); err != nil {
 		return "", lasting

@@ -4,7 +4,7 @@ package doctor
 
 // fileSystem names the kind of file system that dir lies on, where we know how
 // to ask.
-func fileSystem(string) (kind string, v verdict) { return "", lasting }
+func fileSystem(string) (kind string, d durability) { return "", lasting }
 
 // LimitsOf says what the file system of dir is short of, where we know how to ask.
 func LimitsOf(string) Limits { return Limits{} }

@@ -1,4 +1,4 @@
-// Package record holds the words that every room of the house speaks: what a
+// Package record holds the types that every package shares: what a
 // door hands in, what the spool hands out, and what the sender holds as its
 // receipt. It does no I/O.
 package record

@@ -2,7 +2,7 @@
 // call, If-None-Match by default, the record's SHA-256 sent as checksum and
 // confirmed before a Put counts, and every failure classified. It never retries and never
 // decides: a Put that is Ambiguous may have stored the object, and the caller
-// finds out by Head. Nothing but this room knows the SDK.
+// finds out by Head. Nothing but this package knows the SDK.
 package s3
 
 import (
