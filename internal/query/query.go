@@ -150,10 +150,22 @@ func (r *Reader) findStored(ctx context.Context, bucket, stored string) (record.
 	return newest, found, nil
 }
 
+// absenter is a store that may know that it has nothing with a prefix without listing it.
+type absenter interface {
+	// Absent reports that no key of an object that was put there starts with prefix; false says nothing.
+	Absent(ctx context.Context, prefix string) (bool, error)
+}
+
 // newestVariant is the variant of a stored key with the highest seq that bucket's sender sent.
 func (r *Reader) newestVariant(ctx context.Context, bucket, stored string) (record.Entry, bool, error) {
 	var newest record.Entry
-	for obj, err := range r.store.List(ctx, store.ListOptions{Prefix: r.layout.VariantPrefix(stored)}) {
+	prefix := r.layout.VariantPrefix(stored)
+	if s, ok := r.store.(absenter); ok {
+		if absent, err := s.Absent(ctx, prefix); absent || err != nil {
+			return record.Entry{}, false, err
+		}
+	}
+	for obj, err := range r.store.List(ctx, store.ListOptions{Prefix: prefix}) {
 		if err != nil {
 			return record.Entry{}, false, err
 		}

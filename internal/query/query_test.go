@@ -513,3 +513,36 @@ func TestAsideDoesNotHideTheNewer(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// lists counts how often a store is listed.
+type lists struct {
+	*dir.Store
+	n int
+}
+
+func (l *lists) List(ctx context.Context, o store.ListOptions) iter.Seq2[store.Info, error] {
+	l.n++
+	return l.Store.List(ctx, o)
+}
+
+// A directory is not listed for a key that has no variant: a read costs the same however much lies
+// beside it.
+func TestFindListsForVariantsAlone(t *testing.T) {
+	w := newWorld(t, "")
+	l := &lists{Store: dir.Open(crashdisk.New())}
+	w.store = l
+	w.deliver(w.send("b", "day/a.json", "1"))
+	w.deliver(w.send("b", "day/c.json", "1"))
+	w.deliver(w.send("b", "day/c.json", "2"))
+	for _, c := range []struct {
+		key   string
+		seq   record.Seq
+		lists int
+	}{{"day/a.json", 1, 0}, {"day/nosuch.json", 0, 0}, {"day/c.json", 3, 1}} {
+		l.n = 0
+		e, _, err := w.reader().Find(t.Context(), "b", c.key)
+		if err != nil || e.Seq != c.seq || l.n != c.lists {
+			t.Errorf("%s: record %d after %d lists, %v; want %d after %d", c.key, e.Seq, l.n, err, c.seq, c.lists)
+		}
+	}
+}

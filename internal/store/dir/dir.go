@@ -44,7 +44,7 @@ type Store struct {
 	start int64 // names this Store's temporary files
 
 	mu   sync.Mutex
-	made map[string]bool // directories known to be durable, at most maxMade
+	made map[string]bool // directories and notes known to be durable, at most maxMade
 	tmp  uint64          // counts temporary files
 	// doubts holds, by key, the Puts that failed when the name could exist
 	// already: what they wrote counts as not stored until a Put succeeds.
@@ -83,6 +83,9 @@ func (s *Store) Put(ctx context.Context, o store.Object) (store.Info, error) {
 }
 
 func (s *Store) put(ctx context.Context, o store.Object) (store.Info, error) {
+	if err := s.note(o.Key); err != nil {
+		return store.Info{}, err
+	}
 	tmp, at, err := s.write(ctx, o)
 	if err != nil {
 		return store.Info{}, err

@@ -44,7 +44,7 @@ func names(key string) []string {
 // isOwn reports the names in ownDir that are the store's, in any case of
 // letters: there are file systems that do not tell one case from another.
 func isOwn(dir, name string) bool {
-	return strings.EqualFold(dir, ownDir) && (strings.EqualFold(name, metaName) || strings.EqualFold(name, tmpName))
+	return strings.EqualFold(dir, ownDir) && (strings.EqualFold(name, metaName) || strings.EqualFold(name, tmpName) || strings.EqualFold(name, tildeName))
 }
 
 // cut breaks an encoded component into names that fit, never inside an escape

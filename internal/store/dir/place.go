@@ -133,7 +133,7 @@ func (s *Store) placeIn(root, key, tmp string, how func(oldname, newname string)
 	return name, err
 }
 
-// errRemoved says that somebody removed a directory under our hands.
+// errRemoved says that somebody removed a directory while the store was open.
 var errRemoved = errors.New("a directory of the store was removed; the next attempt makes it again")
 
 func (s *Store) forget() {
@@ -153,10 +153,7 @@ func (s *Store) exists(name string) bool {
 
 // mkdir makes a directory durably, once.
 func (s *Store) mkdir(name string) error {
-	s.mu.Lock()
-	known := s.made[name]
-	s.mu.Unlock()
-	if known {
+	if s.knownDurable(name) {
 		return nil
 	}
 	if err := s.disk.MkdirAll(name); errors.Is(err, fs.ErrExist) {
@@ -165,11 +162,22 @@ func (s *Store) mkdir(name string) error {
 	} else if err != nil {
 		return err
 	}
+	s.setDurable(name)
+	return nil
+}
+
+// knownDurable says that a directory or a note was found or made durable before.
+func (s *Store) knownDurable(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.made[name]
+}
+
+func (s *Store) setDurable(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.made) >= maxMade {
 		clear(s.made)
 	}
 	s.made[name] = true
-	return nil
 }
