@@ -234,11 +234,7 @@ func (l *Log) Start(program, config, recovered string) error {
 	}
 	l.publishing.Lock() // no checkpoint is decided in between
 	defer l.publishing.Unlock()
-	l.mu.Lock()
-	decided := *l.state
-	decided.pending = decided.pending[:len(decided.pending):len(decided.pending)]
-	l.mu.Unlock()
-	return decided.save(l.disk)
+	return l.decide(l.snapshot())
 }
 
 // Config says that the configuration changed while the process ran.

@@ -26,20 +26,15 @@ func (l *Log) checkpoint(ctx context.Context, keep bool) error {
 		return err
 	}
 	l.mu.Lock()
-	s, failed := l.state, l.failed
-	n := len(s.pending)
-	decided := *s
-	decided.pending = s.pending[:n:n]
+	failed := l.failed
 	l.mu.Unlock()
 	if failed != nil {
 		return failed
 	}
-	if n > 0 {
-		if err := l.publish(ctx, &decided, keep); err != nil {
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			return l.fail(fmt.Errorf("publish checkpoint of log %s: %w", l.name, err))
-		}
+	if err := l.publishAll(ctx, keep); err != nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.fail(fmt.Errorf("publish checkpoint of log %s: %w", l.name, err))
 	}
 	err := l.keep(ctx, keep)
 	if _, foreign := errors.AsType[*ForeignObjectError](err); foreign && !keep {
@@ -57,11 +52,51 @@ func (l *Log) checkpoint(ctx context.Context, keep bool) error {
 	return nil
 }
 
-// publish puts the head of all pending leaves into the store. The order is
+// publishAll publishes what is pending now: with one head, or, where the disk is full, with as many as
+// it takes to have each of them decided in the room that was set aside.
+func (l *Log) publishAll(ctx context.Context, final bool) error {
+	s := l.snapshot()
+	for end := s.reach(); s.edge.size < end; s = l.snapshot() {
+		s.pending = s.pending[:end-s.edge.size]
+		for {
+			err := l.publish(ctx, s, final)
+			if err == nil {
+				break
+			}
+			stands := l.decided - min(l.decided, s.edge.size) // so many are decided already
+			fewer := stands + (uint64(len(s.pending))-stands)/2
+			if !errors.Is(err, errNoRoom) || fewer == 0 || fewer == uint64(len(s.pending)) {
+				return err
+			}
+			s.pending = s.pending[:fewer:fewer]
+		}
+	}
+	return nil
+}
+
+// snapshot is the state with the leaves that are pending now.
+func (l *Log) snapshot() *state {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := *l.state
+	s.pending = s.pending[:len(s.pending):len(s.pending)]
+	return &s
+}
+
+// decide makes the pending leaves durable: from here on they stand at their indices for ever. The
+// caller holds publishing.
+func (l *Log) decide(s *state) error {
+	if err := s.save(&l.memory); err != nil {
+		return err
+	}
+	l.decided = s.reach()
+	return nil
+}
+
+// publish puts the head of the pending leaves into the store. The order is
 // what makes a crash harmless: decide, lay out, publish, remember.
 func (l *Log) publish(ctx context.Context, s *state, final bool) error {
-	// Decide: from here on these leaves stand at these indices for ever.
-	if err := s.save(l.disk); err != nil {
+	if err := l.decide(s); err != nil {
 		return err
 	}
 	// Lay out: nothing refers to these objects yet, and they cannot come out differently.
@@ -106,7 +141,7 @@ func (l *Log) publish(ctx context.Context, s *state, final bool) error {
 		n := l.decided - grown.edge.size // what stands decided behind the new head stays so
 		remember.pending = behind[:n:n]
 	}
-	if err := remember.save(l.disk); err != nil && l.opt.Events.Failed != nil {
+	if err := remember.save(&l.memory); err != nil && l.opt.Events.Failed != nil {
 		l.opt.Events.Failed(err) // what is on the disk still leads to this head
 	}
 	if l.opt.Events.Checkpoint != nil {

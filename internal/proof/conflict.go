@@ -189,15 +189,7 @@ func (l *Log) decideRepairs() error {
 	if err := l.addRepairs(); err != nil {
 		return err
 	}
-	l.mu.Lock()
-	decided := *l.state
-	decided.pending = decided.pending[:len(decided.pending):len(decided.pending)]
-	l.mu.Unlock()
-	if err := decided.save(l.disk); err != nil {
-		return err
-	}
-	l.decided = decided.reach()
-	return nil
+	return l.decide(l.snapshot())
 }
 
 // addRepairs puts a leaf into the log for each repair since the last call.

@@ -25,13 +25,15 @@ type Log struct {
 	disk disk.FS
 	opt  Options
 
+	memory memory // owned by publishing
+
 	adding     sync.Mutex      // held by Add and Gap: keeps their order
 	lookup     *finder         // owned by adding: where records added again are found
 	publishing sync.Mutex      // held while a head is published; taken before mu
 	witnesses  []*witness      // set by Open
 	http       *http.Client    // set by Open: asks witnesses
 	history    time.Time       // owned by publishing: when a checkpoint was last kept for good
-	decided    uint64          // owned by publishing: up to where decideRepairs made leaves durable
+	decided    uint64          // owned by publishing: up to where leaves are durable here
 	confirmed  map[string]bool // owned by publishing: objects that are there for the next checkpoint
 
 	mu       sync.Mutex
@@ -83,7 +85,7 @@ func Open(ctx context.Context, st store.Store, key Key, o Options) (*Log, error)
 	}
 	var l *Log
 	err = twice(ctx, func() error {
-		l = &Log{reader: newReader(st, o.Base, key.Name()), name: key.Name(), disk: o.Disk, opt: o, key: key, next: o.Next, witnesses: witnesses, confirmed: map[string]bool{}, http: &http.Client{}}
+		l = &Log{reader: newReader(st, o.Base, key.Name()), name: key.Name(), disk: o.Disk, memory: memory{disk: o.Disk}, opt: o, key: key, next: o.Next, witnesses: witnesses, confirmed: map[string]bool{}, http: &http.Client{}}
 		return l.load(ctx)
 	})
 	if err != nil {
@@ -260,7 +262,7 @@ func tailOf(leaves []place, e *edge) ([][]byte, error) {
 
 // adopt makes a state the log's own.
 func (l *Log) adopt(s *state) error {
-	l.state, l.from = s, s.next
+	l.state, l.from, l.decided = s, s.next, s.reach()
 	if s.next > 0 {
 		l.proven = s.next - 1
 	}

@@ -58,15 +58,15 @@ type stateHeader struct {
 	Bytes      [2]int        `json:"bytes"` // of tail and pending
 }
 
-// save makes the state durable, replacing the one before at once.
-func (s *state) save(d disk.FS) error {
+// encode is the state as it stands in a file. What follows it there does not count.
+func (s *state) encode() ([]byte, error) {
 	tail, pending := encodeBundle(s.tail), encodeBundle(s.pending)
 	header, err := json.Marshal(stateHeader{
 		Log: s.head.Log, Checkpoint: string(s.checkpoint), Size: s.edge.size, Next: s.next, Last: s.last, Rebuilt: s.rebuilt,
 		Edge: s.edge.levels, Tail: len(s.tail), Pending: len(s.pending), Bytes: [2]int{len(tail), len(pending)},
 	})
 	if err != nil {
-		return fmt.Errorf("save proof state: %w", err)
+		return nil, err
 	}
 	b := make([]byte, 0, len(stateV1)+len(header)+1+len(tail)+len(pending)+sha256.Size)
 	b = append(b, stateV1...)
@@ -75,10 +75,16 @@ func (s *state) save(d disk.FS) error {
 	b = append(b, tail...)
 	b = append(b, pending...)
 	sum := sha256.Sum256(b)
-	if err := d.MkdirAll(stateDir); err != nil {
-		return fmt.Errorf("save proof state: %w", err)
+	return append(b, sum[:]...), nil
+}
+
+// save makes the state durable, replacing the one before at once.
+func (s *state) save(m *memory) error {
+	b, err := s.encode()
+	if err == nil {
+		err = m.save(b)
 	}
-	if err := writeFile(d, stateFile, append(b, sum[:]...)); err != nil {
+	if err != nil {
 		return fmt.Errorf("save proof state: %w", err)
 	}
 	return nil
@@ -135,21 +141,23 @@ func errNoSecret(vkey string) error {
 }
 
 func decodeState(b []byte) (*state, error) {
-	n := len(b) - sha256.Size
-	if n < 0 || sha256.Sum256(b[:n]) != [sha256.Size]byte(b[n:]) {
-		return nil, errors.New("checksum")
-	}
-	rest, ok := bytes.CutPrefix(b[:n], []byte(stateV1))
+	rest, ok := bytes.CutPrefix(b, []byte(stateV1))
 	line, rest, found := bytes.Cut(rest, []byte("\n"))
 	if !ok || !found {
 		return nil, errors.New("unknown format")
 	}
 	var h stateHeader
 	if err := json.Unmarshal(line, &h); err != nil {
-		return nil, err
+		return nil, errors.New("checksum") // nothing is believed, but how long it is
 	}
-	if h.Bytes[0] < 0 || h.Bytes[1] < 0 || h.Bytes[0]+h.Bytes[1] != len(rest) {
+	room := len(rest) - sha256.Size
+	if h.Bytes[0] < 0 || h.Bytes[1] < 0 || h.Bytes[0] > room || h.Bytes[1] > room-h.Bytes[0] {
 		return nil, errors.New("wrong length")
+	}
+	rest = rest[:h.Bytes[0]+h.Bytes[1]]
+	n := len(stateV1) + len(line) + 1 + len(rest)
+	if sha256.Sum256(b[:n]) != [sha256.Size]byte(b[n:n+sha256.Size]) {
+		return nil, errors.New("checksum")
 	}
 	s := &state{checkpoint: []byte(h.Checkpoint), next: h.Next, last: h.Last, rebuilt: h.Rebuilt, edge: &edge{size: h.Size, levels: h.Edge}}
 	var err error
@@ -212,10 +220,7 @@ type inheriting interface {
 // writeFile replaces a small file durably: its old content or the new one, never less.
 func writeFile(d disk.FS, name string, data []byte) error {
 	temp := name + ".new"
-	if err := d.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	f, err := d.Create(temp)
+	f, err := createNew(d, temp)
 	if err != nil {
 		return err
 	}
@@ -223,19 +228,32 @@ func writeFile(d disk.FS, name string, data []byte) error {
 	if i, ok := d.(inheriting); ok && err == nil {
 		err = i.Inherit(temp, name)
 	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
+	if err := syncClose(f, err); err != nil {
 		return err
 	}
 	if err := d.Rename(temp, name); err != nil {
 		return err
 	}
 	return d.SyncDir(path.Dir(name))
+}
+
+// createNew makes a file in place of one that a killed process left.
+func createNew(d disk.FS, name string) (disk.File, error) {
+	if err := d.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return d.Create(name)
+}
+
+// syncClose syncs and closes a file whose writing came to err.
+func syncClose(f disk.File, err error) error {
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
 }
 
 func readFile(d disk.FS, name string) ([]byte, error) {

@@ -241,6 +241,13 @@ func (f *forgetful) Rename(_ <-chan struct{}, in *fuse.RenameIn, from, to string
 		switch {
 		case n == nil || into == nil:
 			return syscall.ENOENT
+		case in.Flags == 2: // RENAME_EXCHANGE
+			over := into.entries[to]
+			if over == nil {
+				return syscall.ENOENT
+			}
+			f.t.set(entry{dir, from, over}, entry{into, to, n})
+			return 0
 		case in.Flags&^1 != 0: // RENAME_NOREPLACE is 1
 			return syscall.EINVAL
 		case in.Flags&1 != 0 && into.entries[to] != nil:

@@ -40,6 +40,8 @@ func NewPlain() *Disk { return &Disk{mem: vfs.NewMem(), free: 1 << 40} }
 // each unsynced block and directory entry with a chance of percent in 100, drawn from rng. The old
 // disk goes on as if nothing had happened, for whoever still holds it.
 func (d *Disk) Crash(rng *rand.Rand, percent int) *Disk {
+	d.mu.Lock() // not in the middle of an Exchange
+	defer d.mu.Unlock()
 	return &Disk{mem: d.mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rng}), free: 1 << 40}
 }
 
@@ -140,6 +142,17 @@ func (d *Disk) Rename(oldname, newname string) error { return d.two(oldname, new
 
 // Link is disk.FS's.
 func (d *Disk) Link(oldname, newname string) error { return d.two(oldname, newname, d.mem.Link) }
+
+// Exchange gives two files each other's name. In a crash each name has one of the two, by itself.
+func (d *Disk) Exchange(a, b string) error {
+	return d.two(a, b, func(a, b string) error {
+		temp := a + ".exchange"
+		if _, err := d.mem.Stat(b); err != nil {
+			return err
+		}
+		return errors.Join(d.mem.Rename(a, temp), d.mem.Rename(b, a), d.mem.Rename(temp, b))
+	})
+}
 
 // Remove is disk.FS's.
 func (d *Disk) Remove(name string) error {

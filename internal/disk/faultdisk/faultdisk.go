@@ -5,6 +5,7 @@
 package faultdisk
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -23,6 +24,7 @@ const (
 	Open     Op = "open"
 	Rename   Op = "rename"
 	Link     Op = "link"
+	Exchange Op = "exchange"
 	Remove   Op = "remove"
 	Mkdir    Op = "mkdir"
 	ReadDir  Op = "readdir"
@@ -39,7 +41,7 @@ const (
 // Mutates reports whether the operation changes what is on the disk.
 func (o Op) Mutates() bool {
 	switch o {
-	case Create, Rename, Link, Remove, Mkdir, SyncDir, Write, Sync, Allocate:
+	case Create, Rename, Link, Exchange, Remove, Mkdir, SyncDir, Write, Sync, Allocate:
 		return true
 	}
 	return false
@@ -49,8 +51,8 @@ func (o Op) Mutates() bool {
 type Call struct {
 	N    int // counts the calls of this Disk from 1
 	Op   Op
-	Name string // the file's; the old one of a Rename or Link
-	To   string // the new name of a Rename or Link
+	Name string // the file's; the old one of a Rename or Link, one of an Exchange
+	To   string // the new name of a Rename or Link, the other of an Exchange
 	Off  int64  // of a Read or Write; the size of an Allocate
 	Len  int    // of a Read or Write
 }
@@ -58,7 +60,7 @@ type Call struct {
 // String is the line that the trace has for a call.
 func (c Call) String() string {
 	switch c.Op {
-	case Rename, Link:
+	case Rename, Link, Exchange:
 		return fmt.Sprintf("%s %s %s", c.Op, c.Name, c.To)
 	case Read, Write:
 		return fmt.Sprintf("%s %s %d+%d", c.Op, c.Name, c.Off, c.Len)
@@ -240,6 +242,16 @@ func (d *Disk) Rename(oldname, newname string) error {
 // Link is disk.FS's.
 func (d *Disk) Link(oldname, newname string) error {
 	return d.do(Call{Op: Link, Name: oldname, To: newname}, func() error { return d.under.Link(oldname, newname) })
+}
+
+// Exchange is the disk's below, if it can do that.
+func (d *Disk) Exchange(a, b string) error {
+	return d.do(Call{Op: Exchange, Name: a, To: b}, func() error {
+		if x, ok := d.under.(interface{ Exchange(a, b string) error }); ok {
+			return x.Exchange(a, b)
+		}
+		return errors.ErrUnsupported
+	})
 }
 
 // Remove is disk.FS's.

@@ -75,7 +75,7 @@ func (d *Disk) give(name string, n int64) {
 // given notes what a call that worked has done to the room of files.
 func (d *Disk) given(c Call) {
 	switch c.Op {
-	case Create, Remove, Allocate, Write, Link, Rename:
+	case Create, Remove, Allocate, Write, Link, Rename, Exchange:
 	default:
 		return
 	}
@@ -91,6 +91,13 @@ func (d *Disk) given(c Call) {
 		d.give(name, c.Off+int64(c.Len))
 	case Link:
 		d.give(c.To, d.space[name])
+	case Exchange:
+		to := path.Clean(c.To)
+		a, b := d.space[name], d.space[to]
+		delete(d.space, name)
+		delete(d.space, to)
+		d.give(name, b)
+		d.give(to, a)
 	case Rename:
 		to := path.Clean(c.To)
 		moved := map[string]int64{}

@@ -92,6 +92,19 @@ func (f *FS) OpenWrite(name string) (disk.File, error) {
 // Rename is disk.FS's.
 func (f *FS) Rename(oldname, newname string) error { return f.root.Rename(oldname, newname) }
 
+// Exchange gives two files in one directory each other's name, both at once. Where the system or the
+// file system cannot, it fails and changes nothing.
+func (f *FS) Exchange(a, b string) error {
+	if path.Dir(path.Clean(a)) != path.Dir(path.Clean(b)) {
+		return fmt.Errorf("exchange %s and %s: %w", a, b, errors.ErrUnsupported)
+	}
+	dir, err := f.root.Open(path.Dir(path.Clean(a)))
+	if err != nil {
+		return err
+	}
+	return errors.Join(exchange(dir, path.Base(a), path.Base(b)), dir.Close())
+}
+
 // Link is disk.FS's.
 func (f *FS) Link(oldname, newname string) error { return f.root.Link(oldname, newname) }
 

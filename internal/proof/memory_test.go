@@ -1,0 +1,133 @@
+package proof
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"path"
+	"syscall"
+	"testing"
+
+	"indelible/internal/disk/crashdisk"
+	"indelible/internal/disk/faultdisk"
+	"indelible/internal/record"
+)
+
+// On a disk that takes not one more byte and not one more file, checkpoint follows checkpoint, also in
+// a process that finds the disk so, and with more leaves waiting than the room that was set aside takes.
+func TestCheckpointsOnFullDisk(t *testing.T) {
+	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT} {
+		b := newBench(t)
+		b.do(b.d.MkdirAll(stateDir))
+		d := faultdisk.New(b.d, nil)
+		b.d = d
+		l := b.open()
+		b.do(l.Start("p", "c", ""))
+		seq := record.Seq(0)
+		more := func(n int) {
+			for range n {
+				seq++
+				b.do(l.Add(context.Background(), b.outcome(seq, record.Stored)))
+			}
+			b.do(l.Checkpoint(context.Background()))
+			if p := l.Stats().Proven; p != seq {
+				t.Fatalf("%v: %d of %d records are proven", full, p, seq)
+			}
+		}
+		more(10)
+		d.SetFull(full)
+		more(3)
+		more(5000)
+		more(1)
+		b.d = d.Next() // another process
+		b.d.(*faultdisk.Disk).SetFull(full)
+		d = b.d.(*faultdisk.Disk)
+		l = b.open()
+		b.do(l.Start("p", "c", ""))
+		more(400)
+		more(1)
+		d.SetFull(nil)
+		more(100)
+		b.do(l.Stop(context.Background()))
+		if r := b.clean(); r.Records != int64(seq) {
+			t.Fatalf("%d records of %d are in the log", r.Records, seq)
+		}
+	}
+}
+
+// Whatever call processes are killed in, and whether or not the power is cut then, the state is whole, and
+// none older than the last one whose save returned.
+func TestStateSurvivesAnyKill(t *testing.T) {
+	for seed := range uint64(100) {
+		rng := rand.New(rand.NewPCG(seed, 9))
+		under := crashdisk.New()
+		n, saved := 0, 0
+		for range 6 {
+			d := faultdisk.New(under, faultdisk.Nth(1+rng.IntN(30), faultdisk.Fault{Kill: true, Apply: rng.IntN(2) == 0, Keep: rng.IntN(20000)}))
+			m := &memory{disk: d}
+			for range 6 {
+				n++
+				s := &state{head: Head{Log: "test-log"}, edge: &edge{}, pending: [][]byte{fmt.Append(nil, n)}}
+				for range rng.IntN(50) {
+					s.pending = append(s.pending, bytes.Repeat([]byte{byte(n)}, 6000))
+				}
+				if s.save(m) != nil {
+					break
+				}
+				saved = n
+			}
+			d.Kill()
+			if rng.IntN(3) == 0 {
+				under = under.Crash(rng, 50)
+			}
+			got, err := loadState(under, "test-log")
+			if err != nil {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+			have := 0
+			if got != nil {
+				_, err = fmt.Sscan(string(got.pending[0]), &have)
+			}
+			if err != nil || have < saved || have > n {
+				t.Fatalf("seed %d: state %d after save %d: %v", seed, have, saved, err)
+			}
+		}
+	}
+}
+
+// A sync that fails once and then succeeds tells nothing of what was written before: the file is not used again.
+func TestStateAfterFailedSync(t *testing.T) {
+	under, fail := crashdisk.New(), false
+	d := faultdisk.New(under, func(c faultdisk.Call) *faultdisk.Fault {
+		if fail && c.Op == faultdisk.Sync && path.Base(c.Name) == path.Base(spareFile) {
+			fail = false
+			return &faultdisk.Fault{Err: syscall.EIO}
+		}
+		return nil
+	})
+	m := &memory{disk: d}
+	s := func(n int) *state {
+		return &state{head: Head{Log: "test-log"}, edge: &edge{}, pending: [][]byte{fmt.Append(nil, n)}}
+	}
+	for n := range 3 {
+		if err := s(n).save(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.Trace()
+	fail = true
+	if err := s(3).save(m); err == nil {
+		t.Fatal("the failed sync is not told")
+	}
+	if err := s(4).save(m); err != nil {
+		t.Fatal(err)
+	}
+	made := false
+	for _, line := range d.Trace() {
+		made = made || line == "create "+spareFile+".new"
+	}
+	if !made {
+		t.Fatal("a file whose sync failed was used again")
+	}
+}
