@@ -67,6 +67,7 @@ func printStatus(w io.Writer, style term.Style, now, last sample) error {
 	row("also", fmt.Sprintf("%d re-sent, %s, %s", s.Resent, count(s.Collisions, "key collision"), count(s.Gaps, "gap")))
 	destinationRows(row, s.Destination, now.at, style)
 	diskRows(row, s.Disk, style)
+	scrubRow(row, s.Scrub, now.at, style)
 	for _, name := range slices.Sorted(maps.Keys(s.Doors)) {
 		door := s.Doors[name]
 		text := "no record yet"
@@ -134,6 +135,25 @@ func destinationRows(row func(name, text string), d control.DestinationStatus, n
 			row("", "last error: "+term.Plain(term.Quote(d.LastError)))
 		}
 		row("", "what to do: "+remedy)
+	}
+}
+
+func scrubRow(row func(name, text string), s *control.ScrubStatus, now time.Time, style term.Style) {
+	if s == nil {
+		return
+	}
+	switch {
+	case s.Ended == nil && s.Problem == "":
+		row("scrub", "none has ended yet")
+	case s.Ended != nil:
+		row("scrub", fmt.Sprintf("%s ago: %s read of %s", ago(now, *s.Ended), count(uint64(s.Checked), "object"), count(uint64(s.Records), "record")))
+	}
+	if s.Faults > 0 {
+		row("", style.Bad(count(uint64(s.Faults), "fault"))+" since the start, the first: "+term.Quote(s.First))
+		row("", "what to do: \"indelible verify\" names them all; bring them back from the bucket's versions or a copy")
+	}
+	if s.Problem != "" {
+		row("", "the last one could not look: "+term.Plain(term.Quote(s.Problem)))
 	}
 }
 

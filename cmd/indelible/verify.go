@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -113,8 +111,8 @@ func (f *verifyFlags) options() (proof.VerifyOptions, error) {
 		}
 	}
 	if f.sample != "" {
-		n, err := strconv.ParseFloat(strings.TrimSuffix(f.sample, "%"), 64)
-		if err != nil || !(n > 0 && n <= 100) {
+		n, err := config.ParsePercent(f.sample)
+		if err != nil {
 			return o, &usageError{problem: fmt.Sprintf("--sample: %q is no percentage, such as 5%%", f.sample)}
 		}
 		o.Sample = n

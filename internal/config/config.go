@@ -22,6 +22,7 @@ type Config struct {
 	Spool       Spool       // spool: the durable queue on this disk
 	Upload      Upload      // upload: the pace of delivery
 	Proof       Proof       // proof: the transparency log
+	Scrub       Scrub       // scrub: verification in the background
 	Index       Index       // index: the local index
 	Shutdown    Shutdown    // shutdown: how serve stops
 }
@@ -179,6 +180,12 @@ type Upload struct {
 	ConfirmAfter   time.Duration // upload.confirm_after: how long after an object was stored it is looked at once more
 }
 
+// Scrub looks at the destination in the background.
+type Scrub struct {
+	Every  time.Duration // scrub.every: 0: never
+	Sample float64       // scrub.sample: percentage of the objects that are read
+}
+
 // Proof is about the transparency log.
 type Proof struct {
 	Name            string        // proof.name: the log's name; "" makes one at first start
@@ -216,6 +223,7 @@ func Default() Config {
 		Spool:    Spool{SegmentBytes: 64 << 20, ReserveBytes: 128 << 20},
 		Upload:   Upload{AttemptTimeout: 30 * time.Second, BackoffMin: 100 * time.Millisecond, BackoffMax: 30 * time.Second, Confirm: "off", ConfirmAfter: time.Minute},
 		Proof:    Proof{CheckpointEvery: time.Minute},
+		Scrub:    Scrub{Sample: 1},
 		Index:    Index{Mode: "on", Text: "fields"},
 		Shutdown: Shutdown{Drain: 10 * time.Second},
 	}

@@ -108,6 +108,8 @@ func (c *Config) fields() []Field {
 		{Path: "proof.key", Env: "INDELIBLE_LOG_KEY", Usage: "the signing key itself, or its seed in hex or base64", secret: true, value: textValue{p: (*string)(&c.Proof.Key), ok: notEmpty}},
 		{Path: "proof.checkpoint_every", Usage: "longest time between checkpoints", value: durationValue{&c.Proof.CheckpointEvery, 1}},
 		{Path: "proof.witnesses", Usage: "witnesses that cosign checkpoints: \"URL KEY\" each", value: listValue{&c.Proof.Witnesses}},
+		{Path: "scrub.every", Usage: "how often the destination is verified in the background; 0: never", value: durationValue{&c.Scrub.Every, 0}},
+		{Path: "scrub.sample", Usage: "percentage of the objects that are read then", value: percentValue{&c.Scrub.Sample}},
 		{Path: "index.mode", Usage: "the local index, <data>/index.db: on or off; \"index: off\" is the same", value: textValue{p: &c.Index.Mode, pick: []string{"on", Off}}},
 		{Path: "index.text", Usage: "what search looks for words in: off, fields, or body (and the fields)", value: textValue{p: &c.Index.Text, pick: []string{"off", "fields", "body"}}},
 		{Path: "shutdown.drain", Usage: "how long delivery goes on after the doors have closed", value: durationValue{&c.Shutdown.Drain, 0}},

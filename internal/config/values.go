@@ -115,6 +115,29 @@ func (v durationValue) set(s string) error {
 	return nil
 }
 
+// percentValue is above 0% and at most 100%.
+type percentValue struct{ p *float64 }
+
+func (v percentValue) String() string { return strconv.FormatFloat(*v.p, 'g', -1, 64) + "%" }
+
+func (v percentValue) set(s string) error {
+	n, err := ParsePercent(s)
+	if err != nil {
+		return err
+	}
+	*v.p = n
+	return nil
+}
+
+// ParsePercent reads a percentage above 0 and up to 100, with its sign or without.
+func ParsePercent(s string) (float64, error) {
+	n, err := strconv.ParseFloat(strings.TrimSuffix(s, "%"), 64)
+	if err != nil || !(n > 0 && n <= 100) {
+		return 0, errors.New("want a percentage such as 5%")
+	}
+	return n, nil
+}
+
 const day = 24 * time.Hour
 
 // ParseDuration reads a duration as Go writes it, or with days: "90s",

@@ -22,6 +22,7 @@ type Status struct {
 	Log                  LogStatus             `json:"log"`
 	Destination          DestinationStatus     `json:"destination"`
 	Disk                 DiskStatus            `json:"disk"`
+	Scrub                *ScrubStatus          `json:"scrub,omitempty"` // null: scrub.every is not set, or no daemon runs
 	Doors                map[string]DoorStatus `json:"doors"`
 }
 
@@ -61,6 +62,17 @@ type DiskStatus struct {
 	ReadErrors    uint64 `json:"read_errors"`
 	Unread        uint64 `json:"unread"`
 	LastReadError string `json:"last_read_error,omitempty"`
+}
+
+// ScrubStatus is what the verifications in the background have found.
+type ScrubStatus struct {
+	Ended   *time.Time `json:"ended"`   // when the last one that could look ended; null: none has
+	Seconds float64    `json:"seconds"` // it took
+	Records int64      `json:"records"` // the log told of then
+	Checked int64      `json:"checked"` // objects it read
+	Faults  int64      `json:"faults"`  // found since the start: what is missing or changed in the destination
+	First   string     `json:"first,omitempty"`
+	Problem string     `json:"problem,omitempty"` // why the last one could not look
 }
 
 // DiskState says whether the disk can take records.

@@ -72,6 +72,8 @@ func (s Status) Verdict() Verdict {
 		return Verdict{Bad, "The disk has lost acknowledged records:", count(s.Gaps, "gap") + " in the log. Replace the disk."}
 	case d.State == "credentials" || d.State == "configuration" || d.State == "unreachable":
 		return Verdict{Bad, "The destination takes nothing (" + d.State + "):", waiting + "; nothing is lost."}
+	case s.Scrub != nil && s.Scrub.Faults > 0:
+		return Verdict{Bad, "The destination has lost or changed what it had taken:", count(uint64(s.Scrub.Faults), "fault") + ", the first: " + s.Scrub.First + ". \"indelible verify\" names them all."}
 	case s.Quarantined > 0:
 		return Verdict{Warn, count(s.Quarantined, "record") + " set aside:", "the destination refuses " + plural(s.Quarantined, "it", "them") + ". \"indelible ls\" and \"indelible get --attrs\" tell why."}
 	case s.OldestPendingSeconds > int64(stale/time.Second):

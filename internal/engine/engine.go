@@ -31,6 +31,7 @@ type Options struct {
 	Upload upload.Options // without Source, Store, Layout, Ledger, Packing, Log, Logger and CheckpointEvery
 	Proof  Proof
 	Packs  Packs
+	Scrub  Scrub        // of a signed log
 	Logger *slog.Logger // nil discards
 
 	// Identity names the destination: a fork that was found in one says nothing of another.
@@ -58,7 +59,8 @@ type Engine struct {
 	opts     Options
 	log      *slog.Logger
 	uploader *upload.Uploader
-	ledger   *ledger // nil: no transparency log
+	ledger   *ledger   // nil: no transparency log
+	scrubber *scrubber // nil: the destination is not scrubbed
 	gaps     gaps
 	suspect  bool // a fork was found in another destination
 
@@ -72,6 +74,7 @@ type Stats struct {
 	Spool  spool.Stats
 	Upload upload.Stats
 	Log    proof.Stats // zero before Match has succeeded
+	Scrub  *ScrubStats // nil: the destination is not scrubbed
 }
 
 // Open takes the data directory, recovers what a crash left of it and opens
@@ -173,6 +176,9 @@ func (e *Engine) wire() error {
 			return err
 		}
 		e.ledger, u.Ledger = ledger, ledger
+		if e.opts.Scrub.Every > 0 {
+			e.scrubber = &scrubber{engine: e, opts: e.opts.Scrub}
+		}
 	}
 	var err error
 	if u.Packing, err = e.openPacks(); err != nil {
@@ -192,6 +198,9 @@ func (e *Engine) Stats() Stats {
 	s := Stats{Spool: e.spool.Stats(), Upload: e.uploader.Stats()}
 	if e.ledger != nil {
 		s.Log = e.ledger.stats()
+	}
+	if e.scrubber != nil {
+		s.Scrub = e.scrubber.snapshot()
 	}
 	return s
 }

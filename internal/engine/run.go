@@ -26,6 +26,12 @@ func (e *Engine) Run(ctx context.Context) error {
 	if e.ledger != nil {
 		g.Go(func() error { return e.ledger.run(ctx) })
 	}
+	if e.scrubber != nil {
+		g.Go(func() error {
+			e.scrubber.run(ctx)
+			return nil
+		})
+	}
 	return g.Wait()
 }
 

@@ -67,5 +67,17 @@ func EngineStatus(e *engine.Engine, w DiskWatch, destination string) (control.St
 		URL: destination, State: string(u.State), Since: u.Since.UTC(),
 		Retries: u.Retries, InFlight: u.InFlight, LastError: u.LastError,
 	}
+	s.Scrub = scrubStatus(stats.Scrub)
 	return s, nil
+}
+
+func scrubStatus(st *engine.ScrubStats) *control.ScrubStatus {
+	if st == nil {
+		return nil
+	}
+	s := &control.ScrubStatus{Seconds: st.Took.Seconds(), Records: st.Records, Checked: st.Checked, Faults: st.Faults, First: st.First, Problem: st.Problem}
+	if !st.Ended.IsZero() {
+		s.Ended = new(st.Ended.UTC())
+	}
+	return s
 }

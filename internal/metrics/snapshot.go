@@ -22,6 +22,8 @@ type snapshot struct {
 	readings []reading
 	state    *prometheus.Desc
 	age      *prometheus.Desc
+	faults   *prometheus.Desc
+	scrubbed *prometheus.Desc
 	last     *prometheus.Desc
 	acked    *prometheus.Desc
 	disk     *prometheus.Desc
@@ -52,14 +54,16 @@ func newSnapshot(status func() (control.Status, error), states []string) *snapsh
 			gauge("upload_in_flight", "Attempts to store a record under way.", func(s *control.Status) int64 { return int64(s.Destination.InFlight) }),
 			gauge("quarantined_records", "Records that the store refuses for their own content; on disk until they are redriven.", func(s *control.Status) int64 { return int64(s.Quarantined) }),
 		},
-		disk:    desc("disk_state", "1 for the state that the disk of the data directory is in, 0 for the others.", "state"),
-		acked:   desc("records_acked_total", "Records acknowledged since the start, re-sent copies not counted.", "door"),
-		sent:    desc("sender_records_total", "Records acknowledged since the start of a sender whose credential has a name, re-sent copies included.", "door", "sender"),
-		silence: desc("sender_last_record_seconds", "Time since such a sender's last acknowledged record, or since the door was opened if it has sent none.", "door", "sender"),
-		refused: desc("records_refused_total", "Records not acknowledged since the start; their senders still have them.", "door", "reason"),
-		state:   desc("destination_state", "1 for the state that the destination is in, 0 for the others.", "state"),
-		age:     desc("checkpoint_age_seconds", "Age of the newest signed checkpoint in the store."),
-		last:    desc("last_record_seconds", "Time since a door last acknowledged a record, or since it was opened if it has acknowledged none.", "door"),
+		disk:     desc("disk_state", "1 for the state that the disk of the data directory is in, 0 for the others.", "state"),
+		acked:    desc("records_acked_total", "Records acknowledged since the start, re-sent copies not counted.", "door"),
+		sent:     desc("sender_records_total", "Records acknowledged since the start of a sender whose credential has a name, re-sent copies included.", "door", "sender"),
+		silence:  desc("sender_last_record_seconds", "Time since such a sender's last acknowledged record, or since the door was opened if it has sent none.", "door", "sender"),
+		refused:  desc("records_refused_total", "Records not acknowledged since the start; their senders still have them.", "door", "reason"),
+		state:    desc("destination_state", "1 for the state that the destination is in, 0 for the others.", "state"),
+		age:      desc("checkpoint_age_seconds", "Age of the newest signed checkpoint in the store."),
+		last:     desc("last_record_seconds", "Time since a door last acknowledged a record, or since it was opened if it has acknowledged none.", "door"),
+		faults:   desc("scrub_faults_total", "What scrubs have found missing or changed in the destination, since the start."),
+		scrubbed: desc("scrub_age_seconds", "Time since the last scrub that could look."),
 	}
 }
 
@@ -74,6 +78,8 @@ func (s *snapshot) Describe(ch chan<- *prometheus.Desc) {
 	}
 	ch <- s.state
 	ch <- s.age
+	ch <- s.faults
+	ch <- s.scrubbed
 	ch <- s.last
 	ch <- s.acked
 	ch <- s.disk
@@ -111,6 +117,12 @@ func (s *snapshot) Collect(ch chan<- prometheus.Metric) {
 	}
 	if age := st.Log.CheckpointAgeSeconds; age != nil {
 		gauge(s.age, float64(*age))
+	}
+	if scrub := st.Scrub; scrub != nil {
+		ch <- prometheus.MustNewConstMetric(s.faults, prometheus.CounterValue, float64(scrub.Faults))
+		if scrub.Ended != nil {
+			gauge(s.scrubbed, max(0, time.Since(*scrub.Ended)).Seconds())
+		}
 	}
 	for door, d := range st.Doors {
 		ch <- prometheus.MustNewConstMetric(s.acked, prometheus.CounterValue, float64(d.Acked), door)

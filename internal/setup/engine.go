@@ -65,6 +65,7 @@ func EngineOptions(l *config.Loaded, log *slog.Logger) (engine.Options, error) {
 			BackoffMin:     c.Upload.BackoffMin, BackoffMax: c.Upload.BackoffMax, AttemptTimeout: c.Upload.AttemptTimeout,
 			Confirm: upload.Confirm(c.Upload.Confirm), ConfirmAfter: c.Upload.ConfirmAfter,
 		},
+		Scrub: engine.Scrub{Every: c.Scrub.Every, Sample: c.Scrub.Sample},
 		Packs: engine.Packs{On: c.Layout == "pack", MaxBytes: c.Pack.MaxBytes, MaxRecords: c.Pack.MaxRecords, MaxAge: c.Pack.MaxAge},
 		Proof: engine.Proof{
 			Secret: secret, Program: "indelible " + version.Of().Version, Config: l.Digest(),
