@@ -2,6 +2,7 @@ package control
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -32,6 +33,9 @@ func (d DestinationStatus) Remedy() string {
 	case "credentials":
 		return "give serve credentials that may write there; \"indelible doctor\" tells which are used"
 	case "configuration":
+		if strings.Contains(d.LastError, "certificate") {
+			return "see to the certificate, as the last error says; \"indelible doctor\" tries it again"
+		}
 		return "check bucket, region and endpoint; \"indelible doctor\" tells what is wrong"
 	case "unreachable":
 		return "check network and endpoint; records are kept here and delivered when it is back"

@@ -81,6 +81,9 @@ func (c checker) wrong(name string, err error) bool {
 	case store.Unreachable:
 		remedy = "look at --endpoint, the name server, the proxy and the firewall"
 	}
+	if cert, ok := errors.AsType[*certificateError](err); ok {
+		return c.fail(name, cert.remedy, "%v", cert.err)
+	}
 	return c.fail(name, remedy, "%v", err)
 }
 
@@ -89,6 +92,9 @@ func (c checker) credentials(ctx context.Context) bool {
 	ctx, watch := newWatch(ctx, c.cfg.timeout(), 0)
 	defer watch.stop()
 	creds, err := c.creds.Retrieve(ctx)
+	if cert := aboutCertificate(err, time.Now()); cert != nil {
+		return c.fail(name, cert.remedy, "%v", err)
+	}
 	if err != nil {
 		return c.fail(name, remedy, "%v", err)
 	}

@@ -234,11 +234,17 @@ func failure(op, key string, x *exchange, err error) *store.Error {
 	}
 	if _, ok := errors.AsType[*credentialsError](err); ok {
 		e.Class = store.Credentials
+		if c := aboutCertificate(err, time.Now()); c != nil {
+			e.Err = c
+		}
 		return e
 	}
 	if x.status == 0 {
 		if send, ok := errors.AsType[*smithyhttp.RequestSendError](err); ok {
 			e.Err = send.Err // without the SDK's words around it
+		}
+		if c := aboutCertificate(e.Err, time.Now()); c != nil {
+			e.Err = c
 		}
 		e.Class = connectClass(err)
 		return e
