@@ -18,6 +18,7 @@ import (
 
 	"indelible/internal/config"
 	"indelible/internal/control"
+	"indelible/internal/doctor"
 	"indelible/internal/engine"
 	"indelible/internal/ingest"
 	"indelible/internal/local"
@@ -48,6 +49,9 @@ func Serve(ctx context.Context, l *config.Loaded, stderr io.Writer) error {
 		return err
 	}
 	warnUnfinished(l, log)
+	if t, ok := doctor.TasksOf(0); ok && t.Scarce() != "" {
+		log.Warn(t.Scarce(), "do", doctor.TasksRemedy)
+	}
 	d := &daemon{loaded: l, config: c, log: log, metrics: m, disk: disk, engine: e, recent: recent.Of(e)}
 	d.live = control.NewLive(control.Source{
 		Status: d.statusFor, Recent: d.recent.Recent, Senders: d.recent.Senders,

@@ -61,6 +61,7 @@ func Run(ctx context.Context, l *config.Loaded, report func(Check)) {
 	report(checkWritable(dir, c.Data))
 	report(checkSync(dir))
 	report(checkFree(dir, c.Spool.ReserveBytes))
+	report(checkTasks(servedBy(running, alive)))
 	report(checkClock())
 	report(checkLock(c.Data, running, alive))
 	report(checkLog(l))
@@ -251,6 +252,14 @@ func checkPort(d config.Listener, running control.Running, alive bool) Check {
 		return failed(name, "try again", "%v", err)
 	}
 	return good(name, "%s is free", d.Addr)
+}
+
+// servedBy is the process of the daemon; 0 if none runs.
+func servedBy(running control.Running, alive bool) int {
+	if !alive {
+		return 0
+	}
+	return running.PID
 }
 
 func checkLog(l *config.Loaded) Check {
