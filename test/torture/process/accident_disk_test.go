@@ -24,6 +24,7 @@ var (
 	xfs   = fileSystem{"xfs", []string{"mkfs.xfs", "-q", "-f"}}
 	btrfs = fileSystem{"btrfs", []string{"mkfs.btrfs", "-q", "-f"}}
 	// few is ext4 with as few inodes as it takes.
+	ext2    = fileSystem{"ext2", []string{"mkfs.ext2", "-q", "-F"}} // knows no fallocate
 	few     = fileSystem{"ext4", []string{"mkfs.ext4", "-q", "-F", "-N", "64"}}
 	tmpfs   = fileSystem{"tmpfs", nil}
 	overlay = fileSystem{"overlay", nil}
@@ -34,6 +35,7 @@ var diskAccidents = []accident{
 	{name: "full ext4", run: func(m *mishap) error { return m.filled(ext4) }},
 	{name: "full xfs", run: func(m *mishap) error { return m.filled(xfs) }},
 	{name: "full btrfs", run: func(m *mishap) error { return m.filled(btrfs) }},
+	{name: "full ext2, which refuses fallocate", run: func(m *mishap) error { return m.filled(ext2) }},
 	{name: "full tmpfs", run: func(m *mishap) error { return m.filled(tmpfs) }},
 	{name: "killed on overlay", run: func(m *mishap) error {
 		if err := m.mount(overlay, 0); err != nil {

@@ -34,7 +34,7 @@ type accident struct {
 }
 
 // accidents are all of them.
-var accidents = slices.Concat(spoolAccidents, logAccidents, platformAccidents, diskAccidents)
+var accidents = slices.Concat(spoolAccidents, logAccidents, platformAccidents, diskAccidents, storeAccidents, fileAccidents)
 
 // TestTortureAccidents has each accident happen to the real binary, and judges the end: nothing that
 // was acked is missing from the bucket, unless the accident itself took it away; no
