@@ -112,7 +112,7 @@ func Look(ctx context.Context, dir string, destination func(context.Context) (*D
 		return c, err
 	}
 	c.later(c.data.Close)
-	if c.name, err = proof.ReadName(c.data); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if c.name, err = proof.RecoverName(c.data); err != nil {
 		return c, err
 	}
 	return c, nil

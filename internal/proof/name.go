@@ -27,7 +27,7 @@ func (e *NameError) Error() string {
 func KeepName(data disk.FS, wanted string) (string, error) {
 	kept, err := ReadName(data)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errNoName) && wanted != "":
 	case err != nil:
 		return "", fmt.Errorf("read the log's name: %w", err)
 	case wanted != "" && wanted != kept:
@@ -45,6 +45,9 @@ func KeepName(data disk.FS, wanted string) (string, error) {
 	return name, nil
 }
 
+// errNoName says that the file is there and holds no name, as after a power cut on some file systems.
+var errNoName = errors.New(nameFile + " holds no name")
+
 // ReadName is the name kept in a data directory; fs.ErrNotExist if there is none.
 func ReadName(data disk.FS) (string, error) {
 	f, err := data.Open(nameFile)
@@ -58,7 +61,7 @@ func ReadName(data disk.FS) (string, error) {
 	}
 	name := strings.TrimSpace(string(b))
 	if err := CheckName(name); err != nil {
-		return "", fmt.Errorf("%s holds no name: %w", nameFile, err)
+		return "", fmt.Errorf("%w: %w: write the log's name into it, which log.vkey begins with", errNoName, err)
 	}
 	return name, nil
 }

@@ -9,12 +9,12 @@ import (
 )
 
 // RecoverName is the log's name as a data directory tells it: from the file
-// that keeps it, or, where that is gone, from the public key or the writer's
+// that keeps it, or, where that is gone or holds none, from the public key or the writer's
 // state. "" if nothing tells.
 func RecoverName(data disk.FS) (string, error) {
-	name, err := ReadName(data)
-	if err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return name, err
+	name, kept := ReadName(data)
+	if kept == nil || !errors.Is(kept, fs.ErrNotExist) && !errors.Is(kept, errNoName) {
+		return name, kept
 	}
 	public, err := readLine(data, PublicFile)
 	if err != nil {

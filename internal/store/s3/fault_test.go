@@ -277,3 +277,33 @@ func TestClockSkewOfHead(t *testing.T) {
 		t.Errorf("forbidden, with a clock that is an hour off: %v after %d requests", err, asked)
 	}
 }
+
+// Somebody between here and the store who answers 200 to everything, with a page or with nothing, has told
+// nothing of any object: what was asked for is neither there nor gone.
+func TestSomebodyElseAnswers(t *testing.T) {
+	for name, answer := range map[string]http.HandlerFunc{
+		"a page": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html")
+			_, _ = io.WriteString(w, "<html><body>Please sign in</body></html>")
+		},
+		"nothing": func(http.ResponseWriter, *http.Request) {},
+	} {
+		fake := httptest.NewServer(answer)
+		s := open(t, &testserver.Server{Endpoint: fake.URL, Region: "us-east-1", Bucket: "audit", Access: "a", Secret: "b"}, s3.Config{})
+		_, _, err := s.Get(t.Context(), "k", store.GetOptions{})
+		if store.ClassOf(err) != store.Ambiguous {
+			t.Errorf("%s, get: %v", name, err)
+		}
+		if _, err := s.Head(t.Context(), "k", store.GetOptions{}); store.ClassOf(err) != store.Ambiguous {
+			t.Errorf("%s, head: %v", name, err)
+		}
+		err = nil
+		for _, lerr := range s.List(t.Context(), store.ListOptions{Prefix: "p/"}) {
+			err = lerr
+		}
+		if store.ClassOf(err) != store.Ambiguous {
+			t.Errorf("%s, list: %v", name, err)
+		}
+		fake.Close()
+	}
+}

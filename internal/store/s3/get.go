@@ -3,6 +3,7 @@ package s3
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -52,6 +53,11 @@ func (s *Store) get(ctx context.Context, key string, o store.GetOptions) (io.Rea
 		watch.stop()
 		return nil, store.Info{}, err
 	}
+	if out.ETag == nil {
+		_ = out.Body.Close()
+		watch.stop()
+		return nil, store.Info{}, &store.Error{Op: opGet, Key: key, Class: store.Ambiguous, Status: x.status, Err: errNoObject}
+	}
 	info := store.Info{
 		Key: key, Size: aws.ToInt64(out.ContentLength), ETag: trimETag(aws.ToString(out.ETag)),
 		Digest: wholeDigest(out.ChecksumSHA256, out.ChecksumType), ModTime: aws.ToTime(out.LastModified), Version: aws.ToString(out.VersionId),
@@ -77,6 +83,9 @@ func (s *Store) get(ctx context.Context, key string, o store.GetOptions) (io.Rea
 	}
 	return r, info, nil
 }
+
+// errNoObject is a 200 of somebody in between.
+var errNoObject = errors.New("the answer has no ETag: something between here and the store answers in its place")
 
 func byteRange(from, to int64) string {
 	if to <= 0 {
@@ -152,6 +161,9 @@ func (s *Store) head(ctx context.Context, key string, o store.GetOptions) (store
 	})
 	if err != nil {
 		return store.Info{}, s.failed(ctx, attempt, opHead, key, x, err)
+	}
+	if out.ETag == nil {
+		return store.Info{}, &store.Error{Op: opHead, Key: key, Class: store.Ambiguous, Status: x.status, Err: errNoObject}
 	}
 	return store.Info{
 		Key: key, Size: aws.ToInt64(out.ContentLength), ETag: trimETag(aws.ToString(out.ETag)),

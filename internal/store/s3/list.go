@@ -3,6 +3,7 @@ package s3
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"net/url"
@@ -67,6 +68,9 @@ func (s *Store) listPage(ctx context.Context, in *s3.ListObjectsV2Input, o store
 		return nil, nil, s.failed(ctx, attempt, opList, o.Prefix, x, err)
 	}
 	page, err = pageOf(out)
+	if out.Name == nil && out.KeyCount == nil {
+		err = errNoList
+	}
 	if err != nil {
 		return nil, nil, &store.Error{Op: opList, Key: o.Prefix, Class: store.Ambiguous, Status: x.status, Err: err}
 	}
@@ -77,6 +81,9 @@ func (s *Store) listPage(ctx context.Context, in *s3.ListObjectsV2Input, o store
 	}
 	return page, next, nil
 }
+
+// errNoList is a 200 of somebody in between: what it lacks is not to be taken for gone.
+var errNoList = errors.New("the answer is no list of a bucket: something between here and the store answers in its place")
 
 // pageOf merges a page's objects and common prefixes, which come apart, into the order of their keys.
 func pageOf(out *s3.ListObjectsV2Output) ([]store.Info, error) {

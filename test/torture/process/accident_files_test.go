@@ -112,18 +112,16 @@ var fileAccidents = func() []accident {
 			if err := m.front.Accept(); err != nil {
 				return err
 			}
-			if err := m.settled(); err != nil {
-				return err
-			}
 			original := *m.serve
 			*m.serve = second // its pending records lead out, too
-			if err := m.settled(); err != nil {
+			err := m.settle()
+			*m.serve = original
+			if err != nil {
 				return fmt.Errorf("the copy: %w", err)
 			}
-			*m.serve = original
-			return nil
+			return m.settled()
 		}},
-		{name: "two daemons, and locks that do not hold", run: func(m *mishap) error {
+		{name: "two daemons, and locks that do not hold", knownToFail: "what the first one acknowledges after the second one has opened the spool is lost; give no data directory to two machines", run: func(m *mishap) error {
 			strace, err := exec.LookPath("strace")
 			if err != nil {
 				return &notHere{"needs strace"}

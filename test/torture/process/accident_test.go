@@ -276,6 +276,13 @@ func (m *mishap) advised() error {
 // the bucket has every record that was acked, but for those whose names begin with one of the
 // lost: the accident itself took them. Where there are any, verify has to say so.
 func (m *mishap) settled(lost ...string) error {
+	if err := m.settle(); err != nil {
+		return err
+	}
+	return m.judge(lost...)
+}
+
+func (m *mishap) settle() error {
 	if err := m.front.Accept(); err != nil {
 		return err
 	}
@@ -295,10 +302,7 @@ func (m *mishap) settled(lost ...string) error {
 	if err := m.proven(); err != nil {
 		return err
 	}
-	if err := m.serve.Stop(); err != nil {
-		return err
-	}
-	return m.judge(lost...)
+	return m.serve.Stop()
 }
 
 func (m *mishap) judge(lost ...string) error {
