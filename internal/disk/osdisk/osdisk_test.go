@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"indelible/internal/disk"
@@ -144,5 +145,44 @@ func TestLinked(t *testing.T) {
 	}
 	if linked, err := file.Linked(); err != nil || linked {
 		t.Errorf("after its name was removed: %v, %v", linked, err)
+	}
+}
+
+// Two files exchange their names at once, or nothing changes.
+func TestExchange(t *testing.T) {
+	root := t.TempDir()
+	f := open(t, root)
+	if err := f.MkdirAll("d"); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"d/a", "d/b"} {
+		file, err := f.Create(name)
+		if err == nil {
+			_, err = file.WriteAt([]byte(name), 0)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = file.Close()
+	}
+	read := func(name string) string {
+		b, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	if err := f.Exchange("d/a", "d/none"); err == nil || read("d/a") != "d/a" {
+		t.Errorf("with nothing: %v", err)
+	}
+	if err := f.Exchange("d/a", "b"); err == nil || read("d/a") != "d/a" {
+		t.Errorf("in two directories: %v", err)
+	}
+	err := f.Exchange("d/a", "d/b")
+	if runtime.GOOS != "linux" && err != nil {
+		return
+	}
+	if err != nil || read("d/a") != "d/b" || read("d/b") != "d/a" {
+		t.Errorf("%v: a is %q, b is %q", err, read("d/a"), read("d/b"))
 	}
 }
