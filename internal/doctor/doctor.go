@@ -59,6 +59,7 @@ func Run(ctx context.Context, l *config.Loaded, report func(Check)) {
 	report(checkConfig(l))
 	dir := existing(c.Data)
 	report(checkWritable(dir, c.Data))
+	report(checkFiles(c.Data))
 	report(checkSync(dir))
 	report(checkFree(dir, c.Spool.ReserveBytes))
 	report(checkTasks(servedBy(running, alive)))

@@ -35,7 +35,7 @@ var diskAccidents = []accident{
 	{name: "full ext4", run: func(m *mishap) error { return m.filled(ext4) }},
 	{name: "full xfs", run: func(m *mishap) error { return m.filled(xfs) }},
 	{name: "full btrfs", run: func(m *mishap) error { return m.filled(btrfs) }},
-	{name: "full ext2, which refuses fallocate", run: func(m *mishap) error { return m.filled(ext2) }},
+	{name: "full ext2, which refuses fallocate", long: true, run: func(m *mishap) error { return m.filled(ext2) }},
 	{name: "full tmpfs", run: func(m *mishap) error { return m.filled(tmpfs) }},
 	{name: "killed on overlay", run: func(m *mishap) error {
 		if err := m.mount(overlay, 0); err != nil {
@@ -68,6 +68,12 @@ var diskAccidents = []accident{
 			made = append(made, name)
 		}
 		m.send("without", 40)
+		if err := m.until("status tells of the inodes", func() (bool, string) {
+			st, err := m.serve.Status(m.ctx)
+			return err == nil && st.Disk.State == "inodes", fmt.Sprintf("%+v %v", st.Disk, err)
+		}); err != nil {
+			return err
+		}
 		m.serve.Kill()
 		if err := m.front.Accept(); err != nil {
 			return err
@@ -152,10 +158,11 @@ func (m *mishap) filled(fs fileSystem) error {
 	for _, size := range []int{1 << 20, 4096, 1} { // until not a byte goes in any more
 		for err = nil; err == nil; {
 			_, err = f.Write(make([]byte, size))
-			if err == nil {
+			if size > 4096 && err == nil {
 				err = f.Sync()
 			}
 		}
+		_ = f.Sync() // what it does not take there is no room for either
 	}
 	if err := f.Close(); err != nil && fs.name != "btrfs" {
 		return err

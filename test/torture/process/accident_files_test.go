@@ -21,7 +21,7 @@ import (
 var fileAccidents = func() []accident {
 	all := []accident{
 		{name: "pids.max is met", run: (*mishap).crowded},
-		{name: "data directory closed to the service", run: func(m *mishap) error {
+		{name: "data directory closed to the service", long: true, run: func(m *mishap) error {
 			return m.asNobody(func([]string) error {
 				if err := m.begin(); err != nil {
 					return err
@@ -81,7 +81,7 @@ var fileAccidents = func() []accident {
 				return m.settled()
 			})
 		}},
-		{name: "hard-linked copy started", run: func(m *mishap) error {
+		{name: "hard-linked copy started", long: true, run: func(m *mishap) error {
 			if err := m.begin(); err != nil {
 				return err
 			}
@@ -149,7 +149,7 @@ var fileAccidents = func() []accident {
 			m.serve.Wrap = nil
 			return m.settled()
 		}},
-		{name: "stopped for a minute under load", run: func(m *mishap) error {
+		{name: "stopped for a minute under load", long: true, run: func(m *mishap) error {
 			if err := m.begin(); err != nil {
 				return err
 			}
@@ -177,8 +177,11 @@ var fileAccidents = func() []accident {
 			return m.settled()
 		}},
 	}
-	for _, name := range []string{"log.key", "log.vkey", "log.name", "proof/state", "proof/state.spare", "run.json", "admin.token", "credential.key", "index.db", "lock", "spool/state", "spool/acked", "spool/buckets", "spool/gaps", "spool/ballast"} {
+	for _, name := range []string{"log.key", "log.name", "proof/state", "spool/state", "index.db"} {
 		all = append(all, accident{name: "zero length after a crash: " + name, run: func(m *mishap) error { return m.emptied(name) }})
+	}
+	for _, name := range []string{"log.vkey", "proof/state.spare", "run.json", "admin.token", "lock", "spool/acked", "spool/buckets", "spool/ballast"} {
+		all = append(all, accident{name: "zero length after a crash: " + name, long: true, run: func(m *mishap) error { return m.emptied(name) }})
 	}
 	return all
 }()

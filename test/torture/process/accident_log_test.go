@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -87,6 +88,15 @@ var logAccidents = []accident{
 			if err := m.must("damaged", 5); err != nil {
 				return err
 			}
+			resp, err := m.client.Get("http://" + m.serve.At.Admin + "/metrics")
+			if err != nil {
+				return err
+			}
+			text, err := io.ReadAll(resp.Body)
+			_ = resp.Body.Close()
+			if err != nil || !bytes.Contains(text, []byte("indelible_pending_records")) {
+				return fmt.Errorf("/metrics while proof/state is damaged: %s, %v", resp.Status, err)
+			}
 		}
 		if err := m.until("it says what is damaged", func() (bool, string) {
 			said := m.serve.Tail()
@@ -158,6 +168,29 @@ var logAccidents = []accident{
 			return fmt.Errorf("delivered to a bucket that has another log or none: %q, %v", there, err)
 		}
 		return m.settled()
+	}},
+	{name: "files of two logs mixed", run: func(m *mishap) error {
+		if err := m.pendingKilled(); err != nil {
+			return err
+		}
+		first := *m.serve
+		m.serve.Data = filepath.Join(m.dir, "second")
+		if err := errors.Join(m.begin(), m.serve.Stop()); err != nil {
+			return err
+		}
+		for _, name := range []string{"log.name", "log.key", "log.vkey", "proof"} {
+			if err := os.RemoveAll(filepath.Join(first.Data, name)); err != nil {
+				return err
+			}
+			if err := copyFile(filepath.Join(m.serve.Data, name), filepath.Join(first.Data, name)); err != nil {
+				return err
+			}
+		}
+		*m.serve = first
+		if m.serve.Start() == nil {
+			return fmt.Errorf("it starts on the files of two logs")
+		}
+		return m.rescued()
 	}},
 	{name: "two logs in one bucket", run: func(m *mishap) error {
 		if err := m.begin(); err != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -201,7 +202,19 @@ var platformAccidents = []accident{
 			for range 40 {
 				m.send("limited", 50)
 			}
+			if m.send("limited", 1) == 0 { // refused: then everybody is told why
+				st, err := m.serve.Status(m.ctx)
+				if err != nil || st.Disk.State == "ok" || st.Verdict().Level == "good" {
+					return fmt.Errorf("status says that all is well: %+v %v", st.Disk, err)
+				}
+				if code := m.readyz(); code == http.StatusOK {
+					return fmt.Errorf("/readyz says 200 where no file may grow")
+				}
+			}
 			m.serve.Kill()
+			if log, err := os.Stat(m.serve.Log); err != nil || log.Size() > 1<<20 {
+				return fmt.Errorf("the log grew to %d bytes: %w", log.Size(), err)
+			}
 		}
 		m.serve.Wrap = nil
 		return m.settled()

@@ -90,26 +90,26 @@ var storeAccidents = []accident{
 			_, _ = io.WriteString(w, "<html><body>Please sign in to this network</body></html>")
 		})
 	}},
-	{name: "a proxy answers 200 with an ETag to everything", run: func(m *mishap) error {
+	{name: "a proxy answers 200 with an ETag to everything", long: true, run: func(m *mishap) error {
 		return m.between(func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			w.Header().Set("ETag", `"d41d8cd98f00b204e9800998ecf8427e"`)
 			w.WriteHeader(http.StatusOK)
 		})
 	}},
-	{name: "a proxy redirects everything to a page", run: func(m *mishap) error {
+	{name: "a proxy redirects everything to a page", long: true, run: func(m *mishap) error {
 		return m.between(func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			http.Redirect(w, r, "http://"+m.serve.At.Admin+"/", http.StatusFound)
 		})
 	}},
-	{name: "a proxy answers 404 to everything", run: func(m *mishap) error {
+	{name: "a proxy answers 404 to everything", long: true, run: func(m *mishap) error {
 		return m.between(func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			http.Error(w, "<html>not here</html>", http.StatusNotFound)
 		})
 	}},
-	{name: "the store answers a byte at a time", run: func(m *mishap) error {
+	{name: "the store answers a byte at a time", long: true, run: func(m *mishap) error {
 		return m.between(func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			w.Header().Set("Content-Length", "400")
