@@ -16,6 +16,7 @@ import (
 	"indelible/internal/disk/faultdisk"
 	"indelible/internal/record"
 	"indelible/internal/spool"
+	"indelible/internal/torture"
 )
 
 // oracle remembers what was acked.
@@ -127,6 +128,9 @@ func (o *oracle) check(t *testing.T, s *spool.Spool, acked map[record.Seq]string
 // the recovery, and compares what comes back with what was acked. INDELIBLE_CRASH_SEEDS sets how many runs.
 func TestCrash(t *testing.T) {
 	seeds := 3
+	if torture.Race {
+		seeds = 1
+	}
 	if n, err := strconv.Atoi(os.Getenv("INDELIBLE_CRASH_SEEDS")); err == nil {
 		seeds = n
 	}
@@ -239,7 +243,11 @@ func work(t *testing.T, s *spool.Spool, o *oracle, seed int) {
 func TestFaults(t *testing.T) {
 	boom := errors.New("input/output error")
 	for _, fault := range []faultdisk.Fault{{Err: boom}, {Err: boom, Apply: true}, {Err: boom, Keep: 100}} {
-		for n := 1; ; n++ {
+		step := 1
+		if torture.Race {
+			step = 5
+		}
+		for n := 1; ; n += step {
 			base := crashdisk.New()
 			fd := faultdisk.New(base, faultdisk.Nth(n, fault))
 			o := newOracle()

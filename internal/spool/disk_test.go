@@ -21,6 +21,7 @@ import (
 	"indelible/internal/disk/osdisk"
 	"indelible/internal/record"
 	"indelible/internal/spool"
+	"indelible/internal/torture"
 )
 
 // TestDiskOperations is the golden list of what two appends do to the disk.
@@ -384,8 +385,8 @@ func TestBitFlips(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			img, bodies := build(t, 16, closed)
 			step := 29
-			if testing.Short() {
-				step = 61
+			if testing.Short() || torture.Race {
+				step = 211
 			}
 			for name, b := range img {
 				end := len(bytes.TrimRight(b, "\x00"))
@@ -425,7 +426,11 @@ func TestLostFiles(t *testing.T) {
 	for name, b := range img {
 		delete(img, name)
 		img.check(t, name+" removed", bodies)
-		for _, n := range []int{0, 1, 100, len(b) / 2, len(b) - 1} {
+		lengths := []int{0, 1, 100, len(b) / 2, len(b) - 1}
+		if torture.Race {
+			lengths = lengths[3:]
+		}
+		for _, n := range lengths {
 			img[name] = b[:max(0, min(n, len(b)))]
 			img.check(t, fmt.Sprintf("%s cut at %d", name, n), bodies)
 		}

@@ -11,6 +11,7 @@ import (
 	"indelible/internal/disk/faultdisk"
 	"indelible/internal/record"
 	"indelible/internal/spool"
+	"indelible/internal/torture"
 )
 
 // killAt is a disk whose process is killed at the first call that matches, after
@@ -109,8 +110,8 @@ func TestNamesOfAKilledProcess(t *testing.T) {
 func TestKillEverywhere(t *testing.T) {
 	opts := spool.Options{Log: "test", SegmentBytes: 12 << 10, InlineBytes: 4 << 10, ReserveBytes: 1}
 	step := 1
-	if testing.Short() {
-		step = 5
+	if testing.Short() || torture.Race {
+		step = 7
 	}
 	for n := 1; ; n += step {
 		reached := false

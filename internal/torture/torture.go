@@ -25,7 +25,7 @@ const (
 // is for go test ./..., ci for each change, long for a release. The race detector makes each run
 // five times as long: with it, a third of quick is run.
 func Share(quick, ci, long int) int {
-	if race && quick > 3 {
+	if Race && quick > 3 {
 		quick /= 3
 	}
 	return pick(quick, ci, long)
@@ -33,7 +33,7 @@ func Share(quick, ci, long int) int {
 
 // Stride is Share in steps from one case to the next: the longer they are, the less is run.
 func Stride(quick, ci, long int) int {
-	if race {
+	if Race {
 		quick *= 3
 	}
 	return pick(quick, ci, long)
