@@ -284,6 +284,7 @@ func TestMistakes(t *testing.T) {
 		{"same address", "", map[string]string{"s3": "127.0.0.1:9001"}, nil, []string{"doors.s3.listen and admin.listen are both 127.0.0.1:9001"}},
 		{"own door", "", map[string]string{"to": "s3://abc", "endpoint": "http://127.0.0.1:9000"}, nil, []string{"--endpoint: destination.endpoint http://127.0.0.1:9000 is this daemon's own S3 door"}},
 		{"open doors", "", map[string]string{"s3": ":9000", "http": "0.0.0.0:1", "admin": "example.com:3"}, nil, []string{"--s3: ", "--http: ", "--admin: "}},
+		{"below pack", "pack: {max_agge: 1s}\n", nil, nil, []string{"F:1: unknown field \"max_agge\" below pack (did you mean \"max_age\"?)"}},
 		{"key with an unknown field", "doors: {s3: {keys: [{id: a, secret: hush, nmae: b}]}}\n", nil, nil, []string{"F:1: doors.s3.keys: a field is unknown (did you mean \"name\"?)"}},
 		{"key that is a field", "doors: {s3: {keys: [{hush: hush}]}}\n", nil, nil, []string{"F:1: doors.s3.keys: a field is unknown; known are id, name, secret, team"}},
 		{"token as a name", "doors: {http: {tokens: {hush: a}}}\n", nil, nil, []string{"F:1: doors.http.tokens: want a list of tokens, or of {token, name, team}"}},

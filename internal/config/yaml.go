@@ -154,12 +154,6 @@ func (y *yamlFile) unknown(key *yaml.Node, path string) {
 	if path != "" {
 		below = " below " + path
 	}
-	for prefix, what := range map[string]string{"pack": "packs of records"} {
-		if full := strings.TrimPrefix(path+"."+key.Value, "."); full == prefix || strings.HasPrefix(full, prefix+".") {
-			y.fail(key, "%s: %s cannot be had yet: take it out", full, what)
-			return
-		}
-	}
 	known := y.children(path)
 	if near := Suggest(key.Value, known); near != "" {
 		y.fail(key, "unknown field %q%s (did you mean %q?)", key.Value, below, near)

@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -57,7 +59,11 @@ func MakeDir(path string) error {
 	if err != nil {
 		return err
 	}
-	return fsys.MkdirAll(filepath.ToSlash(rel))
+	err = fsys.MkdirAll(filepath.ToSlash(rel))
+	if inner, ok := errors.AsType[*fs.PathError](err); ok {
+		return &fs.PathError{Op: "mkdir", Path: path, Err: inner.Err} // its path is relative to parent
+	}
+	return err
 }
 
 // existing is dir, or the nearest directory above it that is there.

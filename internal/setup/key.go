@@ -46,7 +46,7 @@ func CreateKey(l *config.Loaded, name, file string) (vkey string, err error) {
 		return createKeyFile(name, file)
 	}
 	if err := engine.MakeDir(c.Data); err != nil {
-		return "", fmt.Errorf("make the data directory: %w", err)
+		return "", fmt.Errorf("make the data directory: %w (choose another with --data)", err)
 	}
 	data, err := osdisk.Open(c.Data)
 	if err != nil {
