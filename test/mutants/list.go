@@ -116,6 +116,8 @@ var mutants = []mutant{
 		"at, err := copyBody(ctx, file, o)\n	if err == nil {\n		err = file.Sync()\n	}", "at, err := copyBody(ctx, file, o)", dirSuite, "TestCrashAtEachOperation"},
 	{"the directory store does not sync an object's name", "internal/store/dir/dir.go",
 		"err = errors.Join(s.disk.Remove(tmp), s.disk.SyncDir(path.Dir(name)))", "err = s.disk.Remove(tmp)", dirSuite, "TestCrashAtEachOperation"},
+	{"that a key may have variants is not noted durably", "internal/store/dir/tilde.go",
+		"	if err := s.disk.SyncDir(path.Dir(name)); err != nil {\n		return err\n	}\n	s.setDurable(name)", "	s.setDurable(name)", dirSuite, "TestAbsentAfterAFailure"},
 
 	{"a leaf is published before it is remembered", "internal/proof/checkpoint.go",
 		"	if err := l.decide(s); err != nil {\n		return err\n	}\n	// Lay out", "	// Lay out", proofSuite, "TestDeathAtEveryPut"},
