@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -43,6 +44,7 @@ reads one.`,
 	config.Flags().BoolVar(&withCallback, "callback", false, "the callback's block, instead of s3_v2's")
 	config.Flags().BoolVar(&throughProxy, "proxy", false, "api_base of each provider, through the recording proxy")
 	c.bindServe(config)
+	var out string
 	callback := &cobra.Command{
 		Use:   "callback",
 		Short: "Print the callback with which LiteLLM's answers wait for their records",
@@ -51,10 +53,17 @@ a caller that got its answer then has a durable record. Its head says how to loa
 		Example: "  indelible litellm callback > " + litellm.CallbackName,
 		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := c.stdout.Write(litellm.Callback)
-			return err
+			write := func(w io.Writer) error {
+				_, err := w.Write(litellm.Callback)
+				return err
+			}
+			if out == "" || out == "-" {
+				return write(c.stdout)
+			}
+			return writeFile(out, write)
 		},
 	}
+	callback.Flags().StringVarP(&out, "output", "o", "", "write to `FILE`, whole or not at all (where there is no shell)")
 	cmd.AddCommand(config, callback)
 	return cmd
 }
