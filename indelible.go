@@ -11,6 +11,11 @@
 // and its commands read it: indelible verify --data DIR --to STORE.
 // This package carries no SDK: a directory is the built-in store, and package
 // indelible/s3store brings S3.
+//
+// The module is not published yet. Another module names the place of a clone:
+//
+//	require indelible v0.0.0
+//	replace indelible => ../indelible
 package indelible
 
 import (
