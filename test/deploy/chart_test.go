@@ -170,11 +170,27 @@ func TestChartConfiguration(t *testing.T) {
 			if err := os.WriteFile(file, []byte(configMap(t, values)["indelible.yaml"]), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			out, err := command(t, exe, "config", "check", "--config", file,
+			environment := []string{
 				"INDELIBLE_ADMIN_TOKEN=a-token-of-the-dashboard", "INDELIBLE_S3_KEYS=litellm:a-secret-of-a-sender",
-				"INDELIBLE_HTTP_TOKENS=a-token-of-a-sender", "PROXY_TOKEN=a-token-of-a-caller").CombinedOutput()
-			if err != nil {
-				t.Errorf("%v\n%s", err, out)
+				"INDELIBLE_HTTP_TOKENS=a-token-of-a-sender", "PROXY_TOKEN=a-token-of-a-caller", "INDELIBLE_DATA=/data", // the image's
+			}
+			var set appsv1.StatefulSet
+			unmarshal(t, render(t, values, "1.37.0")["indelible/templates/statefulset.yaml"], &set)
+			for _, c := range slices.Concat(set.Spec.Template.Spec.InitContainers, set.Spec.Template.Spec.Containers) {
+				for _, e := range c.Env {
+					if c.Name == "indelible" && e.Value != "" {
+						environment = append(environment, e.Name+"="+e.Value)
+					}
+				}
+			}
+			for _, sub := range []string{"check", "print"} {
+				out, err := command(t, append([]string{exe, "config", sub, "--config", file}, environment...)...).CombinedOutput()
+				if err != nil {
+					t.Errorf("config %s: %v\n%s", sub, err, out)
+				}
+				if sub == "print" && !strings.Contains(string(out), "/data/indelible") {
+					t.Errorf("the data directory is not below the volume's own:\n%s", out)
+				}
 			}
 		})
 	}

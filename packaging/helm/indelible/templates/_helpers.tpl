@@ -71,9 +71,12 @@ restartPolicy: Always
 envFrom:
   - secretRef:
       name: {{ include "indelible.secret" . }}
-{{- with .Values.extraEnv }}
-env: {{- toYaml . | nindent 2 }}
-{{- end }}
+env:
+  # The image sets another one, and the environment beats the file.
+  - {name: INDELIBLE_DATA, value: /data/indelible}
+  {{- with .Values.extraEnv }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 ports:
   {{- if not $sidecar }}
   {{- range $door, $port := dict "s3" 9000 "http" 4318 "proxy" 4100 }}
