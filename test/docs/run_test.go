@@ -49,9 +49,8 @@ func TestDocs(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(s3.Root, "my-audit-bucket"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	python := testserver.Python(t, filepath.Join(root, "internal", "ingest", "s3api", "testdata", "requirements-clients.txt"))
 	env := append(os.Environ(),
-		"PATH="+strings.Join([]string{filepath.Join(filepath.Dir(clone), "bin"), filepath.Join(python, "bin"), os.Getenv("PATH")}, ":"),
+		"PATH="+filepath.Join(filepath.Dir(clone), "bin")+":"+os.Getenv("PATH"),
 		"AWS_ENDPOINT_URL_S3="+s3.Endpoint, "AWS_ACCESS_KEY_ID="+s3.Access, "AWS_SECRET_ACCESS_KEY="+s3.Secret, "AWS_REGION=us-east-1",
 		"INDELIBLE_CONFIG=", "GOFLAGS=")
 	for name, all := range pages(t) {
@@ -94,6 +93,8 @@ func (v *visitor) prepare(page string) {
 	}
 	switch page {
 	case "README.md":
+		python := testserver.Python(v.t, filepath.Join(v.dir, "internal", "ingest", "s3api", "testdata", "requirements-clients.txt"))
+		v.env = append(v.env, "PATH="+filepath.Join(filepath.Dir(v.dir), "bin")+":"+filepath.Dir(python)+":"+os.Getenv("PATH")) // for aws
 		v.write("record.json", call("chatcmpl-1", "alpha", "failure"))
 		v.write("records.ndjson", call("chatcmpl-2", "beta", "success")+call("chatcmpl-3", "alpha", "failure"))
 		v.write("spendlogs.csv", "request_id\nchatcmpl-1\nchatcmpl-2\nchatcmpl-3\n")
