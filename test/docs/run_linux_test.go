@@ -19,7 +19,7 @@ import (
 	"indelible/internal/testserver"
 )
 
-// TestDocs runs the blocks of each page in a fresh clone, with a fresh binary, in order.
+// TestDocs (Linux: process groups) runs the blocks of each page in a fresh clone, with a fresh binary, in order.
 // Pages use the default ports: test/steps docs gives it a network of its own.
 func TestDocs(t *testing.T) {
 	if os.Getenv("INDELIBLE_DOCS") == "" {
