@@ -90,10 +90,11 @@ func (x *exchange) readRequest(req *http.Request) error {
 	var err error
 	x.reqBody, err = x.request.body()
 	x.c.Request.Body = x.reqBody
-	for name, values := range req.Trailer {
-		for _, v := range values {
-			x.c.Request.Trailers = append(x.c.Request.Trailers, capture.Field{Name: name, Value: v})
-		}
+	if len(req.Trailer) > 0 {
+		var withheld []string
+		x.c.Request.Trailers, withheld = capture.KeepHeaders(req.Trailer)
+		x.c.Request.Withheld = append(x.c.Request.Withheld, withheld...)
+		x.secrets = append(x.secrets, capture.Secrets(req.Trailer, "")...)
 	}
 	return err
 }
@@ -380,18 +381,16 @@ func (x *exchange) drop() {
 // ends: what was sent is recorded.
 func (r *Recorder) append(ctx context.Context, c *capture.Exchange, source, suffix string, secrets []string) (record.Receipt, error) {
 	begun := time.Now()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.hold())
-	defer cancel()
+	release := func() {}
 	if !c.InMemory() {
-		select {
-		case r.long <- struct{}{}:
-			defer func() { <-r.long }()
-		case <-ctx.Done():
-			return record.Receipt{}, fmt.Errorf("record the exchange %s: other long ones wait: %w", c.ID, record.ErrPushback)
-		}
+		r.long <- struct{}{}
+		release = sync.OnceFunc(func() { <-r.long })
+		defer release()
 		c.Request.Body.Load(loadBytes)
 		c.Response.Body.Load(loadBytes)
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.hold())
+	defer cancel()
 	c.Scrub(secrets)
 	rec := record.Record{
 		Door: r.o.Door, Source: source, Key: layout.DoorKey(r.o.Door, c.Start.UTC(), c.ID+suffix),
@@ -412,6 +411,7 @@ func (r *Recorder) append(ctx context.Context, c *capture.Exchange, source, suff
 		b.Reset()
 		b.Grow(guess)
 		_, _ = b.Write(c.Append(b.AvailableBuffer())) // in place, where the guess was enough
+		release()                                     // the next may be made while this one is waited for
 		rec.Body, rec.Size = b, int64(b.Len())
 		receipt, err = r.o.Log.Append(ctx, rec)
 		if err == nil && b.Cap() <= pooledBytes { // after an error the spool may still read it

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"indelible/internal/capture"
@@ -48,7 +50,8 @@ func (r *Recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	client := req.Context()
 	ctx, cancel := r.upstreamContext(client)
-	out := req.Clone(ctx)
+	tries := &tries{cancel: cancel}
+	out := req.Clone(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: tries.count}))
 	if x.passing != nil {
 		out.Body, out.GetBody, out.Trailer = x.passing, nil, req.Trailer // filled as the body is read
 	} else if x.reqBody.Size > 0 || out.ContentLength != 0 {
@@ -56,7 +59,7 @@ func (r *Recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 		out.GetBody = func() (io.ReadCloser, error) { return x.reader(), nil }
 	}
 	resp, err := r.o.Base.RoundTrip(out)
-	if err = x.masked(err); err != nil {
+	if err = x.masked(tries.explain(err)); err != nil {
 		cancel()
 		how := capture.ProxyError
 		if client.Err() != nil {
@@ -101,6 +104,32 @@ func (r *Recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	return resp, nil
 }
+
+// tries bounds how often a transport sends one request. net/http tries again where a connection that it had kept is closed, which is
+// right; but a request to which an HTTP/2 server answers with a reset for a violation of the protocol it sends again for ever.
+type tries struct {
+	n      atomic.Int32
+	cancel context.CancelFunc
+}
+
+const maxTries = 4
+
+// count is httptrace.ClientTrace's GotConn.
+func (t *tries) count(httptrace.GotConnInfo) {
+	if t.n.Add(1) > maxTries {
+		t.cancel()
+	}
+}
+
+// explain is the error of a request, which is not the client's where the tries were too many.
+func (t *tries) explain(err error) error {
+	if err != nil && t.n.Load() > maxTries {
+		return errTries
+	}
+	return err
+}
+
+var errTries = errors.New("the upstream refused the request on each of 4 connections, as HTTP does not provide for")
 
 // errUpgrade says that nobody can use the connection.
 var errUpgrade = errors.New("the upstream switched to a protocol that was not asked for")

@@ -63,6 +63,8 @@ var parts = []part{
 	{name: "hostile", pkg: "./test/torture/process", run: "^TestTortureHostile", alone: true, long: true},
 	{name: "slow", pkg: "./test/torture/process", run: "^TestTortureSlow", alone: true, long: true},
 	{name: "siege", pkg: "./test/torture/process", run: "^TestTortureSiege", alone: true, long: true},
+	{name: "proxy-hostile", pkg: "./test/torture/process", run: "^TestTortureProxyHostile", alone: true, long: true},
+	{name: "open-streams", pkg: "./test/torture/process", run: "^TestTortureOpenStreams", alone: true, long: true},
 	{name: "overload", pkg: "./test/torture/process", run: "^TestTortureOverload", alone: true, long: true},
 }
 

@@ -51,6 +51,7 @@ type Door struct {
 	names     string
 	tokens    *ingest.Tokens
 	open      bool // no tokens
+	base      *http.Transport
 	recorder  *recorder.Recorder
 	proxy     *httputil.ReverseProxy
 	meter     *ingest.Meter
@@ -83,7 +84,8 @@ func New(o Options) (*Door, error) {
 	}
 	d.names = strings.Join(names, ", ")
 	ro := o.Recorder
-	ro.Door, ro.Base, ro.Logger = doorName, newTransport(), d.log
+	d.base = newTransport()
+	ro.Door, ro.Base, ro.Logger = doorName, d.base, d.log
 	ro.Acked = d.meter.Ack
 	ro.Lost = func(reason string) {
 		if reason != "open" || ro.PassFull { // else the refusal is counted

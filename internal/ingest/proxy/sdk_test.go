@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -135,13 +136,31 @@ func (m *mock) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // is asked the same, byte for byte, and the records hold what it was asked and what it answered.
 func TestSDKs(t *testing.T) {
 	python := testserver.Python(t, "testdata/requirements.txt")
+	driveSDKs(t, func(base string) *exec.Cmd {
+		return exec.CommandContext(t.Context(), python, "testdata/sdk.py", base)
+	})
+}
+
+// TestNodeSDKs is the same with the SDKs of npm.
+func TestNodeSDKs(t *testing.T) {
+	if os.Getenv("INDELIBLE_NPM") == "" {
+		t.Skip("installs packages of npm: set INDELIBLE_NPM=1, or run test/steps node_sdks")
+	}
+	dir := testserver.Npm(t, "testdata/npm")
+	driveSDKs(t, func(base string) *exec.Cmd {
+		return exec.CommandContext(t.Context(), "node", filepath.Join(dir, "sdk.mjs"), base)
+	})
+}
+
+// driveSDKs runs a program that calls the SDKs, without the proxy and through it.
+func driveSDKs(t *testing.T, program func(base string) *exec.Cmd) {
 	m := newMock(t)
 	run := func(base string) (out string, calls []mockCall) {
 		t.Helper()
 		m.mu.Lock()
 		m.calls = nil
 		m.mu.Unlock()
-		cmd := exec.CommandContext(t.Context(), python, "testdata/sdk.py", base)
+		cmd := program(base)
 		cmd.Env = append(os.Environ(), "NO_PROXY=127.0.0.1", "PYTHONWARNINGS=ignore")
 		var errs bytes.Buffer
 		cmd.Stderr = &errs

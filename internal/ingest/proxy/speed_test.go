@@ -11,6 +11,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -31,12 +32,13 @@ func plain(b *testing.B, upstream string) string {
 	return p.URL
 }
 
-// BenchmarkCalls is calls of 64 clients to an upstream that takes 20 ms, through the strict proxy and
+// BenchmarkCalls is calls of 64 and of 8 clients to an upstream that takes 20 ms, through the strict proxy and
 // through a plain one, in turns in one run: requests per second, the time to the first byte, and the
 // processor time of the whole process per call (client and upstream are in it for both).
 func BenchmarkCalls(b *testing.B) {
-	for _, size := range []int{2 << 10, 64 << 10} {
-		b.Run(fmt.Sprintf("%dKiB", size>>10), func(b *testing.B) {
+	for _, c := range []struct{ size, clients int }{{2 << 10, 64}, {64 << 10, 64}, {2 << 10, 8}, {64 << 10, 8}} {
+		size, clients := c.size, c.clients
+		b.Run(fmt.Sprintf("%dKiB,%d", size>>10, clients), func(b *testing.B) {
 			answer := `{"id":"c","object":"chat.completion","model":"m","choices":[{"index":0,"message":{"content":"` + strings.Repeat("x", 900) + `"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":2}}`
 			up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)
@@ -48,7 +50,7 @@ func BenchmarkCalls(b *testing.B) {
 			targets := map[string]string{"plain": plain(b, up.URL), "strict": newBench(b, up.URL, nil).url}
 			body := []byte(`{"model":"m","messages":[{"role":"user","content":"` + strings.Repeat("some \\\"words\\\" of a prompt\\n", size/27) + `"}]}`)
 			client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
-			const clients, each = 64, 8
+			const each = 8
 			spent, cpu, first := map[string]time.Duration{}, map[string]time.Duration{}, map[string][]time.Duration{}
 			var mu sync.Mutex
 			round := func(url string) (list []time.Duration) {
@@ -96,8 +98,14 @@ func BenchmarkCalls(b *testing.B) {
 	}
 }
 
-// BenchmarkStream is streams of 2,000 events of 60 bytes, one after the other, in turns.
+// BenchmarkStream is streams of 2,000 events of 60 bytes, one after the other and eight at once, in turns.
 func BenchmarkStream(b *testing.B) {
+	for _, clients := range []int{1, 8} {
+		b.Run(fmt.Sprint(clients), func(b *testing.B) { benchStreams(b, clients) })
+	}
+}
+
+func benchStreams(b *testing.B, clients int) {
 	event := "data: {\"choices\":[{\"delta\":{\"content\":\"word word word w\"}}]}\n\n"
 	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		for range 2000 {
@@ -111,20 +119,67 @@ func BenchmarkStream(b *testing.B) {
 	for b.Loop() {
 		for _, name := range []string{"plain", "strict"} {
 			begun := time.Now()
-			resp, err := http.Get(targets[name] + "/x")
-			if err != nil {
-				b.Fatal(err)
+			var wg sync.WaitGroup
+			for range clients {
+				wg.Go(func() {
+					resp, err := http.Get(targets[name] + "/x")
+					if err != nil {
+						b.Error(err)
+						return
+					}
+					if n, err := io.Copy(io.Discard, resp.Body); err != nil || n != int64(2000*len(event)) {
+						b.Error(n, err)
+					}
+					_ = resp.Body.Close()
+				})
 			}
-			n, err := io.Copy(io.Discard, resp.Body)
-			if err != nil || n != int64(2000*len(event)) {
-				b.Fatal(n, err)
-			}
-			_ = resp.Body.Close()
+			wg.Wait()
 			spent[name] += time.Since(begun)
 		}
 	}
 	b.ReportMetric(spent["plain"].Seconds()/spent["strict"].Seconds(), "strict/plain")
-	b.ReportMetric(2000*float64(b.N)/spent["strict"].Seconds(), "events/s")
+	b.ReportMetric(2000*float64(b.N*clients)/spent["strict"].Seconds(), "events/s")
+	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkEventDelay is how much later than through the plain proxy each event of a stream arrives: 100 events, 2 ms apart.
+func BenchmarkEventDelay(b *testing.B) {
+	const events = 100
+	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for range events {
+			_, _ = fmt.Fprintf(w, "data: %020d\n\n", time.Now().UnixNano())
+			w.(http.Flusher).Flush()
+			time.Sleep(2 * time.Millisecond)
+		}
+	}))
+	defer up.Close()
+	targets := map[string]string{"plain": plain(b, up.URL), "strict": newBench(b, up.URL, nil).url}
+	late := map[string][]time.Duration{}
+	for b.Loop() {
+		for _, name := range []string{"plain", "strict"} {
+			resp, err := http.Get(targets[name] + "/x")
+			if err != nil {
+				b.Fatal(err)
+			}
+			event := make([]byte, len("data: 12345678901234567890\n\n"))
+			for range events {
+				if _, err := io.ReadFull(resp.Body, event); err != nil {
+					b.Fatal(err)
+				}
+				sent, err := strconv.ParseInt(string(bytes.TrimLeft(event[6:26], "0")), 10, 64)
+				if err != nil {
+					b.Fatal(err)
+				}
+				late[name] = append(late[name], time.Duration(time.Now().UnixNano()-sent))
+			}
+			_ = resp.Body.Close()
+		}
+	}
+	for _, name := range []string{"plain", "strict"} {
+		slices.Sort(late[name])
+		b.ReportMetric(float64(late[name][len(late[name])/2].Microseconds()), name+"-p50-us")
+		b.ReportMetric(float64(late[name][len(late[name])*99/100].Microseconds()), name+"-p99-us")
+	}
 	b.ReportMetric(0, "ns/op")
 }
 
