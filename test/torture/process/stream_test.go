@@ -31,13 +31,13 @@ const endsOfStreamLife = 20 // until a data directory is delivered, counted and 
 // reached the provider without an open record, and nobody has a whole answer without a close record that holds it.
 func TestTortureStreams(t *testing.T) {
 	torture.NeedsShare(t)
-	streams(t, torture.Share(0, 8, 140), torture.Report(t, "recording proxy, kill -9 in mid-stream", "kills"), "")
+	streams(t, torture.Share(0, 6, 140), torture.Report(t, "recording proxy, kill -9 in mid-stream", "kills"), "")
 }
 
 // TestTortureStreamsPower is the same with power cuts, on a file system that forgets what was not synced.
 func TestTortureStreamsPower(t *testing.T) {
 	torture.NeedsShare(t)
-	streams(t, torture.Share(0, 4, 120), torture.Report(t, "recording proxy, power cut in mid-stream", "cuts"), buildForgetfs(t))
+	streams(t, torture.Share(0, 3, 120), torture.Report(t, "recording proxy, power cut in mid-stream", "cuts"), buildForgetfs(t))
 }
 
 // TestTortureStreamsNotice has a disk that syncs nothing, so that the count has to find calls without records.
