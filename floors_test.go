@@ -39,6 +39,7 @@ var floors = map[string]int{
 
 	"internal/demo/s3server": 3,
 	"internal/capture":       3,
+	"internal/otlp":          3,
 	"internal/recorder":      4,
 	"internal/crosscheck":    4,
 
@@ -58,6 +59,7 @@ var floors = map[string]int{
 	"internal/ingest/sigv4":   6,
 	"internal/ingest/s3api":   7,
 	"internal/ingest/jsonapi": 7,
+	"internal/ingest/otlpapi": 7,
 	"internal/ingest/proxy":   7,
 	"internal/web":            7,
 
@@ -92,7 +94,8 @@ var walls = []struct {
 	{"github.com/jedib0t/", []string{"internal/term"}, "one package draws tables and colours"},
 	{"modernc.org/", []string{"internal/query/index"}, "SQLite is the index's, and the index is nobody's truth"},
 	{"golang.org/x/term", []string{"internal/term"}, "one package knows terminals"},
-	{"github.com/tidwall/", []string{"internal/fields", "internal/query/filter", "internal/ingest/jsonapi", "internal/capture"}, "one package reads bodies; the JSON door splits them, words are looked for in their texts, and an exchange holds a provider's"},
+	{"github.com/tidwall/", []string{"internal/fields", "internal/query/filter", "internal/ingest/jsonapi", "internal/capture", "internal/otlp"}, "one package reads bodies; the JSON door splits them, words are looked for in their texts, and an exchange and a span hold a provider's"},
+	{"google.golang.org/protobuf", []string{"internal/otlp", "internal/ingest/otlpapi"}, "OTLP is the only protobuf, and is read by hand: the bytes are kept"},
 	{"github.com/parquet-go/", []string{"internal/layout/pack"}, "packs are the only Parquet, and what comes from outside is checked there"},
 	{"github.com/spf13/", []string{"cmd/indelible"}, "one package is the command line"},
 }

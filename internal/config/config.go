@@ -82,7 +82,13 @@ type HTTPDoor struct {
 	MaxHold    time.Duration // doors.http.max_hold: how long a request waits for room before 503
 	Bucket     string        // doors.http.bucket: the records are kept as if sent to this bucket of the S3 door
 	LiteLLM    LiteLLMKeys   // doors.http.litellm
+	OTLP       OTLPDoor      // doors.http.otlp
 	TLS        TLS           // doors.http.tls
+}
+
+// OTLPDoor takes spans and log records at the listener of the JSON door.
+type OTLPDoor struct {
+	Other string // doors.http.otlp.other: drop or keep what has nothing to do with a model
 }
 
 // ProxyDoor passes calls to model providers and records them.
@@ -214,7 +220,7 @@ func Default() Config {
 		Pack:   Pack{MaxBytes: 64 << 20, MaxRecords: 100_000, MaxAge: time.Minute},
 		Doors: Doors{
 			S3:   S3Door{Listen: "127.0.0.1:9000", MaxHold: 20 * time.Second, Bucket: "default"},
-			HTTP: HTTPDoor{Listen: "127.0.0.1:4318", MaxRequest: 64 << 20, MaxHold: 20 * time.Second, LiteLLM: LiteLLMKeys{Partition: "day"}},
+			HTTP: HTTPDoor{Listen: "127.0.0.1:4318", MaxRequest: 64 << 20, MaxHold: 20 * time.Second, LiteLLM: LiteLLMKeys{Partition: "day"}, OTLP: OTLPDoor{Other: "drop"}},
 			Proxy: ProxyDoor{Listen: "127.0.0.1:4100", Mode: "strict", OnFull: "fail_closed", OnLeave: "cancel", DrainMax: 5 * time.Minute,
 				MaxBody: 512 << 20, MaxKept: 512 << 20, MaxHold: 20 * time.Second},
 		},

@@ -93,6 +93,7 @@ doors:
     max_hold: 3s
     bucket: audit
     litellm: {path: logs, team_prefix: true, key_prefix: true, partition: hour}
+    otlp: {other: keep}
   proxy:
     listen: 127.0.0.1:5
     upstreams: {mine: {url: "https://m.example/v1", key_file: /k, key_header: api-key, provider: azure}, ollama: "http://10.0.0.1:1", cohere: {key_file: c}}
@@ -127,7 +128,7 @@ index: {mode: off, text: body}
 		Doors: Doors{
 			S3: S3Door{Listen: "0.0.0.0:9000", Keys: []S3Key{{ID: "id1", Secret: "s1"}, {"id2", "a:b,c", Sender{"eu", "search"}}}, MaxHold: 5 * time.Second, Bucket: "dflt",
 				Domains: []string{"s3.internal", "logs.local"}, TLS: tls},
-			HTTP: HTTPDoor{Listen: Off, Tokens: []Token{{Secret: "t1"}, {"t,2", Sender{Name: "billing"}}}, MaxRequest: 1 << 20, MaxHold: 3 * time.Second, Bucket: "audit", LiteLLM: LiteLLMKeys{"logs", true, true, "hour"}},
+			HTTP: HTTPDoor{Listen: Off, Tokens: []Token{{Secret: "t1"}, {"t,2", Sender{Name: "billing"}}}, MaxRequest: 1 << 20, MaxHold: 3 * time.Second, Bucket: "audit", LiteLLM: LiteLLMKeys{"logs", true, true, "hour"}, OTLP: OTLPDoor{Other: "keep"}},
 			Proxy: ProxyDoor{Listen: "127.0.0.1:5", Upstreams: []Upstream{
 				{Name: "cohere", URL: "https://api.cohere.com", Provider: "cohere", KeyFile: "c"},
 				{Name: "mine", URL: "https://m.example/v1", Provider: "azure", KeyFile: "/k", Header: "api-key"},

@@ -116,6 +116,7 @@ type DoorStatus struct {
 	Resent      uint64            `json:"resent"`               // such copies
 	Refused     uint64            `json:"refused"`              // their senders still have them
 	RefusedBy   map[string]uint64 `json:"refused_by,omitempty"` // the same, by the code of the answer
+	Dropped     uint64            `json:"dropped,omitempty"`    // spans and log records that have nothing to do with a model
 	Bytes       uint64            `json:"bytes"`                // of records acknowledged
 	// Senders are those whose credential has a name, also those that never sent a record.
 	Senders []SenderStatus `json:"senders,omitempty"`

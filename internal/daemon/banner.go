@@ -26,7 +26,7 @@ func (d *daemon) banner(w io.Writer) {
 		case s.door != nil:
 			line(s.door.title, s.door.says(c, url))
 			if s.door.name == "s3" {
-				block = local.S3Block(d.doorStatus(s))
+				block = local.S3Block(d.doorStatus(s, s.door.name, s.meter))
 			}
 		case s.at.Name != "": // not the socket
 			line("dashboard", d.dashboard(url))

@@ -14,11 +14,12 @@ import (
 
 func (d *daemon) httpDoor(m *ingest.Meter) (ingest.Door, bool, error) {
 	c := d.config.Doors.HTTP
+	bodies := ingest.NewBodies(c.MaxRequest, 4*c.MaxRequest)
 	made, err := jsonapi.New(jsonapi.Options{
-		Spool: d.recent, LogName: d.engine.Name(), Tokens: tokensOf(c.Tokens), Bucket: c.Bucket,
-		Keys:       jsonapi.Keys{Path: c.LiteLLM.Path, TeamPrefix: c.LiteLLM.TeamPrefix, KeyPrefix: c.LiteLLM.KeyPrefix, Hours: c.LiteLLM.Partition == "hour"},
-		MaxRequest: c.MaxRequest, MaxHold: c.MaxHold,
-		Meter: m, Log: d.log.With("component", "jsonapi"),
+		Spool: d.recent, LogName: d.engine.Name(), Tokens: tokensOf(c.Tokens), Bucket: c.Bucket, Bodies: bodies,
+		Keys:    jsonapi.Keys{Path: c.LiteLLM.Path, TeamPrefix: c.LiteLLM.TeamPrefix, KeyPrefix: c.LiteLLM.KeyPrefix, Hours: c.LiteLLM.Partition == "hour"},
+		MaxHold: c.MaxHold,
+		Meter:   m, Log: d.log.With("component", "jsonapi"),
 	})
 	if err != nil {
 		return nil, false, err
@@ -26,11 +27,15 @@ func (d *daemon) httpDoor(m *ingest.Meter) (ingest.Door, bool, error) {
 	err = made.Remember(time.Now(), func(prefix string) iter.Seq2[record.Info, error] {
 		return d.engine.Spool().Keys(context.Background(), c.Bucket, prefix, "")
 	})
-	return made, len(c.Tokens) == 0, err
+	if err != nil {
+		return nil, false, err
+	}
+	spans, err := d.otlpDoor(bodies)
+	return &httpDoors{json: made, otlp: spans}, len(c.Tokens) == 0, err
 }
 
 func httpBanner(c *config.Config, url string) string {
-	return fmt.Sprintf("%s  (POST /v1/records; %s)", url, tokens(c.Doors.HTTP))
+	return fmt.Sprintf("%s  (POST /v1/records; OTLP at /v1/traces and /v1/logs; %s)", url, tokens(c.Doors.HTTP))
 }
 
 func tokens(h config.HTTPDoor) string {

@@ -49,8 +49,11 @@ func doorNamed(name string) *door {
 func (kind *door) server(d *daemon, at config.Listener) (*ingest.Server, *ingest.Meter, error) {
 	for _, s := range at.Senders {
 		d.recent.Expect(kind.name, sourceOf(s))
+		if kind.name == "http" {
+			d.recent.Expect("otlp", sourceOf(s)) // behind the same listener
+		}
 	}
-	meter := &ingest.Meter{Acked: func(_ record.Receipt, took time.Duration) { d.metrics.Acked(took) }}
+	meter := d.newMeter()
 	made, anybody, err := kind.open(d, meter)
 	if err != nil {
 		return nil, nil, err
@@ -62,17 +65,21 @@ func (kind *door) server(d *daemon, at config.Listener) (*ingest.Server, *ingest
 	}), meter, nil
 }
 
+func (d *daemon) newMeter() *ingest.Meter {
+	return &ingest.Meter{Acked: func(_ record.Receipt, took time.Duration) { d.metrics.Acked(took) }}
+}
+
 // plainServer serves what is no door.
 func (d *daemon) plainServer(h http.Handler) *ingest.Server {
 	return ingest.NewServer(h, ingest.ServerOptions{Write: -1, Idle: 2 * time.Minute, Log: d.log})
 }
 
-// doorStatus is how a door's server is and what it has done.
-func (d *daemon) doorStatus(s *server) control.DoorStatus {
+// doorStatus is how a door's server is and what one of the doors behind it has done.
+func (d *daemon) doorStatus(s *server, door string, meter *ingest.Meter) control.DoorStatus {
 	st := local.DoorOf(s.at, s.addr())
-	m := s.meter.Stats()
+	m := meter.Stats()
 	st.Since, st.Requests, st.Bytes, st.RefusedBy = s.since, m.Requests, m.Bytes, m.Refused
-	st.Acked, st.Resent = m.Acked-m.Resent, m.Resent
+	st.Acked, st.Resent, st.Dropped = m.Acked-m.Resent, m.Resent, m.Dropped
 	for _, n := range m.Refused {
 		st.Refused += n
 	}
@@ -81,7 +88,7 @@ func (d *daemon) doorStatus(s *server) control.DoorStatus {
 		st.LastRecord = &m.Last
 	}
 	for _, from := range s.at.Senders {
-		counted := d.recent.Sender(s.door.name, sourceOf(from))
+		counted := d.recent.Sender(door, sourceOf(from))
 		sender := control.SenderStatus{Name: from.Name, Team: from.Team, Source: counted.Source, Records: counted.Records}
 		if counted.Records > 0 {
 			sender.LastRecord = &counted.Last

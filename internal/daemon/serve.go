@@ -80,6 +80,7 @@ type daemon struct {
 	recent  *recent.Records    // the engine, as the doors append to it
 	live    *control.Live      // what open dashboards see
 	proxy   *recorder.Recorder // nil without the proxy
+	otlp    *ingest.Meter      // of the OTLP door; nil without the HTTP door
 	ready   atomic.Bool        // the doors take records
 	// madeToken opens the admin API where no token is configured; else "".
 	madeToken string
@@ -204,7 +205,10 @@ func (d *daemon) status() (control.Status, error) {
 	}
 	for _, server := range d.servers {
 		if server.door != nil {
-			s.Doors[server.door.name] = d.doorStatus(server)
+			s.Doors[server.door.name] = d.doorStatus(server, server.door.name, server.meter)
+			if server.door.name == "http" {
+				s.Doors["otlp"] = d.doorStatus(server, "otlp", d.otlp)
+			}
 		}
 	}
 	return s, nil

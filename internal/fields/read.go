@@ -129,7 +129,7 @@ func readMembers(top members) Fields {
 }
 
 // complete takes what f has not got from what a recorder has derived: an exchange
-// (docs/format/exchange.md) holds that apart, under the names of the columns.
+// (docs/format/exchange.md) or a span (docs/format/otlp.md) holds that apart, under the names of the columns.
 func (f *Fields) complete(d Fields) {
 	f.ID, f.TraceID = or(d.ID, or(f.ID, f.CallID)), or(f.TraceID, d.TraceID)
 	f.Provider, f.Model, f.ServedModel = or(f.Provider, d.Provider), or(f.Model, d.Model), or(f.ServedModel, d.ServedModel)
@@ -137,6 +137,11 @@ func (f *Fields) complete(d Fields) {
 	f.Status, f.ErrorCode, f.ErrorClass, f.ErrorMessage = or(f.Status, d.Status), or(f.ErrorCode, d.ErrorCode), or(f.ErrorClass, d.ErrorClass), or(f.ErrorMessage, d.ErrorMessage)
 	f.FinishReason, f.EndedBy, f.FirstToken = or(f.FinishReason, d.FinishReason), or(f.EndedBy, d.EndedBy), or(f.FirstToken, d.FirstToken)
 	f.KeyHash, f.EndUser, f.UserAgent = or(f.KeyHash, d.KeyHash), or(f.EndUser, d.EndUser), or(f.UserAgent, d.UserAgent)
+	f.ParentID, f.Team, f.TeamID, f.KeyAlias, f.User = or(f.ParentID, d.ParentID), or(f.Team, d.Team), or(f.TeamID, d.TeamID), or(f.KeyAlias, d.KeyAlias), or(f.User, d.User)
+	f.Cost = or(f.Cost, d.Cost)
+	if f.Tags == nil {
+		f.Tags = d.Tags
+	}
 	f.TokensIn, f.TokensOut = or(f.TokensIn, d.TokensIn), or(f.TokensOut, d.TokensOut)
 	f.TokensCached, f.TokensReasoning = or(f.TokensCached, d.TokensCached), or(f.TokensReasoning, d.TokensReasoning)
 }

@@ -20,8 +20,8 @@ type Meter struct {
 	// sender keeps. reason is the code of the answer, one of a bounded set.
 	Refused func(reason string)
 
-	requests, acked, resent, flagged, bytes atomic.Uint64
-	last                                    atomic.Int64 // Unix nanoseconds; 0 is none
+	requests, acked, resent, flagged, dropped, bytes atomic.Uint64
+	last                                             atomic.Int64 // Unix nanoseconds; 0 is none
 
 	mu      sync.Mutex
 	refused map[string]uint64 // guarded by mu
@@ -33,6 +33,7 @@ type Stats struct {
 	Acked    uint64            // records acknowledged, Resent included
 	Resent   uint64            // of these, acknowledged by the receipt of an earlier copy
 	Flagged  uint64            // of these, kept as they are although they are no JSON that every parser reads
+	Dropped  uint64            // what came and was no record's, as the configuration says
 	Bytes    uint64            // of records acknowledged
 	Refused  map[string]uint64 // what was not acknowledged, by the code of the answer
 	Last     time.Time         // of the last ack; zero if there was none
@@ -40,7 +41,7 @@ type Stats struct {
 
 // Stats returns the counts.
 func (m *Meter) Stats() Stats {
-	s := Stats{Requests: m.requests.Load(), Acked: m.acked.Load(), Resent: m.resent.Load(), Flagged: m.flagged.Load(), Bytes: m.bytes.Load()}
+	s := Stats{Requests: m.requests.Load(), Acked: m.acked.Load(), Resent: m.resent.Load(), Flagged: m.flagged.Load(), Dropped: m.dropped.Load(), Bytes: m.bytes.Load()}
 	if n := m.last.Load(); n != 0 {
 		s.Last = time.Unix(0, n).UTC()
 	}
@@ -68,6 +69,9 @@ func (m *Meter) Ack(r record.Receipt, took time.Duration) {
 
 // Flag counts records, among the acknowledged ones, that were flagged.
 func (m *Meter) Flag(n int) { m.flagged.Add(uint64(n)) }
+
+// Drop counts what came and is not to be recorded.
+func (m *Meter) Drop(n uint64) { m.dropped.Add(n) }
 
 // Refuse counts what was not acknowledged.
 func (m *Meter) Refuse(code string) {

@@ -61,7 +61,7 @@ const (
 
 // Record is what a door hands to the spool.
 type Record struct {
-	Door   string // "s3", "http", "proxy", "lib": which door it came through; never empty
+	Door   string // "s3", "http", "otlp", "proxy", "lib": which door it came through; never empty
 	Source string // who sent it, as far as the door knows (access key id, remote host); may be empty
 	Bucket string // the bucket the sender named; "" where the door has none
 	Key    string // the key as sent: data, never a path on our disk; never empty

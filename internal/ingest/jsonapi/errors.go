@@ -63,7 +63,7 @@ func badEncoding(name string, cause error) *ingest.Refusal {
 
 func wideWindow(cause error) *ingest.Refusal {
 	return &ingest.Refusal{Status: http.StatusBadRequest, Code: "bad_encoding", Cause: cause,
-		Message: fmt.Sprintf("The zstd stream wants a window of more than %s. Compress with a level up to 19 and without --long, or use gzip.", size(maxWindow))}
+		Message: fmt.Sprintf("The zstd stream wants a window of more than %s. Compress with a level up to 19 and without --long, or use gzip.", size(ingest.MaxWindow))}
 }
 
 // broken refuses a body that did not come to its end.
@@ -87,7 +87,7 @@ func tooSlow(cause error) *ingest.Refusal {
 func (d *Door) tooLarge() *ingest.Refusal {
 	return &ingest.Refusal{Status: http.StatusRequestEntityTooLarge, Code: "too_large",
 		Message: fmt.Sprintf("The request is over the limit of %s (%d bytes, after decoding). Send fewer records at a time, or raise doors.http.max_request.",
-			size(d.maxRequest), d.maxRequest)}
+			size(d.bodies.Max()), d.bodies.Max())}
 }
 
 func (d *Door) tooMany() *ingest.Refusal {

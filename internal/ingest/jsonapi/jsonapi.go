@@ -44,6 +44,8 @@ type Options struct {
 	MaxRecords int   // records of a request; 0 is 100,000
 	MaxMemory  int64 // for the long bodies of all requests together, at least 2×MaxRequest; 0 is twice that
 
+	Bodies *ingest.Bodies // shared with other doors, in place of MaxRequest and MaxMemory; nil makes one
+
 	MaxHold time.Duration // how long a request waits for memory and for the spool before 503; 0 is 20 s
 
 	Pace ingest.Pace // how slowly a body may come; the zero Pace is ingest.DefaultPace
@@ -72,20 +74,18 @@ type Door struct {
 	senders  ingest.Authenticator
 	bucket   string
 	keys     Keys
-	arrivals *arrivals
+	arrivals *ingest.Arrivals
 
-	maxRequest int64
+	bodies     *ingest.Bodies
 	maxRecords int
-	memory     *ingest.Memory
 	maxHold    time.Duration
 	pace       ingest.Pace
 
 	parsed, unparsed, null, nonStandard record.Attrs // of records; shared, never changed
 
-	decoders decoders
-	notices  ingest.Notices
-	meter    *ingest.Meter
-	log      *slog.Logger
+	notices ingest.Notices
+	meter   *ingest.Meter
+	log     *slog.Logger
 }
 
 // New makes a door. It fails only on options that cannot work.
@@ -96,8 +96,8 @@ func New(o Options) (*Door, error) {
 		senders:     ingest.NewTokens(o.Tokens, unauthorized()),
 		bucket:      o.Bucket,
 		keys:        o.Keys,
-		arrivals:    newArrivals(),
-		maxRequest:  cmp.Or(o.MaxRequest, DefaultMaxRequest),
+		arrivals:    ingest.NewArrivals(),
+		bodies:      o.Bodies,
 		maxRecords:  cmp.Or(o.MaxRecords, DefaultMaxRecords),
 		maxHold:     cmp.Or(o.MaxHold, DefaultMaxHold),
 		pace:        cmp.Or(o.Pace, ingest.DefaultPace),
@@ -108,14 +108,19 @@ func New(o Options) (*Door, error) {
 		meter:       cmp.Or(o.Meter, new(ingest.Meter)),
 		log:         cmp.Or(o.Log, slog.New(slog.DiscardHandler)),
 	}
-	memory := cmp.Or(o.MaxMemory, 4*d.maxRequest)
-	switch {
-	case o.Spool == nil:
+	if o.Spool == nil {
 		return nil, errors.New("make JSON door: the spool must be set")
-	case d.maxRequest < 1 || d.maxRequest > record.MaxBody:
-		return nil, fmt.Errorf("make JSON door: a request limit of %d bytes is not between 1 and %d", d.maxRequest, record.MaxBody)
-	case memory < 2*d.maxRequest:
-		return nil, fmt.Errorf("make JSON door: %d bytes of memory are less than twice the request limit of %d", memory, d.maxRequest)
+	}
+	if d.bodies == nil {
+		most := cmp.Or(o.MaxRequest, DefaultMaxRequest)
+		memory := cmp.Or(o.MaxMemory, 4*most)
+		switch {
+		case most < 1 || most > record.MaxBody:
+			return nil, fmt.Errorf("make JSON door: a request limit of %d bytes is not between 1 and %d", most, record.MaxBody)
+		case memory < 2*most:
+			return nil, fmt.Errorf("make JSON door: %d bytes of memory are less than twice the request limit of %d", memory, most)
+		}
+		d.bodies = ingest.NewBodies(most, memory)
 	}
 	for _, token := range o.Tokens {
 		if ingest.Quoted(token.Secret) {
@@ -123,10 +128,6 @@ func New(o Options) (*Door, error) {
 				"take the marks out of the environment or the file", "setting", "doors.http.tokens")
 		}
 	}
-	// What the longest request may need is left to the one that goes on when
-	// all others wait; of the rest one sender gets half.
-	shared := memory - 2*d.maxRequest
-	d.memory = ingest.NewMemory(shared, shared/2)
 	if d.keys.Location == nil {
 		d.keys.Location = time.Local
 	}
@@ -141,7 +142,7 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.meter.Request()
 	q := d.begin(w, r)
 	err := d.answer(q)
-	q.memory.Release()
+	q.reading.Release()
 	if err != nil {
 		d.refuse(q, refusalOf(err))
 	}
@@ -162,7 +163,7 @@ func (d *Door) Refuse(w http.ResponseWriter, r *http.Request, e *ingest.Refusal)
 
 // begin takes a request in.
 func (d *Door) begin(w http.ResponseWriter, r *http.Request) *request {
-	q := &request{Request: r, w: w, start: time.Now(), hold: d.maxHold}
+	q := &request{Request: r, w: w, start: time.Now()}
 	q.body.Init(w, r, d.pace)
 	return q
 }
@@ -179,7 +180,7 @@ func (d *Door) answer(q *request) error {
 	if q.sender, refusal = d.senders.Authenticate(q.Request); refusal != nil {
 		return refusal
 	}
-	q.memory = d.memory.Grant(q.sender.Source())
+	q.reading = d.bodies.Begin(q.sender.Source(), d.maxHold)
 	return d.post(q)
 }
 
@@ -189,7 +190,7 @@ func (d *Door) refuse(q *request, e *ingest.Refusal) {
 		d.meter.Refuse(e.Code)
 	}
 	d.logRefusal(q, e)
-	if !q.body.Settle(2 * d.maxRequest) { // a sender that is let finish reads what is wrong
+	if !q.body.Settle(2 * d.bodies.Max()) { // a sender that is let finish reads what is wrong
 		q.w.Header().Set("Connection", "close")
 	}
 	maps.Copy(q.w.Header(), e.Header)

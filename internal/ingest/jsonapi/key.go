@@ -223,7 +223,7 @@ func (n *naming) key(i int, e element) string {
 	}
 	at, ok := f.statedTime()
 	if !ok {
-		at = n.door.arrivals.first(id, sha256.Sum256(e.raw), n.now)
+		at = n.door.arrivals.First(id, sha256.Sum256(e.raw), n.now)
 	}
 	return layout.DoorKey(door, at.UTC(), id)
 }

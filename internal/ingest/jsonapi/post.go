@@ -23,13 +23,12 @@ const batchRecords = 4096
 // request is one request on its way through the door.
 type request struct {
 	*http.Request
-	w      http.ResponseWriter
-	start  time.Time
-	sender ingest.Sender
-	body   ingest.Body
-	data   []byte        // the body, decoded
-	memory ingest.Grant  // for the body
-	hold   time.Duration // how long it may still be held
+	w       http.ResponseWriter
+	start   time.Time
+	sender  ingest.Sender
+	body    ingest.Body
+	data    []byte         // the body, decoded
+	reading ingest.Reading // of the body: its memory, and how long it may still be held
 }
 
 // post takes the records of one request. It answers after the spool has
@@ -58,7 +57,7 @@ func (d *Door) post(q *request) error {
 func (d *Door) append(q *request, elements []element) ([]record.Receipt, error) {
 	// The context does not end with the client: records that are whole are kept,
 	// also when nobody waits for the answer.
-	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(q.Context()), q.hold, ingest.ErrHeld)
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(q.Context()), q.reading.Hold, ingest.ErrHeld)
 	defer cancel()
 	names := naming{door: d, now: q.start, idempotency: q.Header.Get("Idempotency-Key"), body: q.data}
 	all := make([]record.Record, 0, min(len(elements), batchRecords))

@@ -1,0 +1,263 @@
+package otlp
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+	"unsafe"
+
+	"github.com/tidwall/gjson"
+)
+
+// maxNesting is how deep a request in JSON may nest: the parser's stack grows with it.
+const maxNesting = 1000
+
+// names of members that traces and logs call differently.
+func (s Signal) names() (groups, scopes, items string) {
+	if s == Logs {
+		return "resourceLogs", "scopeLogs", "logRecords"
+	}
+	return "resourceSpans", "scopeSpans", "spans"
+}
+
+func (s *splitter) json(data []byte) error {
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	if tooDeep(data) || !utf8.Valid(data) || !gjson.ValidBytes(data) {
+		return fmt.Errorf("%w: no JSON in UTF-8", ErrMalformed)
+	}
+	root := gjson.Parse(shared(data))
+	if !root.IsObject() {
+		return fmt.Errorf("%w: no JSON object", ErrMalformed)
+	}
+	groups, scopes, items := s.signal.names()
+	return each(root, groups, func(group gjson.Result) error {
+		outer := without(group, scopes)
+		var resource attributes
+		if r := group.Get("resource"); r.IsObject() {
+			resource = attributesOf(r.Get("attributes"))
+		}
+		return each(group, scopes, func(one gjson.Result) error {
+			sc := &scope{resource: resource, outer: outer, inner: without(one, items), name: one.Get("scope.name").String()}
+			return each(one, items, func(item gjson.Result) error {
+				return s.add(bytesOf(item.Raw), sc)
+			})
+		})
+	})
+}
+
+// each calls f with the objects of a list that is a member of v.
+func each(v gjson.Result, name string, f func(gjson.Result) error) (err error) {
+	list := v.Get(name)
+	if list.Exists() && list.Type != gjson.Null && !list.IsArray() {
+		return fmt.Errorf("%w: %s is no list", ErrMalformed, name)
+	}
+	list.ForEach(func(_, one gjson.Result) bool {
+		if !one.IsObject() {
+			err = fmt.Errorf("%w: %s holds something else than objects", ErrMalformed, name)
+		} else {
+			err = f(one)
+		}
+		return err == nil
+	})
+	return err
+}
+
+// bytesOf is s as bytes that share its memory: nobody may change them.
+func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
+
+// without is the members of an object but one, as they came, comma separated.
+func without(v gjson.Result, name string) (out []byte) {
+	v.ForEach(func(key, member gjson.Result) bool {
+		if key.Str != name {
+			if len(out) > 0 {
+				out = append(out, ',')
+			}
+			out = append(append(append(out, key.Raw...), ':'), member.Raw...)
+		}
+		return true
+	})
+	return out
+}
+
+// tooDeep reports whether b nests deeper than maxNesting. Brackets in texts count: few requests have as many.
+func tooDeep(b []byte) bool {
+	depth, quoted := 0, false
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '[' || c == '{':
+			if depth++; depth > maxNesting {
+				return true
+			}
+		case c == ']' || c == '}':
+			depth--
+		}
+	}
+	return false
+}
+
+// json reads a span or log record.
+func (c *content) json(signal Signal, raw []byte) error {
+	gjson.Parse(shared(raw)).ForEach(func(key, v gjson.Result) bool {
+		switch key.Str {
+		case "traceId":
+			c.traceID = hexID(v)
+		case "spanId":
+			c.spanID = hexID(v)
+		case "parentSpanId":
+			c.parentID = hexID(v)
+		case "name", "eventName":
+			c.name = v.String()
+		case "startTimeUnixNano", "timeUnixNano":
+			if n := unsigned(v); n > 0 {
+				c.start = n
+			}
+		case "observedTimeUnixNano":
+			if c.start == 0 {
+				c.start = unsigned(v)
+			}
+		case "endTimeUnixNano":
+			c.end = unsigned(v)
+		case "flags":
+			c.sampled = unsigned(v)&1 != 0
+		case "status":
+			if v.IsObject() {
+				code := v.Get("code")
+				c.message, c.failed = v.Get("message").String(), code.Num == 2 || code.Str == "STATUS_CODE_ERROR"
+			}
+		case "body":
+			c.body = valueOf(v)
+		case "attributes":
+			c.attrs = attributesOf(v)
+		case "events":
+			if signal == Traces && v.IsArray() {
+				v.ForEach(func(_, e gjson.Result) bool {
+					if e.IsObject() {
+						c.events = append(c.events, event{e.Get("name").String(), attributesOf(e.Get("attributes"))})
+					}
+					return len(c.events) < maxEvents
+				})
+			}
+		}
+		return true
+	})
+	return nil
+}
+
+// hexID is an id in OTLP/JSON, which has it in hex, not in base64.
+func hexID(v gjson.Result) string {
+	s := strings.ToLower(v.Str)
+	if strings.Trim(s, "0") == "" || len(s) > 64 || strings.Trim(s, "0123456789abcdef") != "" {
+		return ""
+	}
+	return s
+}
+
+// unsigned is a 64-bit number, which JSON has as text or as a number.
+func unsigned(v gjson.Result) uint64 {
+	text := v.Raw
+	if v.Type == gjson.String {
+		text = v.Str
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil && v.Num > 0 && v.Num < 1<<63 {
+		return uint64(v.Num) // as 1.7e18
+	}
+	return n
+}
+
+func attributesOf(v gjson.Result) (list attributes) {
+	if !v.IsArray() {
+		return nil
+	}
+	v.ForEach(func(_, a gjson.Result) bool {
+		if a.IsObject() {
+			list = append(list, attribute{a.Get("key").String(), valueOf(a.Get("value")), bytesOf(a.Raw)})
+		}
+		return len(list) < maxAttributes
+	})
+	return list
+}
+
+// valueOf reads an AnyValue; lists and maps are left for later.
+func valueOf(v gjson.Result) (out value) {
+	if !v.IsObject() {
+		return out
+	}
+	v.ForEach(func(key, x gjson.Result) bool {
+		switch key.Str {
+		case "stringValue":
+			out = value{kind: kindText, text: x.String()}
+		case "boolValue":
+			if yes := x.Type == gjson.True; yes || x.Type == gjson.False {
+				out = value{kind: kindBool}
+				if yes {
+					out.num = 1
+				}
+			}
+		case "intValue":
+			if n, err := strconv.ParseInt(x.String(), 10, 64); err == nil {
+				out = value{kind: kindInt, int: n, num: float64(n)}
+			}
+		case "doubleValue":
+			if n, err := strconv.ParseFloat(x.String(), 64); err == nil {
+				out = value{kind: kindNumber, num: n}
+			}
+		case "bytesValue":
+			if b, err := base64.StdEncoding.DecodeString(x.Str); err == nil {
+				out = value{kind: kindBytes, raw: b}
+			}
+		case "arrayValue", "kvlistValue":
+			out = value{kind: kindJSON, raw: bytesOf(v.Raw)}
+		}
+		return true
+	})
+	return out
+}
+
+// appendCompositeJSON appends an AnyValue of OTLP/JSON that is a list or a map as plain JSON.
+func appendCompositeJSON(dst []byte, v gjson.Result, depth int) []byte {
+	from := len(dst)
+	v.ForEach(func(key, x gjson.Result) bool {
+		switch key.Str {
+		case "arrayValue":
+			dst = append(dst[:from], '[')
+			elements(x, func(e gjson.Result) {
+				dst = valueOf(e).appendDepth(comma(dst), depth)
+			})
+			dst = append(dst, ']')
+		case "kvlistValue":
+			dst = append(dst[:from], '{')
+			elements(x, func(e gjson.Result) {
+				dst = append(appendString(comma(dst), e.Get("key").String()), ':')
+				dst = valueOf(e.Get("value")).appendDepth(dst, depth)
+			})
+			dst = append(dst, '}')
+		}
+		return true
+	})
+	if len(dst) == from {
+		return append(dst, "null"...)
+	}
+	return dst
+}
+
+// elements calls f with the objects of v's member "values".
+func elements(v gjson.Result, f func(gjson.Result)) {
+	if !v.IsObject() {
+		return
+	}
+	v.Get("values").ForEach(func(_, e gjson.Result) bool {
+		if e.IsObject() {
+			f(e)
+		}
+		return true
+	})
+}
