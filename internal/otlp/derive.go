@@ -1,9 +1,12 @@
 package otlp
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/tidwall/gjson"
 )
@@ -134,12 +137,12 @@ func (d *Derived) rawRequest(a attributes) {
 			continue
 		}
 		v := a[i].value
-		d.Provider = either(d.Provider, cutRuneAt(provider, 256))
+		d.Provider = either(d.Provider, cutAt(provider, 256))
 		switch member {
 		case "id":
-			d.ResponseID = either(d.ResponseID, cutRuneAt(v.string(), 4096))
+			d.ResponseID = either(d.ResponseID, cutAt(v.string(), 4096))
 		case "model":
-			d.Model = cutRuneAt(v.string(), 4096)
+			d.Model = cutAt(v.string(), 4096)
 		case "messages", "input", "contents":
 			d.Input = d.cut("input", v.plain(nil))
 		case "choices", "content", "output":
@@ -182,22 +185,21 @@ func (d *Derived) cut(name string, v []byte) []byte {
 		return v
 	}
 	d.Cut = append(d.Cut, name)
-	s := shared(v)
-	if v[0] != '"' { // JSON that is cut is a text
-		return appendString(nil, cutRune(s[:maxText]))
+	if v[0] == '"' {
+		return appendString(nil, cutAt(gjson.ParseBytes(v).String(), maxText/2))
 	}
-	end := maxText - 1
-	for end > 0 && strings.ContainsRune("0123456789abcdefu\\", rune(s[end-1])) { // within an escape, perhaps
-		end--
-	}
-	return append([]byte(cutRune(s[:end])), '"')
+	return appendString(nil, cutAt(shared(v), maxText/2)) // JSON that is cut is a text
 }
 
-func cutRune(s string) string {
-	for len(s) > 0 && s[len(s)-1] >= 0x80 {
-		s = s[:len(s)-1]
+// cutAt is the longest beginning of s within so many bytes that splits no character.
+func cutAt(s string, most int) string {
+	if len(s) <= most {
+		return s
 	}
-	return s
+	for most > 0 && !utf8.RuneStart(s[most]) {
+		most--
+	}
+	return s[:most]
 }
 
 func either(a, b string) string {
@@ -211,17 +213,10 @@ func either(a, b string) string {
 func text(a attributes, names ...string) string {
 	for _, name := range names {
 		if s := a.get(name).string(); s != "" {
-			return cutRuneAt(s, 4096)
+			return cutAt(s, 4096)
 		}
 	}
 	return ""
-}
-
-func cutRuneAt(s string, most int) string {
-	if len(s) <= most {
-		return s
-	}
-	return cutRune(s[:most])
 }
 
 func count(a attributes, names ...string) *int64 {
@@ -252,7 +247,7 @@ func (v value) plain(dst []byte) []byte {
 				return append(dst, j...)
 			}
 		}
-		return appendString(dst, cutRuneAt(v.text, maxText))
+		return appendString(dst, cutAt(v.text, maxText))
 	}
 	return v.appendJSON(dst)
 }
@@ -265,13 +260,13 @@ func (v value) list() (out []string) {
 	j := gjson.ParseBytes(v.plain(nil))
 	if !j.IsArray() {
 		if s := j.String(); s != "" {
-			out = append(out, cutRuneAt(s, 4096))
+			out = append(out, cutAt(s, 4096))
 		}
 		return out
 	}
 	j.ForEach(func(_, e gjson.Result) bool {
 		if s := e.String(); s != "" {
-			out = append(out, cutRuneAt(s, 4096))
+			out = append(out, cutAt(s, 4096))
 		}
 		return len(out) < 64
 	})
@@ -298,7 +293,6 @@ func appendMessages(dst []byte, a attributes, names []string, prefixes ...string
 // may begin with 1 and may have gaps. The members are named by the rest, without "message.".
 func appendFlattened(dst []byte, a attributes, prefix string) []byte {
 	byNumber := map[int][]attribute{}
-	most := 0
 	for i := range a {
 		rest, ok := strings.CutPrefix(a[i].key, prefix)
 		if !ok {
@@ -306,25 +300,22 @@ func appendFlattened(dst []byte, a attributes, prefix string) []byte {
 		}
 		digits, rest, ok := strings.Cut(rest, ".")
 		n, err := strconv.Atoi(digits)
-		if !ok || err != nil || n < 0 || n > maxAttributes*64 {
+		if !ok || err != nil || n < 0 {
 			continue
 		}
 		byNumber[n] = append(byNumber[n], attribute{key: strings.TrimPrefix(rest, "message."), value: a[i].value})
-		most = max(most, n)
 	}
 	if len(byNumber) == 0 {
 		return dst
 	}
 	dst = append(dst, '[')
-	for n := 0; n <= most; n++ {
-		if list := byNumber[n]; list != nil {
-			dst = append(comma(dst), '{')
-			for _, m := range list {
-				dst = append(appendString(comma(dst), m.key), ':')
-				dst = m.value.appendJSON(dst)
-			}
-			dst = append(dst, '}')
+	for _, n := range slices.Sorted(maps.Keys(byNumber)) {
+		dst = append(comma(dst), '{')
+		for _, m := range byNumber[n] {
+			dst = append(appendString(comma(dst), m.key), ':')
+			dst = m.value.appendJSON(dst)
 		}
+		dst = append(dst, '}')
 	}
 	return append(dst, ']')
 }

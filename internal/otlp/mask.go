@@ -27,11 +27,11 @@ func isCredential(key string) bool {
 }
 
 // inText finds credentials in texts that hold headers or parameters: as JSON, as a Python repr, or as lines.
-var inText = regexp.MustCompile(`(?i)(?:authorization|api[-_]?key|cookie|access[-_]?token|client[-_]?secret)\\*["']?\s*[:=]\s*\\*["']?(?:(?:bearer|basic)\s+)?([A-Za-z0-9._~+/=-]{16,})`)
+var inText = regexp.MustCompile(`(?i)(?:authorization|api[-_]?key|cookie|access[-_]?token|client[-_]?secret|[?&]key|[?&]sig|[?&]signature|[?&]token)\\*["']?\s*[:=]\s*\\*["']?(?:(?:bearer|basic)\s+)?([A-Za-z0-9._~+/=-]{16,})`)
 
 // hints are in every text that inText finds something in.
 var hints = [...]string{"uthorization", "UTHORIZATION", "api_key", "api-key", "apikey", "apiKey", "ApiKey", "Api-Key", "API-Key", "API_KEY", "API-KEY", "APIKEY",
-	"ookie", "OOKIE", "ccess_token", "ccess-token", "ccessToken", "ccess-Token", "CCESS_TOKEN", "lient_secret", "lientSecret", "lient-secret", "LIENT_SECRET"}
+	"ookie", "OOKIE", "ccess_token", "ccess-token", "ccessToken", "ccess-Token", "CCESS_TOKEN", "?key=", "&key=", "?sig", "&sig", "?token=", "&token=", "lient_secret", "lientSecret", "lient-secret", "LIENT_SECRET"}
 
 // longCredential is how long a text is at least that is masked wherever it stands. A shorter one, which
 // other bytes may well be equal to, is masked in its attribute alone.
@@ -131,13 +131,17 @@ func (r *Record) mask() (raw, outer, inner []byte) {
 		for i := range list {
 			found := list[i].secrets()
 			if len(found) > 0 && len(r.masked) < 64 {
-				r.masked = append(r.masked, cutRuneAt(list[i].key, 256))
+				r.masked = append(r.masked, cutAt(list[i].key, 256))
 			}
 			secrets = append(secrets, found...)
 		}
 	}
 	look(r.content.attrs)
-	look(attributes{{key: "body", value: r.content.body}})
+	body := attribute{key: "body", value: r.content.body}
+	if it.encoding == JSON && it.signal == Logs {
+		body.raw = it.raw // as it is spelled there
+	}
+	look(attributes{body})
 	for i := range r.content.events {
 		look(r.content.events[i].attrs)
 	}

@@ -269,7 +269,7 @@ func TestMasksCredentials(t *testing.T) {
 	const secret = "sk-MARKED-0123456789abcdef"
 	attrs := map[string]any{
 		"gen_ai.request.model": "m", "http.request.header.authorization": []any{"Bearer " + secret}, "llm.openai.extra_headers": `{'X-Api-Key': '` + secret + `', 'a': 'b'}`,
-		"metadata.requester_headers": `{"authorization":"Bearer ` + secret + `"}`, "db.password": "short", "gen_ai.usage.input_tokens": 3, "llm.request.max_tokens": 9,
+		"metadata.requester_headers": `{"authorization":"Bearer ` + secret + `"}`, "db.password": "short", "url.full": "https://x/v1?alt=sse&key=" + secret, "gen_ai.usage.input_tokens": 3, "llm.request.max_tokens": 9,
 		"gen_ai.input.messages": `[{"role":"user","content":"use Authorization: Bearer ` + secret + ` and api_key=os.environ, max_tokens: 5"}]`,
 	}
 	s := span(1, "chat", attrs)
@@ -304,6 +304,18 @@ func TestMasksEscapes(t *testing.T) {
 	text := readAll(t, Traces, JSON, []byte(data))[0].AppendBody(nil)
 	if bytes.Contains(text, []byte("MARKED")) || !bytes.Contains(text, []byte(`"authorization","value":{"stringValue":"****`)) {
 		t.Errorf("%s", text)
+	}
+}
+
+// What is derived is bounded, and cut between characters.
+func TestCuts(t *testing.T) {
+	for name, long := range map[string]string{"Chinese": strings.Repeat("審計", 1<<19), "hex": strings.Repeat("0f", 1<<20), "controls": strings.Repeat("\x01", 1<<20), "JSON": "[" + strings.Repeat("1,", 1<<20) + "1]"} {
+		r := readAll(t, Traces, Protobuf, request(t, "x", span(1, "chat", map[string]any{"gen_ai.request.model": "m", "gen_ai.input.messages": long, "gen_ai.output.messages": []any{long}})))[0]
+		b := bodyOf(t, r)
+		in, _ := b.Derived["input"].(string)
+		if len(in) < 1<<18 || len(in) > maxText || !strings.HasPrefix(long, in) {
+			t.Errorf("%s: %d bytes of input: %.20q", name, len(in), in)
+		}
 	}
 }
 

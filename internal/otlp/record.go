@@ -20,7 +20,7 @@ type Record struct {
 	ID     string // of the item: unique, and the same when it is sent again
 	Time   time.Time
 
-	// Same is the response's id with the trace's: a second call with it is part of the first. "" for none.
+	// Same is a digest of the response's id with the trace's: a second call with it is part of the first. "" for none.
 	Same string
 	// First says what a stream of Logfire began with: its two spans have nothing else in common. "" for none. Begins
 	// tells the one that began from the one that ended.
@@ -62,7 +62,8 @@ func (it *Item) Read() *Record {
 		r.derived.rawRequest(c.attrs)
 	}
 	if r.Kind == Call && c.traceID != "" && r.derived.ResponseID != "" {
-		r.Same = c.traceID + " " + r.derived.ResponseID
+		sum := sha256.Sum256([]byte(c.traceID + " " + r.derived.ResponseID))
+		r.Same = string(sum[:16])
 	}
 	r.first()
 	return r
@@ -78,7 +79,7 @@ func (r *Record) first() {
 		return
 	}
 	r.Begins = r.Kind == Part
-	if d := r.derived; d.ResponseID == "" && len(d.Output) == 0 {
+	if d := r.derived; d.ResponseID == "" && len(d.Output) == 0 && d.TokensIn == nil {
 		d.ServedModel = "" // Logfire has the model that was asked for there
 	}
 	if r.Begins {

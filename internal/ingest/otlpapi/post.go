@@ -210,8 +210,9 @@ func (d *Door) raw(q *request, data []byte, rest io.Reader, why error) error {
 	if len(data) == 0 && rest == nil {
 		return nil
 	}
-	ctx, cancel := d.context(q)
-	defer cancel()
+	var hold ingest.Hold // the time that a long body takes to come does not count
+	hold.Begin(&q.body, q.reading.Hold)
+	defer hold.End()
 	sum := sha256.Sum256(data)
 	id := hex.EncodeToString(sum[:16])
 	r := record.Record{
@@ -222,14 +223,14 @@ func (d *Door) raw(q *request, data []byte, rest io.Reader, why error) error {
 	if rest != nil {
 		r.Body, r.Size = io.MultiReader(bytes.NewReader(data), rest), q.ContentLength
 	}
-	receipt, err := d.spool.Append(ctx, r)
+	receipt, err := d.spool.Append(&hold, r)
 	switch {
 	case err != nil && q.body.Err() != nil:
 		return fmt.Errorf("%w: %w", errBody, err)
 	case errors.Is(err, record.ErrInvalid):
 		return tooLarge()
 	case err != nil:
-		return held(ctx, err)
+		return held(&hold, err)
 	}
 	d.meter.Ack(receipt, time.Since(q.start))
 	d.meter.Flag(1)
