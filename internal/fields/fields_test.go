@@ -251,3 +251,14 @@ func BenchmarkExtract(b *testing.B) {
 		}
 	}
 }
+
+// A record of the OTLP door (docs/format/otlp.md): a call has its usage, a part of it has none.
+func TestSpan(t *testing.T) {
+	call := `{"v":1,"kind":"call","call_id":"t-s","id":"chatcmpl-1","trace_id":"t","signal":"traces","start":"2026-11-30T12:36:39.113537Z","end":"2026-11-30T12:36:40Z","otlp_base64":"Cg==",` +
+		`"derived":{"extractor":1,"provider":"openai","call_type":"chat","model":"m","served_model":"m-1","stream":true,"parent_id":"p","user":"u","team_alias":"alpha","team_id":"t1","key_alias":"k","key_hash":"h","status":"success","finish_reason":"stop","tokens_in":3,"tokens_out":2,"cost":0.25,"tags":["a"]}}`
+	want := "id=chatcmpl-1 call_id=t-s trace_id=t parent_id=p provider=openai model=m served_model=m-1 call_type=chat stream=true status=success finish_reason=stop " +
+		"start=2026-11-30T12:36:39.113537Z end=2026-11-30T12:36:40Z team=alpha team_id=t1 key_alias=k key_hash=h user=u tokens_in=3 tokens_out=2 cost=0.25 tags=[a]"
+	if got := strings.Join(show(Extract([]byte(call))), " "); got != want {
+		t.Errorf("\n got %q\nwant %q", got, want)
+	}
+}
