@@ -45,7 +45,7 @@ func Moto(t testing.TB) *Server {
 		s.waitErr = s.cmd.Wait()
 		close(s.waited)
 	}()
-	t.Cleanup(s.stop)
+	t.Cleanup(s.Stop)
 	if err := s.ready(); err != nil {
 		t.Fatalf("%v\n%s", err, s.stdoutAndErr)
 	}

@@ -6,6 +6,7 @@ package testserver
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"net"
 	"net/http"
@@ -57,26 +58,39 @@ func Versitygw(t testing.TB) *Server {
 	if err != nil {
 		Missing(t, "versitygw", err)
 	}
-	dir := t.TempDir()
+	s, err := startVersitygw(binary, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	return s
+}
+
+// StartVersitygw is Versitygw without a test: it builds the server where it is not here, and
+// keeps the buckets below dir. Stop it.
+func StartVersitygw(ctx context.Context, dir string) (*Server, error) {
+	binary, err := build(ctx, "github.com/versity/versitygw", true)
+	if err != nil {
+		return nil, err
+	}
+	return startVersitygw(binary, dir)
+}
+
+func startVersitygw(binary, dir string) (*Server, error) {
 	s := &Server{Access: access, Secret: secret, Region: "us-east-1", Bucket: "audit", Root: filepath.Join(dir, "root")}
 	versions := filepath.Join(dir, "versions")
 	for _, d := range []string{filepath.Join(s.Root, s.Bucket), versions} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 	}
 	// Another process may take the free port before the server does: try again then.
 	for attempt := 1; ; attempt++ {
 		err := s.start(binary, versions)
-		if err == nil {
-			break
-		}
-		if attempt == 3 {
-			t.Fatal(err)
+		if err == nil || attempt == 3 {
+			return s, err
 		}
 	}
-	t.Cleanup(s.stop)
-	return s
 }
 
 func (s *Server) start(binary, versions string) error {
@@ -98,7 +112,7 @@ func (s *Server) start(binary, versions string) error {
 		close(s.waited)
 	}()
 	if err := s.ready(); err != nil {
-		s.stop()
+		s.Stop()
 		return fmt.Errorf("%w\n%s", err, s.stdoutAndErr)
 	}
 	return nil
@@ -125,7 +139,8 @@ func (s *Server) ready() error {
 	}
 }
 
-func (s *Server) stop() {
+// Stop ends the server at once.
+func (s *Server) Stop() {
 	s.cmd.Process.Kill()
 	<-s.waited
 }
@@ -139,16 +154,32 @@ func freeAddr() (string, error) {
 	return l.Addr().String(), nil
 }
 
-// build returns the path of module's command, built from test/servers unless the
-// cache has that version. Where it may not make it, one that is not there is an error. It is put in
-// place by rename, so that test packages that run at the same time do not disturb each other.
+// build returns the path of the command of a module that test/servers pins.
 func build(ctx context.Context, module string, mayMake bool) (string, error) {
+	name := filepath.Base(module)
+	binary, _, err := buildCommand(ctx, "test/servers", module, module+"/cmd/"+name, name, mayMake)
+	return binary, err
+}
+
+// buildCommand returns the path of a package's command, built in a module's directory unless the
+// cache has it for the checksum of what is there, and the version of a module that is pinned there. Where it may not
+// make it, one that is not there is an error. It is put in place by rename, so that test
+// packages that run at the same time do not disturb each other.
+func buildCommand(ctx context.Context, pins, module, pkg, name string, mayMake bool) (binary, version string, err error) {
 	root, err := moduleRoot(ctx)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
-	servers := filepath.Join(root, "test", "servers")
-	version, err := run(ctx, servers, "go", "list", "-mod=readonly", "-m", "-f", "{{.Version}}", module)
+	dir := filepath.Join(root, pins)
+	if version, err = run(ctx, dir, "go", "list", "-mod=readonly", "-m", "-f", "{{.Version}}", module); err != nil {
+		return "", "", err
+	}
+	binary, err = buildOnce(ctx, dir, pkg, name, version, mayMake)
+	return binary, version, err
+}
+
+func buildOnce(ctx context.Context, dir, pkg, name, version string, mayMake bool) (string, error) {
+	sum, err := checksum(dir)
 	if err != nil {
 		return "", err
 	}
@@ -156,25 +187,24 @@ func build(ctx context.Context, module string, mayMake bool) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	dir := filepath.Join(cache, "indelible-test", version)
-	binary := filepath.Join(dir, filepath.Base(module))
+	cached := filepath.Join(cache, "indelible-test", name+"-"+version+"-"+sum)
+	binary := filepath.Join(cached, name)
 	if _, err := os.Stat(binary); err == nil {
 		return binary, nil
 	}
 	if !mayMake {
 		return "", errNotMade
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(cached, 0o700); err != nil {
 		return "", err
 	}
-	tmp, err := os.MkdirTemp(dir, "build-")
+	tmp, err := os.MkdirTemp(cached, "build-")
 	if err != nil {
 		return "", err
 	}
 	defer os.RemoveAll(tmp)
 	built := filepath.Join(tmp, filepath.Base(binary))
-	name := filepath.Base(module)
-	if _, err := run(ctx, servers, "go", "build", "-mod=readonly", "-o", built, module+"/cmd/"+name); err != nil {
+	if _, err := run(ctx, dir, "go", "build", "-mod=readonly", "-o", built, pkg); err != nil {
 		return "", err
 	}
 	if err := os.Rename(built, binary); err != nil {
@@ -183,6 +213,23 @@ func build(ctx context.Context, module string, mayMake bool) (string, error) {
 		}
 	}
 	return binary, nil
+}
+
+// checksum is of the files of a module whose files are all in one directory.
+func checksum(dir string) (string, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		return "", err
+	}
+	h := sha256.New()
+	for _, name := range files {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(h, "%s %d\n%s", filepath.Base(name), len(b), b)
+	}
+	return fmt.Sprintf("%x", h.Sum(nil)[:6]), nil
 }
 
 // moduleRoot is the directory of this module's go.mod.

@@ -41,12 +41,17 @@ func main() {
 func run() error {
 	takes := flag.Duration("sync", 2*time.Millisecond, "how long a sync takes at most")
 	lie := flag.Bool("lie", false, "syncs do nothing, and say that they did")
+	mmap := flag.Bool("mmap", false, "files can be mapped into memory")
 	flag.Parse()
 	if flag.NArg() != 1 {
 		return fmt.Errorf("forgetfs [flags] DIRECTORY")
 	}
 	f := newForgetful(*takes, *lie)
-	server, err := fuse.NewServer(f, flag.Arg(0), &fuse.MountOptions{FsName: "forgetfs", Name: "forgetfs", DirectMount: true, DisableXAttrs: true, DisableReadDirPlus: true, MaxWrite: 128 << 10})
+	options := fuse.MountOptions{FsName: "forgetfs", Name: "forgetfs", DirectMount: true, DisableXAttrs: true, DisableReadDirPlus: true, MaxWrite: 128 << 10}
+	if *mmap {
+		options.ExtraCapabilities = fuse.CAP_DIRECT_IO_ALLOW_MMAP
+	}
+	server, err := fuse.NewServer(f, flag.Arg(0), &options)
 	if err != nil {
 		return fmt.Errorf("mount: %w", err)
 	}

@@ -35,6 +35,9 @@ func Listen(addr string, p *Proxy) (*Server, error) {
 	return s, nil
 }
 
+// FreeAddr is an address on loopback that nobody listens on, with a port as freePort chooses them.
+func FreeAddr() string { return net.JoinHostPort("127.0.0.1", freePort("127.0.0.1")) }
+
 // freePort is a port below those that systems give out by themselves (from 32768 on
 // Linux): while connections are refused nobody else gets it by chance, and takes
 // what is meant for the store. "0" if there seems to be none.

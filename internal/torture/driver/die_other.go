@@ -4,5 +4,5 @@ package driver
 
 import "os/exec"
 
-// dieWithParent does nothing where no system call does it.
-func dieWithParent(*exec.Cmd) {}
+// DieWithParent does nothing where no system call does it.
+func DieWithParent(*exec.Cmd) {}

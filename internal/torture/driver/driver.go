@@ -74,7 +74,7 @@ func (s *Serve) Launch() error {
 	}
 	s.cmd = exec.Command(line[0], append(line[1:], s.Args...)...)
 	s.cmd.Env, s.cmd.Stderr = s.environ(), log
-	dieWithParent(s.cmd)
+	DieWithParent(s.cmd)
 	if err := s.cmd.Start(); err != nil {
 		return fmt.Errorf("start serve: %w", err)
 	}

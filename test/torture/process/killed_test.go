@@ -41,7 +41,7 @@ func TestTortureKilled(t *testing.T) {
 // killed one after the other on a disk that goes on.
 func (l *powerLife) killed(ctx context.Context, n int) error {
 	for kill := range l.kills {
-		if err := l.disk.tell(fmt.Sprintf("slow %dms", l.rng.IntN(30))); err != nil {
+		if err := l.disk.Tell(fmt.Sprintf("slow %dms", l.rng.IntN(30))); err != nil {
 			return err
 		}
 		if err := l.serve.Launch(); err != nil {
@@ -57,7 +57,7 @@ func (l *powerLife) killed(ctx context.Context, n int) error {
 		}
 		l.load(ctx, fmt.Sprintf("n%d/k%d", n, kill), uint64((n*10+kill)*killClients), time.Duration(20+l.rng.IntN(200))*time.Millisecond, l.serve.Kill)
 	}
-	return l.disk.tell("slow 0s")
+	return l.disk.Tell("slow 0s")
 }
 
 // load has clients send for a while, and one send again what was not acked; then end ends the daemon under them.

@@ -1,15 +1,11 @@
 package process
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -62,7 +58,7 @@ func TestTorturePowerNotices(t *testing.T) {
 // powerLife is one data directory on a forgetful disk.
 type powerLife struct {
 	life
-	disk  *forgetful
+	disk  *driver.Forgetful
 	kills int    // processes that are killed before each cut
 	root  string // the directory that is the bucket, where it has one of its own
 }
@@ -70,9 +66,9 @@ type powerLife struct {
 func (l *powerLife) live(t *testing.T, forgetfs string, cuts int, row *torture.Row, flags ...string) error {
 	ctx := t.Context()
 	disk := mount(t, forgetfs, filepath.Join(l.dir, "disk"), flags...)
-	defer disk.close()
+	defer disk.Close()
 	l.disk = disk
-	l.serve = &driver.Serve{Binary: l.binary, Data: filepath.Join(disk.dir, "data"), Log: filepath.Join(l.dir, "log"), Config: filepath.Join(l.dir, "indelible.yaml")}
+	l.serve = &driver.Serve{Binary: l.binary, Data: filepath.Join(disk.Dir, "data"), Log: filepath.Join(l.dir, "log"), Config: filepath.Join(l.dir, "indelible.yaml")}
 	if err := os.WriteFile(l.serve.Config, []byte("upload:\n  backoff_max: 500ms\nproof:\n  checkpoint_every: 1s\nshutdown:\n  drain: 300ms\n"), 0o600); err != nil {
 		return err
 	}
@@ -151,30 +147,7 @@ func (l *powerLife) cycle(ctx context.Context, n int) error {
 }
 
 // cut takes the power away, kills what ran, and gives it back.
-func (l *powerLife) cut() error {
-	if err := l.disk.tell(fmt.Sprint("cut ", l.rng.Uint64())); err != nil {
-		return err
-	}
-	killed := make(chan struct{})
-	go func() {
-		l.serve.Kill() // waits for the calls that hang in the disk
-		close(killed)
-	}()
-	time.Sleep(5 * time.Millisecond) // the signal comes before the calls fail
-	if err := l.disk.tell("dead"); err != nil {
-		return err
-	}
-	<-killed
-	return l.disk.tell("on")
-}
-
-// forgetful is a mounted file system that forgets.
-type forgetful struct {
-	dir   string
-	cmd   *exec.Cmd
-	in    io.WriteCloser
-	lines *bufio.Scanner
-}
+func (l *powerLife) cut() error { return l.disk.CutPower(l.rng.Uint64(), l.serve.Kill) }
 
 func buildForgetfs(t *testing.T) string {
 	t.Helper()
@@ -182,45 +155,18 @@ func buildForgetfs(t *testing.T) string {
 		t.Skip("no power cuts of the real binary here: they need FUSE:", err)
 	}
 	program := filepath.Join(t.TempDir(), "forgetfs")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-C", "../../forgetfs", "-o", program, ".").CombinedOutput(); err != nil {
-		testserver.Missing(t, "forgetful file system", fmt.Errorf("%w: %s", err, out))
+	if err := driver.BuildForgetfs(t.Context(), "../../..", program); err != nil {
+		testserver.Missing(t, "forgetful file system", err)
 	}
 	return program
 }
 
 // mount skips the test where mounting is not allowed.
-func mount(t *testing.T, program, dir string, flags ...string) *forgetful {
+func mount(t *testing.T, program, dir string, flags ...string) *driver.Forgetful {
 	t.Helper()
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	f := &forgetful{dir: dir, cmd: exec.Command(program, append(flags, dir)...)}
-	var err1, err2 error
-	var out io.ReadCloser
-	f.in, err1 = f.cmd.StdinPipe()
-	out, err2 = f.cmd.StdoutPipe()
-	f.cmd.Stderr = os.Stderr
-	if err := errors.Join(err1, err2, f.cmd.Start()); err != nil {
-		t.Fatal(err)
-	}
-	f.lines = bufio.NewScanner(out)
-	if !f.lines.Scan() {
-		t.Skip("no power cuts of the real binary here: FUSE cannot be mounted:", f.cmd.Wait())
+	f, err := driver.MountForgetful(program, dir, flags...)
+	if err != nil {
+		t.Skip("no power cuts of the real binary here: FUSE cannot be mounted:", err)
 	}
 	return f
-}
-
-func (f *forgetful) tell(line string) error {
-	if _, err := io.WriteString(f.in, line+"\n"); err != nil {
-		return fmt.Errorf("forgetfs: %w", err)
-	}
-	if !f.lines.Scan() || f.lines.Text() != "ok" {
-		return fmt.Errorf("forgetfs: no answer to %q", line)
-	}
-	return nil
-}
-
-func (f *forgetful) close() {
-	_ = f.in.Close()
-	_ = f.cmd.Wait()
 }

@@ -89,7 +89,7 @@ func newAilingLife(t *testing.T, binary, forgetfs string, s3 *testserver.Server,
 		t.Fatal(err)
 	}
 	l.serve = &driver.Serve{
-		Binary: binary, Data: filepath.Join(l.disk.dir, "data"), To: "s3://" + bucket, Config: config, Log: filepath.Join(dir, "log"),
+		Binary: binary, Data: filepath.Join(l.disk.Dir, "data"), To: "s3://" + bucket, Config: config, Log: filepath.Join(dir, "log"),
 		Env: []string{"AWS_ENDPOINT_URL_S3=http://" + l.front.Addr, "AWS_REGION=" + s3.Region, "AWS_ACCESS_KEY_ID=" + s3.Access, "AWS_SECRET_ACCESS_KEY=" + s3.Secret},
 	}
 	return l
@@ -98,7 +98,7 @@ func newAilingLife(t *testing.T, binary, forgetfs string, s3 *testserver.Server,
 func (l *powerLife) close() {
 	l.serve.Kill()
 	l.front.Close()
-	l.disk.close()
+	l.disk.Close()
 	_ = os.RemoveAll(l.root)
 }
 
@@ -118,7 +118,7 @@ func (l *powerLife) blind(ctx context.Context, row *torture.Row, most int) error
 		return err
 	}
 	what := []string{"EIO", "ESTALE", "ETIMEDOUT", "500ms"}[l.seed%4]
-	if err := l.disk.tell("reads " + what); err != nil {
+	if err := l.disk.Tell("reads " + what); err != nil {
 		return err
 	}
 	end := time.Now().Add(time.Duration(10+l.rng.IntN(most-9)) * time.Second)
@@ -138,7 +138,7 @@ func (l *powerLife) blind(ctx context.Context, row *torture.Row, most int) error
 				}
 			}
 		}
-		if err := l.disk.tell("reads ok"); err != nil {
+		if err := l.disk.Tell("reads ok"); err != nil {
 			return err
 		}
 		if l.serve.Wait(100 * time.Millisecond) {
@@ -151,7 +151,7 @@ func (l *powerLife) blind(ctx context.Context, row *torture.Row, most int) error
 		}
 	}
 	time.Sleep(time.Until(end))
-	if err := l.disk.tell("reads ok"); err != nil {
+	if err := l.disk.Tell("reads ok"); err != nil {
 		return err
 	}
 	row.Ran(1, 0)
@@ -162,7 +162,7 @@ func (l *powerLife) stuffed(ctx context.Context, row *torture.Row) error {
 	if err := l.backlog(ctx, "backlog", time.Second); err != nil {
 		return err
 	}
-	if err := l.disk.tell("full " + []string{"ENOSPC", "EDQUOT"}[l.seed%2]); err != nil {
+	if err := l.disk.Tell("full " + []string{"ENOSPC", "EDQUOT"}[l.seed%2]); err != nil {
 		return err
 	}
 	l.load(ctx, "full", 2000, time.Second, l.serve.Kill)
@@ -175,7 +175,7 @@ func (l *powerLife) stuffed(ctx context.Context, row *torture.Row) error {
 	if err := l.serve.Delivered(ctx, 90*time.Second); err != nil {
 		return fmt.Errorf("drain with not one byte free: %w", err)
 	}
-	if err := l.disk.tell("full ok"); err != nil {
+	if err := l.disk.Tell("full ok"); err != nil {
 		return err
 	}
 	row.Ran(1, 0)

@@ -33,10 +33,10 @@ func TestTortureSlow(t *testing.T) {
 	binary, forgetfs := driver.Build(t), buildForgetfs(t)
 	dir := t.TempDir()
 	disk := mount(t, forgetfs, filepath.Join(dir, "disk"))
-	defer disk.close()
+	defer disk.Close()
 	s3 := testserver.Versitygw(t) // what delivers is not on the slow disk
 	s := &driver.Serve{
-		Binary: binary, Data: filepath.Join(disk.dir, "data"), To: "s3://" + s3.Bucket, Log: filepath.Join(dir, "log"),
+		Binary: binary, Data: filepath.Join(disk.Dir, "data"), To: "s3://" + s3.Bucket, Log: filepath.Join(dir, "log"),
 		Env: []string{"AWS_ENDPOINT_URL_S3=" + s3.Endpoint, "AWS_REGION=" + s3.Region, "AWS_ACCESS_KEY_ID=" + s3.Access, "AWS_SECRET_ACCESS_KEY=" + s3.Secret},
 	}
 	if err := s.Start(); err != nil {
@@ -48,7 +48,7 @@ func TestTortureSlow(t *testing.T) {
 		return pressBodies(t.Context(), s, o, clients, name, slowBody, while)
 	}
 	well := pressLarge("well", 4, 2*time.Second)
-	if err := disk.tell("slow " + slowSync.String()); err != nil {
+	if err := disk.Tell("slow " + slowSync.String()); err != nil {
 		t.Fatal(err)
 	}
 	var wg sync.WaitGroup
@@ -80,7 +80,7 @@ func TestTortureSlow(t *testing.T) {
 	if ill.quantile(0.5) < slowSync/2 {
 		t.Errorf("half of the acks came within %v, and no sync takes less than %v", ill.quantile(0.5), slowSync)
 	}
-	if err := disk.tell("slow 0s"); err != nil {
+	if err := disk.Tell("slow 0s"); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(slowSync)

@@ -85,7 +85,7 @@ type streamLife struct {
 	rng   *rand.Rand
 	seed  uint64
 	serve *driver.Serve
-	disk  *forgetful // nil: the machine's
+	disk  *driver.Forgetful // nil: the machine's
 
 	mu    sync.Mutex
 	sent  map[string]string   // answers that the provider meant to give, by the call's name; guarded by mu
@@ -109,8 +109,8 @@ func (l *streamLife) wrong() int { return len(l.faults) }
 func (l *streamLife) live(t *testing.T, forgetfs string, ends int, row *torture.Row, flags ...string) error {
 	if forgetfs != "" {
 		l.disk = mount(t, forgetfs, filepath.Join(l.dir, "disk"), flags...)
-		defer l.disk.close()
-		l.serve.Data = filepath.Join(l.disk.dir, "data")
+		defer l.disk.Close()
+		l.serve.Data = filepath.Join(l.disk.Dir, "data")
 	}
 	provider := httptest.NewServer(http.HandlerFunc(l.answer))
 	defer provider.Close()
