@@ -90,7 +90,8 @@ func (b *bucket) bringBack(t *testing.T) {
 type daemon struct {
 	binary, data string
 	env          []string
-	S3, Admin    string
+	S3, HTTP     string
+	Admin        string
 	Token        string
 	cmd          *exec.Cmd
 }
@@ -136,11 +137,11 @@ func (d *daemon) start(t *testing.T, admin string) {
 		if err != nil {
 			return err
 		}
-		var at struct{ S3, Admin string }
+		var at struct{ S3, HTTP, Admin string }
 		if err := json.Unmarshal(b, &at); err != nil {
 			return err
 		}
-		d.S3, d.Admin = at.S3, at.Admin
+		d.S3, d.HTTP, d.Admin = at.S3, at.HTTP, at.Admin
 		resp, err := http.Get("http://" + d.Admin + "/readyz")
 		if err == nil {
 			_ = resp.Body.Close()

@@ -53,6 +53,38 @@ func TestOutage(t *testing.T) {
 	}
 }
 
+// What the find box is asked is looked for by name, by prefix or as an expression; what is found says what it is.
+func TestSearch(t *testing.T) {
+	d := serve(t, build(t), newBucket(t))
+	d.calls(t, 1, 30)
+	d.put(t, "2026-11-30/other.json", `{"id":"chatcmpl-other","model":"claude-sonnet-5","metadata":{"user_api_key_team_alias":"billing <b>"},"status":"failure"}`)
+	p := newPage(t, 1280, 1000, false)
+	p.open(d)
+	p.shows("sentence", "every record is stored and proven")
+	find := func(what string) {
+		t.Helper()
+		_ = js[bool](p, fmt.Sprintf("document.getElementById('query').value = %q, true", what))
+		p.do("look for "+what, chromedp.Focus(chromedp.ID("query")), chromedp.KeyEvent(kb.Enter))
+	}
+	for _, c := range []struct{ what, note, row string }{
+		{"model=gpt-5-mini", "30 records found", "chatcmpl-0030"},
+		{`model~claude status=failure`, "1 record found", "billing <b> · failure"},
+		{`team="billing <b>"`, "1 record found", "other.json"},
+		{"2026-11-30/time*", "30 with this prefix", "chatcmpl-0029"},
+		{"nowhere-at-all", `Nothing is called "nowhere-at-all" or matches it`, ""},
+		{"colour=red", `colour`, ""}, // no field: told, and the page goes on
+		{"model=gpt-5-mini id=chatcmpl-0007", "1 record found", "chatcmpl-0007"},
+	} {
+		find(c.what)
+		p.shows("find-note", c.note)
+		if c.row != "" {
+			p.shows("rows", c.row)
+		}
+	}
+	find("chatcmpl-other")
+	p.shows("detail-title", "other.json")
+}
+
 // Everything can be reached and done from the keyboard.
 func TestKeyboard(t *testing.T) {
 	d := serve(t, build(t), newBucket(t))

@@ -41,20 +41,28 @@ export async function body(seq) {
   return new Uint8Array(await resp.arrayBuffer());
 }
 
-// list is records by the beginning of their keys: the newest ones, and what could not be asked.
-export async function list(prefix, limit) {
-  const resp = await ask(`/api/records?${query({ prefix, limit })}`);
+// lines is an answer of one JSON value a line: the values under a name, and the summary at its end.
+async function lines(path, name, options) {
+  const resp = await ask(path, options);
   const rows = [];
-  let summary = {};
+  let summary = null;
   for (const line of (await resp.text()).split("\n")) {
     if (!line) continue;
     const at = JSON.parse(line);
-    if (at.row) rows.push(at.row);
+    if (at[name]) rows.push(at[name]);
     else if (at.error) throw new Failure(500, at.error);
     else summary = at.summary ?? {};
   }
+  if (!summary) throw new Failure(500, { error: "the answer was cut off: ask again" });
   return { rows, summary };
 }
+
+// list is records by the beginning of their keys: the newest ones, and what could not be asked.
+export const list = (prefix, limit) => lines(`/api/records?${query({ prefix, limit })}`, "row");
+
+// search is the newest records that match an expression, which is written as for
+// "indelible search": team=alpha cost>1 "refund policy".
+export const search = (expr, limit, signal) => lines(`/api/search?${query({ expr, limit })}`, "hit", { signal });
 
 // live calls back with every event until the connection ends for good. lost is called with
 // true where the daemon does not want us any more.

@@ -1,6 +1,6 @@
 // The dashboard: opens a session, and shows what the daemon says.
 
-import { $, h, text, num, span } from "./dom.js";
+import { $, h, text, num, count, span } from "./dom.js";
 import * as api from "./api.js";
 import { Board, recordRow } from "./board.js";
 import { Detail } from "./detail.js";
@@ -88,28 +88,57 @@ function newest() {
   if (board.last) board.newest(board.last.recent ?? []);
 }
 
-async function find(name) {
+const listed = 100; // records that a list shows at most
+let looking = null; // the search under way
+
+// find shows what was meant: prefix* lists, an expression searches, and a word is a name first.
+async function find(asked) {
+  looking?.abort();
+  const mine = looking = new AbortController();
   text($("find-note"), "Looking…");
   try {
-    if (name.endsWith("*")) {
-      const { rows, summary } = await api.list(name.slice(0, -1), 100);
-      showRows(rows, `${num(summary.total ?? rows.length)} with this prefix, the newest ${num(rows.length)} here.${summary.missing ? ` The destination could not be asked: ${summary.missing}` : ""}`);
+    if (/[\s"]|^[a-z_]+(!=|[=~<>])/.test(asked)) return await search(asked, mine);
+    if (asked.endsWith("*")) {
+      const { rows, summary } = await api.list(asked.slice(0, -1), listed);
+      showRows(rows, `${num(summary.total ?? rows.length)} with this prefix, the newest ${num(rows.length)} here.${missing(summary)}`);
       return;
     }
-    const r = await api.record(name);
+    let r;
+    try {
+      r = await api.record(asked);
+    } catch (err) {
+      if (err.status !== 404) throw err;
+      return await search(asked, mine);
+    }
     text($("find-note"), "");
-    go(r.seq || name);
+    go(r.seq || asked);
   } catch (err) {
+    if (mine.signal.aborted) return;
     if (err.body?.candidates) showRows(err.body.candidates, "It could be any of these:");
-    else text($("find-note"), err.status === 404 ? `There is no record "${name}".` : err.message);
+    else text($("find-note"), err.message);
   }
 }
+
+async function search(expression, mine) {
+  const begun = performance.now();
+  const { rows, summary } = await api.search(expression, listed, mine.signal);
+  const took = `${((performance.now() - begun) / 1000).toFixed(2)} s`;
+  const how = summary.indexed ? "by the index" : `without the index${summary.no_index ? ` (${summary.no_index})` : ""}, ${num(summary.read)} read`;
+  const unread = summary.unread ? ` ${num(summary.unread)} could not be read.` : "";
+  const found = rows.length === listed ? `The newest ${listed} that match` : rows.length ? `${count(rows.length, "record")} found` : `Nothing is called "${expression}" or matches it`;
+  showRows(rows, `${found}, in ${took}, ${how}.${unread}${missing(summary)}`);
+}
+
+const missing = (summary) => (summary.missing ? ` The destination could not be asked: ${summary.missing}` : "");
 
 $("find").addEventListener("submit", (e) => {
   e.preventDefault();
   const name = $("query").value.trim();
   if (name) find(name);
-  else newest();
+  else {
+    looking?.abort();
+    newest();
+  }
 });
 $("login-form").addEventListener("submit", async (e) => {
   e.preventDefault();

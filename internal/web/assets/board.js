@@ -29,6 +29,7 @@ export class Board {
   status(e) {
     if (e.error) return this.broken(e.error);
     const s = e.status, now = Date.parse(e.time);
+    if (!this.last) performance.mark("verdict"); // how long the first answer took, for whoever measures
     this.last = e;
     this.sample(now, s);
     this.sentence(e, s);
@@ -150,8 +151,10 @@ export class Board {
     this.asking = true;
     try {
       const rows = await api.asides();
-      $("asides-rows").replaceChildren(...rows.map((r) => h("tr", {}, h("td", { class: "num" }, num(r.seq)), h("td", {}, stateLabel(r.state)),
-        h("td", { class: "key" }, h("button", { type: "button", onclick: () => this.open(r.seq) }, r.key)), h("td", { class: "why" }, r.reason ?? ""))));
+      $("asides-rows").replaceChildren(...ranges(rows).map((g) => h("tr", {}, h("td", { class: "num" }, g.first.seq === g.last.seq ? num(g.first.seq) : `${num(g.first.seq)} to ${num(g.last.seq)}`),
+        h("td", { class: "num" }, num(g.n)), h("td", {}, stateLabel(g.first.state)),
+        h("td", { class: "key" }, h("button", { type: "button", onclick: () => this.open(g.first.seq) }, g.first.key), g.n > 1 ? h("div", { class: "muted about" }, `and ${count(g.n - 1, "more record")}`) : null),
+        h("td", { class: "why" }, g.first.reason ?? ""))));
       this.asidesShown = n;
       text($("asides-note"), `${count(s.quarantined, "record")} that the destination refuses, ${num(s.deferred)} that it took too long over. They are safe on this disk; the others do not wait for them.`);
     } catch (err) {
@@ -175,6 +178,19 @@ export class Board {
   }
 }
 
+// ranges are rows by seq, put together where one follows the other for the same reason.
+function ranges(rows) {
+  const out = [];
+  for (const r of [...rows].sort((a, b) => a.seq - b.seq)) {
+    const g = out.at(-1);
+    if (g && r.seq === g.last.seq + 1 && r.state === g.first.state && r.reason === g.first.reason) {
+      g.last = r;
+      g.n++;
+    } else out.push({ first: r, last: r, n: 1 });
+  }
+  return out;
+}
+
 // lastRecord is the cell that shows how long somebody has been silent.
 function lastRecord(when, now) {
   if (!when) return h("td", { class: "muted" }, "none yet");
@@ -183,8 +199,15 @@ function lastRecord(when, now) {
   return h("td", {}, quiet < 5 ? "now" : `${span(quiet)} ago`);
 }
 
+// about is what a search knows of a call beside its record; nothing where it was not searched for.
+function about(r) {
+  const tokens = r.tokens_in !== undefined || r.tokens_out !== undefined ? `${num(r.tokens_in ?? 0)} + ${num(r.tokens_out ?? 0)} tokens` : "";
+  const said = [r.line ? `call ${r.line}` : "", r.model, r.team, r.user, r.status, tokens, r.cost !== undefined ? `$${Number(r.cost).toPrecision(3)}` : ""].filter(Boolean);
+  return said.length ? h("div", { class: "muted about" }, said.join(" · ")) : null;
+}
+
 export function recordRow(r, open) {
   return h("tr", {}, h("td", { class: "num" }, r.seq ? num(r.seq) : ""), h("td", {}, moment(r.time)),
-    h("td", { class: "key" }, h("button", { type: "button", title: r.key, onclick: () => open(r.seq || r.key) }, r.key)),
+    h("td", { class: "key" }, h("button", { type: "button", title: r.key, onclick: () => open(r.seq || r.key) }, r.key), about(r)),
     h("td", { class: "num" }, bytes(r.size)), h("td", {}, r.door ?? ""), h("td", { "data-state": r.state }, stateLabel(r.state)));
 }
