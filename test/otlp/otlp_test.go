@@ -192,7 +192,7 @@ func TestInstrumentations(t *testing.T) {
 			calls := map[string]bool{}
 			for _, r := range list {
 				t.Logf("%s (%s, %s): %s", r.Kind, r.Convention, r.Name, r.summary())
-				if r.Kind == "call" {
+				if r.Kind == "call" && !(kind == "logfire" && r.Derived.Model == "left") { // Logfire writes that one or not, as the collector of garbage runs
 					got[r.summary()]++
 					calls[r.CallID] = true
 				}
