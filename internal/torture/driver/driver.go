@@ -145,11 +145,30 @@ func (s *Serve) Kill() {
 	if s.cmd == nil {
 		return
 	}
-	if len(s.Wrap) > 0 && s.At.PID > 0 {
-		_ = signal(s.At.PID, os.Kill) // it may be gone
+	if len(s.Wrap) > 0 {
+		if s.At.PID > 0 {
+			_ = signal(s.At.PID, os.Kill) // it may be gone
+		}
+		// Where run.json could not be written At is not of this process, and what is traced outlives its tracer.
+		for _, pid := range children(s.cmd.Process.Pid) {
+			_ = signal(pid, os.Kill)
+		}
 	}
 	_ = s.cmd.Process.Kill()
 	<-s.ended
+}
+
+// children are the processes that a process has started (Linux; elsewhere none are known).
+func children(pid int) []int {
+	p := strconv.Itoa(pid)
+	list, _ := os.ReadFile(filepath.Join("/proc", p, "task", p, "children"))
+	var pids []int
+	for _, field := range strings.Fields(string(list)) {
+		if child, err := strconv.Atoi(field); err == nil {
+			pids = append(pids, child)
+		}
+	}
+	return pids
 }
 
 // Term asks the process to stop in order.
