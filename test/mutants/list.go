@@ -128,7 +128,7 @@ var mutants = []mutant{
 	{"the proof's memory is not synced", "internal/proof/state.go",
 		"	if err == nil {\n		err = f.Sync()\n	}\n", "", proofSuite, "TestDeathAtEveryPut"},
 	{"the log's memory is written over a name that nobody synced", "internal/proof/memory.go",
-		"	if err := m.disk.SyncDir(stateDir); err != nil {\n		return err\n	}\n	now, err", "	now, err", proofSuite, "TestStateSurvivesAnyKill"},
+		"	if err := m.disk.SyncDir(stateDir); err != nil {\n		return err\n	}\n	now, err", "	now, err", proofSuite, "TestStateIsNotWrittenOverUnsyncedNames"},
 	{"verify overlooks a missing object", "internal/proof/objects.go",
 		"		r.v.miss(j.last, j.fault(\"the object is missing\"))\n", "", proofSuite, "TestTampering"},
 	{"verify does not compare the SHA-256", "internal/proof/objects.go",

@@ -163,7 +163,7 @@ func children(pid int) []int {
 	p := strconv.Itoa(pid)
 	list, _ := os.ReadFile(filepath.Join("/proc", p, "task", p, "children"))
 	var pids []int
-	for _, field := range strings.Fields(string(list)) {
+	for field := range strings.FieldsSeq(string(list)) {
 		if child, err := strconv.Atoi(field); err == nil {
 			pids = append(pids, child)
 		}
