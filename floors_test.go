@@ -50,6 +50,7 @@ var floors = map[string]int{
 	"internal/query":        5,
 	"internal/query/filter": 3,
 	"internal/replay":       3,
+	"internal/importer":     5,
 	"internal/query/index":  6,
 	"internal/config":       5,
 

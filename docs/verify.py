@@ -401,7 +401,7 @@ class Verifier:
                     if hashlib.file_digest(f, "sha256").hexdigest() != leaf["sha256"] or f.tell() != leaf["size"]:
                         fault(who + "changed")
             except OSError as e:
-                if not isinstance(e, FileNotFoundError) or not any(low <= leaf.get("seq", 0) <= high for low, high in self.removed):
+                if not isinstance(e, FileNotFoundError) or not self.was_removed(leaf):
                     fault(who + "missing")
                 continue
             if leaf["kind"] == "pack":
@@ -419,6 +419,14 @@ class Verifier:
                 fault(what)
         elif self.bare:
             incomplete.append("headers and metadata of %d objects could not be compared: there are none here" % len(self.bare))
+
+    def was_removed(self, leaf):
+        """Whether removed leaves speak of all records of a leaf's object."""
+        at, last = leaf.get("seq", leaf.get("first")), leaf.get("last", leaf.get("seq"))
+        for low, high in sorted(self.removed):
+            if low <= at <= high:
+                at = high + 1
+        return at > last
 
     def rows(self, leaf, prefix, path, who):
         """The rows of a pack: each body against its digest, and the root over all of them."""

@@ -38,16 +38,20 @@ func (c *cli) newProgress(always bool) *progress {
 
 // show tells how many records are done, of how many, and how many bytes they had; 0 bytes are not told.
 func (p *progress) show(done, of record.Seq, bytes int64) {
+	p.line(func() string { return progressText(done, of, bytes, time.Since(p.begun)) })
+}
+
+// line shows a text, if the last one was shown long enough ago.
+func (p *progress) line(text func() string) {
 	now := time.Now()
 	if p.every == 0 || now.Sub(p.told) < p.every {
 		return
 	}
 	p.told = now
-	line := progressText(done, of, bytes, now.Sub(p.begun))
 	if p.live {
-		fmt.Fprintf(p.c.stderr, "\r%s\x1b[K", line)
+		fmt.Fprintf(p.c.stderr, "\r%s\x1b[K", text())
 	} else {
-		fmt.Fprintln(p.c.stderr, line)
+		fmt.Fprintln(p.c.stderr, text())
 	}
 }
 

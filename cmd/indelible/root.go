@@ -109,7 +109,7 @@ is on the disk, delivers it to a bucket, and gives up none.`,
 	root.AddCommand(
 		c.initCmd(), c.serveCmd(), c.statusCmd(), c.doctorCmd(), c.configCmd(),
 		c.getCmd(), c.lsCmd(), c.redriveCmd(), c.rescueCmd(), c.verifyCmd(), c.proveCmd(), c.reconcileCmd(), c.keysCmd(),
-		c.searchCmd(), c.tailCmd(), c.statsCmd(), c.exportCmd(), c.replayCmd(), c.rebuildCmd(),
+		c.searchCmd(), c.tailCmd(), c.statsCmd(), c.exportCmd(), c.replayCmd(), c.rebuildCmd(), c.packCmd(), c.expireCmd(),
 		c.litellmCmd(), c.demoCmd(), c.versionCmd(),
 	)
 	root.SetVersionTemplate("indelible {{.Version}}\n")

@@ -95,6 +95,9 @@ func (c *cli) tellSearch(sum catalog.SearchSummary, scan bool) error {
 	if sum.Words == "fields" {
 		fmt.Fprintln(c.stderr, "Words were looked for in the fields, and not in prompts and answers: --scan reads those, and \"index.text: body\" indexes them.")
 	}
+	if sum.Removed > 0 {
+		fmt.Fprintf(c.stderr, "%d records were removed by policy, as the log says.\n", sum.Removed)
+	}
 	if sum.Missing != "" {
 		return fmt.Errorf("the answer is not complete: %s (\"indelible status\" says how the destination is)", sum.Missing)
 	}

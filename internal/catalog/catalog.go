@@ -115,6 +115,8 @@ type Options struct {
 	Leaf func(context.Context, record.Seq) (proof.Leaf, error)
 	// Leaves is proof.Leaves of this log. nil: the log's key is not known.
 	Leaves func(ctx context.Context, seq record.Seq, back bool) iter.Seq2[proof.Leaf, error]
+	// Removals is proof.Removals of this log. nil: the log's key is not known.
+	Removals func(ctx context.Context) ([]proof.Removal, error)
 	// Newest is the newest durable seq here; nil: there is no spool.
 	Newest func() record.Seq
 	// Wait returns once a record with a seq greater than after is durable; nil: nothing new arrives here.
@@ -124,10 +126,13 @@ type Options struct {
 }
 
 // Catalog answers questions about records. It is safe for concurrent use.
-type Catalog struct{ o Options }
+type Catalog struct {
+	o        Options
+	removals removals
+}
 
 // New makes a catalog.
-func New(o Options) *Catalog { return &Catalog{o} }
+func New(o Options) *Catalog { return &Catalog{o: o} }
 
 // states are what only the spool and the log know of a record.
 type states struct {

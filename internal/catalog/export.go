@@ -65,6 +65,10 @@ func (c *Catalog) Export(ctx context.Context, q ExportQuery, yield func(Hit, io.
 // exportRest reads every record from first to last.
 func (s *search) exportRest(ctx context.Context, first, last record.Seq, yield func(Hit, io.Reader) error) error {
 	for e, err := range s.Records(ctx, first, last) {
+		if gap, removed := errors.AsType[*removedError](err); removed {
+			s.sum.Removed += int(gap.Last - gap.First + 1)
+			continue
+		}
 		if gap, lost := errors.AsType[*record.GapError](err); lost {
 			s.sum.Unread += int(gap.Last - gap.First + 1)
 			continue
@@ -82,7 +86,7 @@ func (s *search) exportRest(ctx context.Context, first, last record.Seq, yield f
 		if s.record(e); hit == nil {
 			continue
 		}
-		if err := s.give(e, s.states.hitOf(hit), yield); err != nil {
+		if err := s.give(ctx, e, s.states.hitOf(hit), yield); err != nil {
 			return err
 		}
 	}
@@ -90,7 +94,7 @@ func (s *search) exportRest(ctx context.Context, first, last record.Seq, yield f
 }
 
 // give opens a record and hands it over. One that is gone from the destination is counted and passed over.
-func (s *search) give(e record.Entry, h Hit, yield func(Hit, io.Reader) error) error {
+func (s *search) give(ctx context.Context, e record.Entry, h Hit, yield func(Hit, io.Reader) error) error {
 	body, err := e.Open()
 	var from *bufio.Reader
 	if err == nil {
@@ -101,6 +105,10 @@ func (s *search) give(e record.Entry, h Hit, yield func(Hit, io.Reader) error) e
 		}
 	}
 	if store.ClassOf(err) == store.NotFound {
+		if removed, rerr := s.removed(ctx, e.Seq); removed != nil || rerr != nil {
+			s.sum.Removed++
+			return rerr
+		}
 		s.sum.Unread++
 		s.sum.Missing = fmt.Sprintf("record %d is gone from the destination: run \"indelible verify\"", e.Seq)
 		return nil
@@ -152,7 +160,7 @@ func (s *search) exportRows(ctx context.Context, rows []filter.Row, yield func(H
 			return err
 		}
 		for i := range part {
-			if err := s.give(entries[i], s.states.hitOf(&part[i]), yield); err != nil {
+			if err := s.give(ctx, entries[i], s.states.hitOf(&part[i]), yield); err != nil {
 				return err
 			}
 		}

@@ -291,7 +291,7 @@ func (c *Catalog) bySeq(ctx context.Context, seq record.Seq) (m matches, err err
 		return matches{missing: err}, nil
 	}
 	if !ok {
-		return m, fmt.Errorf("%w: the log has record %d under %q, and there is no such object any more: run \"indelible verify\"", ErrNotFound, seq, leaf.Key)
+		return m, c.gone(ctx, seq, fmt.Errorf("%w: the log has record %d under %q, and there is no such object any more: run \"indelible verify\"", ErrNotFound, seq, leaf.Key))
 	}
 	if e.Digest != leaf.Digest {
 		return m, fmt.Errorf("record %d: the object %q is not the one that the log names: run \"indelible verify\"", seq, leaf.Key)
@@ -308,7 +308,7 @@ func (c *Catalog) inPack(ctx context.Context, leaf *proof.Leaf, seq record.Seq) 
 		return matches{missing: err}, nil
 	}
 	if !ok {
-		return m, fmt.Errorf("%w: the log has record %d in the pack %q, and it is not there any more: run \"indelible verify\"", ErrNotFound, seq, leaf.Key)
+		return m, c.gone(ctx, seq, fmt.Errorf("%w: the log has record %d in the pack %q, and it is not there any more: run \"indelible verify\"", ErrNotFound, seq, leaf.Key))
 	}
 	m.add(e)
 	return m, nil

@@ -10,6 +10,7 @@ import (
 
 	"indelible/internal/proof"
 	"indelible/internal/record"
+	"indelible/internal/store"
 )
 
 const (
@@ -140,6 +141,10 @@ func (w *walk) stored(ctx context.Context, seq record.Seq) bool {
 func (w *walk) pack(ctx context.Context, l *proof.Leaf) bool {
 	for e, err := range w.o.Records.Rows(ctx, l.Key, l.VersionID, w.back) {
 		if err != nil {
+			first, last := max(l.First, w.from), min(l.Last, w.upto)
+			if gap := w.removedGap(ctx, first, last, err); gap != nil {
+				return w.give(first, last, record.Entry{}, gap)
+			}
 			return w.yield(record.Entry{}, err) && false
 		}
 		if e.Seq < w.from || e.Seq > w.upto {
@@ -210,7 +215,17 @@ func (c *Catalog) fetch(ctx context.Context, l *proof.Leaf) fetched {
 		f.first, f.last, f.pack = l.First, l.Last, l
 		return f
 	case proof.Record:
-		f.entry = inMemory(c.ofLeaf(l))
+		e := c.ofLeaf(l)
+		if f.entry = inMemory(e); e.Size <= smallBody {
+			body, err := f.entry.Open()
+			if err == nil {
+				_, err = body.Read(make([]byte, 1)) // what could be read is in memory
+				_ = body.Close()
+			}
+			if store.ClassOf(err) == store.NotFound {
+				f.gap = c.removedGap(ctx, l.Seq, l.Seq, err)
+			}
+		}
 		return f
 	}
 	e, ok, err := c.late(ctx, l)

@@ -31,6 +31,7 @@ type SearchSummary struct {
 	NoIndex string     `json:"no_index,omitempty"`
 	Read    int        `json:"read"`              // records that were read one by one
 	Unread  int        `json:"unread,omitempty"`  // records that could not be read or are lost, and so were not looked at
+	Removed int        `json:"removed,omitempty"` // records that were removed by policy, as far as they were come across
 	Missing string     `json:"missing,omitempty"` // why the answer lacks what is stored; "": it does not
 }
 

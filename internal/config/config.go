@@ -39,6 +39,7 @@ type Destination struct {
 	Tags           map[string]string // destination.tags: on every object
 	ObjectLock     ObjectLock        // destination.object_lock
 	AssumeRole     string            // destination.assume_role: ARN of a role to assume
+	Retain         time.Duration     // destination.retain: how old records may become; 0 is for ever
 	MaxConcurrency int               // destination.max_concurrency: uploads at a time at most; 0 is the uploader's own bound
 }
 

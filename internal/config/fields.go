@@ -56,6 +56,7 @@ func (c *Config) fields() []Field {
 		{Path: "destination.tags", remote: true, Usage: "tags of every object", value: tagsValue{&d.Tags}},
 		{Path: "destination.object_lock.mode", remote: true, Usage: "Object Lock: governance or compliance", value: textValue{p: &d.ObjectLock.Mode, pick: []string{"governance", "compliance"}}},
 		{Path: "destination.object_lock.retain", remote: true, Usage: "how long every object is locked", value: durationValue{&d.ObjectLock.Retain, 1}},
+		{Path: "destination.retain", Usage: "how old records may become before \"indelible expire\" removes them", value: durationValue{&d.Retain, 1}},
 		{Path: "destination.assume_role", remote: true, Usage: "ARN of a role to assume", value: textValue{p: &d.AssumeRole, ok: wrongARN}},
 		{Path: "destination.max_concurrency", Usage: "uploads at a time at most; 0: the uploader's own bound", value: intValue{&d.MaxConcurrency, 0}},
 		{Path: "layout", Flag: "layout", Arg: "object|pack", Env: "INDELIBLE_LAYOUT", Usage: "how records are stored: one object per record, or many in a pack", value: textValue{p: &c.Layout, pick: []string{"object", "pack"}}},

@@ -121,6 +121,9 @@ func (l *Loaded) destination() error {
 	if lock := d.ObjectLock; (lock.Mode == "") != (lock.Retain == 0) {
 		errs = append(errs, l.wrong("destination.object_lock.mode", "destination.object_lock needs both mode and retain, such as {mode: governance, retain: 180d}"))
 	}
+	if lock := d.ObjectLock; d.Retain > 0 && lock.Retain > d.Retain {
+		errs = append(errs, l.wrong("destination.retain", "destination.retain %s is less than destination.object_lock.retain %s: nothing may remove a record before its lock ends", FormatDuration(d.Retain), FormatDuration(lock.Retain)))
+	}
 	if u, err := url.Parse(d.Endpoint); err == nil && d.Endpoint != "" && u.Host == c.Doors.S3.Listen {
 		errs = append(errs, l.wrong("destination.endpoint", "destination.endpoint %s is this daemon's own S3 door: records would come back for ever; name the real S3 server", d.Endpoint))
 	}

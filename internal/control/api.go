@@ -65,6 +65,10 @@ func operating(o Operator) http.Handler {
 		n, err := o.Redrive(req.Context())
 		answer(w, redriven{n}, err)
 	})
+	mux.HandleFunc("POST /api/expire", func(w http.ResponseWriter, req *http.Request) {
+		x, err := o.Expire(req.Context(), req.FormValue("dry") != "")
+		answer(w, x, err)
+	})
 	mux.HandleFunc("POST /api/rotate", func(w http.ResponseWriter, req *http.Request) {
 		vkey, err := o.Rotate(req.Context())
 		answer(w, rotated{vkey}, err)

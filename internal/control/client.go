@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"indelible/internal/catalog"
+	"indelible/internal/engine"
 )
 
 // Client is a Service that asks the daemon running on a data directory.
@@ -110,6 +111,16 @@ func (c *Client) Redrive(ctx context.Context) (int, error) {
 	var r redriven
 	err := c.call(ctx, http.MethodPost, "/api/redrive", nil, &r)
 	return r.Redriven, err
+}
+
+// Expire is Operator's.
+func (c *Client) Expire(ctx context.Context, dry bool) (x engine.Expired, err error) {
+	q := url.Values{}
+	if dry {
+		q.Set("dry", "1")
+	}
+	err = c.call(ctx, http.MethodPost, "/api/expire", q, &x)
+	return x, err
 }
 
 // Rotate is Operator's.

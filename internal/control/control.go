@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"indelible/internal/catalog"
+	"indelible/internal/engine"
 	"indelible/internal/query/index"
 	"indelible/internal/record"
 )
@@ -38,6 +39,8 @@ type Operator interface {
 	// Redrive brings quarantined and deferred records back into delivery, and
 	// says how many.
 	Redrive(ctx context.Context) (int, error)
+	// Expire has records that are older than destination.retain removed, or with dry says which.
+	Expire(ctx context.Context, dry bool) (engine.Expired, error)
 	// Rotate changes the key that signs the log, and returns the new public one.
 	Rotate(ctx context.Context) (vkey string, err error)
 	// Rebuild has the index made anew from the log, tells how far it is of how much, and returns once it is done.

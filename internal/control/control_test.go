@@ -16,6 +16,7 @@ import (
 
 	"indelible/internal/catalog"
 	"indelible/internal/disk/osdisk"
+	"indelible/internal/engine"
 	"indelible/internal/query/index"
 	"indelible/internal/record"
 )
@@ -111,6 +112,9 @@ func (a *answers) List(_ context.Context, o catalog.ListOptions, yield func(cata
 	}
 	return catalog.Summary{Total: 9, Missing: "store"}, a.err
 }
+func (a *answers) Expire(_ context.Context, dry bool) (engine.Expired, error) {
+	return engine.Expired{Records: 7, Rule: dry}, a.err
+}
 func (a *answers) Redrive(context.Context) (int, error)   { a.redriven++; return 5, a.err }
 func (a *answers) Rotate(context.Context) (string, error) { a.rotated++; return "vkey", a.err }
 func (a *answers) Close() error                           { return nil }
@@ -147,6 +151,9 @@ func TestClient(t *testing.T) {
 	sum, err := c.List(ctx, catalog.ListOptions{Bucket: "b", Prefix: "p", Limit: 3}, func(r catalog.Row) bool { n++; return r.Key == "pb" })
 	if want := (catalog.Summary{Total: 9, Missing: "store"}); err != nil || n != 3 || sum != want {
 		t.Errorf("%d rows, %+v, %v", n, sum, err)
+	}
+	if x, err := c.Expire(ctx, true); x.Records != 7 || !x.Rule || err != nil {
+		t.Errorf("expire: %+v, %v", x, err)
 	}
 	if n, err := c.Redrive(ctx); n != 5 || err != nil {
 		t.Error(n, err)

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,7 +20,9 @@ type Destination struct {
 	Store  store.Store
 	Layout layout.Objects
 	Sweep  func(time.Time) error // removes what a crashed writer left behind; nil: there is nothing to do
-	Close  func() error          // nil: there is nothing to close
+	// Remove removes an object for good; nil: this process removes none, as in a bucket, where a lifecycle rule does.
+	Remove func(ctx context.Context, key string) error
+	Close  func() error // nil: there is nothing to close
 }
 
 // Directory is the destination in a directory. The directory is made, durably, unless readOnly.
@@ -35,7 +38,7 @@ func Directory(root string, objects layout.Objects, readOnly bool) (*Destination
 	if err != nil {
 		return nil, fmt.Errorf("open the destination: %w", err)
 	}
-	return &Destination{Store: s, Layout: objects, Sweep: s.Sweep, Close: s.Close}, nil
+	return &Destination{Store: s, Layout: objects, Sweep: s.Sweep, Remove: s.Remove, Close: s.Close}, nil
 }
 
 // MakeDir makes a directory, and makes its name durable and those of the parents

@@ -62,7 +62,8 @@ type Engine struct {
 	ledger   *ledger   // nil: no transparency log
 	scrubber *scrubber // nil: the destination is not scrubbed
 	gaps     gaps
-	suspect  bool // a fork was found in another destination
+	expiring sync.Mutex // held while records are removed by policy
+	suspect  bool       // a fork was found in another destination
 
 	mu   sync.Mutex
 	stop context.CancelFunc // ends Run; nil: nothing runs; guarded by mu

@@ -90,9 +90,12 @@ type packWriter struct {
 
 // Add is upload.PackWriter's.
 func (w *packWriter) Add(row record.Row, body []byte) error {
-	return w.w.Add(&pack.Row{
-		Info: row.Info, Key: w.objects.Key(row.Bucket, row.Key), Attrs: proof.RowAttrs(row.Attrs), Body: body, Object: row.Object,
-	})
+	r := pack.Row{Info: row.Info, Key: w.objects.Key(row.Bucket, row.Key), Attrs: proof.RowAttrs(row.Attrs), Body: body, Object: row.Object}
+	if row.Object != "" { // the body is looked into, and lies elsewhere
+		r.Fields, r.Records = pack.Inside(body)
+		r.Body = nil
+	}
+	return w.w.Add(&r)
 }
 
 // Size is upload.PackWriter's.

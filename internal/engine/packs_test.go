@@ -137,6 +137,16 @@ func TestPackLayout(t *testing.T) {
 		t.Errorf("then objects: %d records, %d rows", r.Records, r.CheckedRows)
 	}
 	e := live(true, 20)
+	found := false // what lies beside its pack has its fields in the row
+	for row, err := range e.Records().PackedByID(t.Context(), "big") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		found = found || row.Seq == 11
+	}
+	if !found {
+		t.Error("the record of 9 MiB is not found by its id")
+	}
 	if r = verified(t, b, e, 180, bodyOf(180)); r.Records != 190 || r.CheckedRows != 170 {
 		t.Errorf("then packs: %d records, %d rows", r.Records, r.CheckedRows)
 	}

@@ -45,6 +45,13 @@ func history(o *catalog.Options, r *engine.Components, c *config.Config, x *inde
 		o.Newest = func() record.Seq { return record.Seq(s.Stats().Acked) }
 	}
 	if _, err := setup.VKey(c, ""); err == nil {
+		o.Removals = func(ctx context.Context) ([]proof.Removal, error) {
+			vkey, err := setup.VKey(c, "")
+			if err != nil {
+				return nil, err
+			}
+			return proof.Removals(ctx, r.Store(), r.Layout().Base(), vkey)
+		}
 		o.Leaves = func(ctx context.Context, seq record.Seq, back bool) iter.Seq2[proof.Leaf, error] {
 			vkey, err := setup.VKey(c, "") // it changes with each rotation
 			if err != nil {

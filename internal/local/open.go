@@ -66,7 +66,27 @@ func Open(ctx context.Context, l *config.Loaded) (control.Service, error) {
 		return 0, errors.New("no daemon runs that could deliver them: start \"indelible serve\", then redrive")
 	}
 	d.rotate = func(ctx context.Context) (string, error) { return rotateAlone(ctx, l) }
+	d.expire = func(ctx context.Context, dry bool) (engine.Expired, error) { return expireAlone(ctx, l, dry) }
 	return d, nil
+}
+
+// expireAlone removes records by policy where no daemon runs.
+func expireAlone(ctx context.Context, l *config.Loaded, dry bool) (x engine.Expired, err error) {
+	e, err := setup.Engine(ctx, l, nil, setup.Events{})
+	if err != nil {
+		return x, err
+	}
+	defer func() {
+		e.Stop(ctx) // this process ends in good order too: the next start has no crash to tell
+		err = errors.Join(err, e.Close())
+	}()
+	if x, err = e.Expire(ctx, l.Config.Destination.Retain, dry); err != nil || dry {
+		return x, err
+	}
+	if i := newIndex(&l.Config, &e.Components, nil); i != nil {
+		err = i.ForgetAlone(ctx, x.Through, x.Spared)
+	}
+	return x, err
 }
 
 // rotateAlone changes the log's key where no daemon runs.

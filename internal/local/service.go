@@ -27,6 +27,7 @@ type Service struct {
 	status  func(context.Context) (control.Status, error)
 	redrive func(context.Context) (int, error)
 	rotate  func(context.Context) (string, error)
+	expire  func(ctx context.Context, dry bool) (engine.Expired, error)
 	rebuild func(context.Context, func(done, of record.Seq)) error
 	close   func() error
 	follow  func(context.Context) error // of the index
@@ -39,6 +40,11 @@ func (s *Service) Status(ctx context.Context) (control.Status, error) { return s
 
 // Redrive is control.Operator's.
 func (s *Service) Redrive(ctx context.Context) (int, error) { return s.redrive(ctx) }
+
+// Expire is control.Operator's.
+func (s *Service) Expire(ctx context.Context, dry bool) (engine.Expired, error) {
+	return s.expire(ctx, dry)
+}
 
 // Rotate is control.Operator's.
 func (s *Service) Rotate(ctx context.Context) (string, error) { return s.rotate(ctx) }
@@ -61,6 +67,13 @@ func OfEngine(e *engine.Engine, c *config.Config, log *slog.Logger, status func(
 	s := &Service{
 		Catalog: newCatalog(&e.Components, c, x, e.Spool().Wait, reached), index: x,
 		status: status, redrive: e.Redrive, rotate: e.Rotate,
+		expire: func(ctx context.Context, dry bool) (engine.Expired, error) {
+			done, err := e.Expire(ctx, c.Destination.Retain, dry)
+			if err == nil && !dry && x != nil {
+				err = x.Forget(ctx, done.Through, done.Spared)
+			}
+			return done, err
+		},
 		close: func() error { return nil },
 	}
 	s.rebuild = func(ctx context.Context, progress func(done, of record.Seq)) error {

@@ -34,6 +34,8 @@ type leafWalk struct {
 	reader
 	seq  record.Seq
 	back bool
+	// each takes every leaf, whatever its kind, instead of what is yielded; nil: those that give records their places.
+	each func(index uint64, l *Leaf) (more bool)
 	head Head
 }
 
@@ -112,6 +114,12 @@ func (w *leafWalk) bundle(b *block, hashes tlog.HashReader, yield func(Leaf, err
 			return false, fmt.Errorf("leaf %d: %w", b.n*width+uint64(at), b.errs[at])
 		}
 		l := b.leaves[at]
+		if w.each != nil {
+			if !w.each(b.n*width+uint64(at), &l) {
+				return false, nil
+			}
+			continue
+		}
 		last, _ := l.last()
 		if !l.Kind.counts() || !w.back && last < w.seq || w.back && l.first() > w.seq {
 			continue

@@ -69,7 +69,9 @@ func Prove(ctx context.Context, st store.Store, base, vkey string, packs Packs, 
 	r := newReader(patientStore{st}, base, key.Name())
 	p, leaf, err := prove(ctx, r, key, seq)
 	if err == nil && leaf.Kind == Pack {
-		p.Row, err = proveRow(ctx, r, packs, &leaf, seq)
+		if p.Row, err = proveRow(ctx, r, packs, &leaf, seq); err != nil {
+			err = whyGone(ctx, st, base, vkey, seq, err)
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("prove record %d: %w", seq, err)

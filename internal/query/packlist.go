@@ -28,13 +28,16 @@ func (p *packs) rowsOf(ctx context.Context, n packName) ([]packedKey, error) {
 		return keys, nil
 	}
 	r, err := p.reader(ctx, n)
-	if errors.Is(err, pack.ErrForeign) {
+	if errors.Is(err, pack.ErrForeign) || p.forget(n, err) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
 	for row, err := range r.Heads(ctx) {
+		if p.forget(n, err) {
+			return nil, nil
+		}
 		if err != nil {
 			return nil, fmt.Errorf("read the pack %s: %w", n.key, err)
 		}

@@ -218,13 +218,16 @@ func (p *packs) newest(ctx context.Context, stored string, after record.Seq, wan
 // find gives the rows of a pack whose column has a value to do. A pack that is none of ours is passed over.
 func (p *packs) find(ctx context.Context, n packName, column, value string, do func(record.Entry)) error {
 	r, err := p.reader(ctx, n)
-	if errors.Is(err, pack.ErrForeign) {
+	if errors.Is(err, pack.ErrForeign) || p.forget(n, err) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
 	for row, err := range r.Find(ctx, column, value) {
+		if p.forget(n, err) {
+			return nil
+		}
 		if err != nil {
 			return fmt.Errorf("read the pack %s: %w", n.key, err)
 		}
@@ -254,17 +257,32 @@ func (p *packs) bySeq(ctx context.Context, log string, seq record.Seq) (record.E
 // row is a row of one pack.
 func (p *packs) row(ctx context.Context, n packName, seq record.Seq) (record.Entry, bool, error) {
 	r, err := p.reader(ctx, n)
+	if p.forget(n, err) {
+		return record.Entry{}, false, nil
+	}
 	if err != nil {
 		return record.Entry{}, false, err
 	}
 	row, err := r.Seq(seq)
-	if errors.Is(err, pack.ErrNotFound) {
+	if errors.Is(err, pack.ErrNotFound) || p.forget(n, err) {
 		return record.Entry{}, false, nil
 	}
 	if err != nil {
 		return record.Entry{}, false, fmt.Errorf("read the pack %s: %w", n.key, err)
 	}
 	return p.entry(n, &row), true, nil
+}
+
+// forget takes a pack out of what is known, where an error says that it is not there any more: a policy removed it,
+// or it is verify's to find.
+func (p *packs) forget(n packName, err error) bool {
+	if err == nil || store.ClassOf(err) != store.NotFound {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.known = slices.DeleteFunc(slices.Clone(p.known), func(k packName) bool { return k.key == n.key })
+	return true
 }
 
 // entry is the record in a row. The body is kept only as long as the entry is.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"slices"
 	"strings"
 
 	"indelible/internal/layout"
@@ -36,6 +37,15 @@ func (r *Reader) WithPacks() *Reader {
 	with := *r
 	with.packs = newPacks(r.pending, r.store, r.layout)
 	return &with
+}
+
+// Removed forgets the packs of a log in which every record up to one was removed by policy.
+func (r *Reader) Removed(log string, through record.Seq) {
+	if p := r.packs; p != nil {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.known = slices.DeleteFunc(slices.Clone(p.known), func(n packName) bool { return n.log == log && n.last <= through })
+	}
 }
 
 // InPack is a row of the pack under a stored key.

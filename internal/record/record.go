@@ -34,6 +34,7 @@ type Attr struct{ Name, Value string }
 const (
 	AttrMD5      = ":md5"      // lower-case hex MD5 of the body: its S3 ETag without quotes
 	AttrChecksum = ":checksum" // "algorithm value", as in "crc32 AAAAAA==": an x-amz-checksum-* the sender gave, verified
+	AttrModified = ":modified" // RFC 3339: when the store says that the object was written from which the record was taken
 	AttrFlag     = ":flag"     // why a door kept the body raw: "unparsed", "null", ...
 )
 

@@ -43,6 +43,7 @@ func OpenDestination(ctx context.Context, c *config.Config, uploader string, rea
 		SSE: d.SSE, KMSKeyID: d.KMSKeyID, StorageClass: d.StorageClass, Tags: d.Tags,
 		Uploader:   uploader,
 		ObjectLock: s3.ObjectLock{Mode: strings.ToUpper(d.ObjectLock.Mode), Retain: d.ObjectLock.Retain},
+		Retention:  s3.Retention{After: d.Retain, Base: objects.Base()},
 		// An attempt may be silent for half of what it may last altogether.
 		AttemptTimeout: min(s3.DefaultAttemptTimeout, c.Upload.AttemptTimeout/2),
 	})

@@ -23,6 +23,8 @@ type Packing struct {
 	MaxAge     time.Duration
 	// MaxInline is the longest body that a row holds; a longer one is an object beside the pack (8 MiB).
 	MaxInline int64
+	// MaxRead is the longest body that is read for the fields of a row which does not hold it (32 MiB).
+	MaxRead int64
 	// Finish sends on what an earlier run has packed, and delivers all else as objects.
 	Finish bool
 }
@@ -37,7 +39,8 @@ type PackFormat interface {
 
 // PackWriter writes one pack. It is for one goroutine. After an error it is of no use.
 type PackWriter interface {
-	// Add appends a row. body is the caller's again when it returns; nil where row.Object is set.
+	// Add appends a row. body is the caller's again when it returns. Where row.Object is set, the row does not hold it; it
+	// is nil then where it is longer than Packing.MaxRead.
 	Add(row record.Row, body []byte) error
 	// Size is how many bytes the file has so far, or a little more.
 	Size() int64
@@ -79,6 +82,7 @@ func (p Packing) withDefaults() Packing {
 	set(&p.MaxRecords, 100_000)
 	set(&p.MaxAge, time.Minute)
 	set(&p.MaxInline, 8<<20)
+	set(&p.MaxRead, 32<<20)
 	return p
 }
 

@@ -242,11 +242,18 @@ func (p *packer) record(ctx context.Context, e record.Entry) error {
 			p.aside[e.Seq] = true
 			return p.close(ctx)
 		}
-	} else if body, err = p.read(&e); err != nil {
+	}
+	if e.Size > p.opts.MaxInline && e.Size > p.opts.MaxRead {
+		return p.add(ctx, row, nil)
+	}
+	if body, err = p.read(&e); err != nil {
 		if _, lost := errors.AsType[*record.GapError](err); lost {
 			return p.pass(ctx, feedItem{entry: e}) // the delivery has the spool fence it off
 		}
 		return p.unread(ctx, &record.ReadError{Seq: e.Seq, Err: err})
+	}
+	if cap(p.body) > int(p.opts.MaxInline)*2 {
+		p.body = nil // one so long is rare
 	}
 	return p.add(ctx, row, body)
 }

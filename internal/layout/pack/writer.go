@@ -126,7 +126,7 @@ func (w *Writer) Add(r *Row) (err error) {
 		return fmt.Errorf("add record %d: it has a body and names an object", r.Info.Seq)
 	}
 	if r.Object == "" {
-		r.Fields, r.Records = inside(r.Body)
+		r.Fields, r.Records = Inside(r.Body)
 	}
 	var c columns
 	if err := c.set(w.log, r); err != nil {
@@ -144,8 +144,8 @@ func (w *Writer) Add(r *Row) (err error) {
 	return nil
 }
 
-// inside is the fields of a body that holds one record, and how many it holds.
-func inside(body []byte) (one fields.Fields, n int) {
+// Inside is the fields of a body that holds one record, and how many it holds: Row.Fields and Row.Records.
+func Inside(body []byte) (one fields.Fields, n int) {
 	for f := range fields.Each(body) {
 		if n++; n == 1 {
 			one = f

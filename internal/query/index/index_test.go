@@ -206,6 +206,15 @@ func TestSearchIsWhatTheFilterSays(t *testing.T) {
 		if err := x.Search(t.Context(), f, func(r filter.Row) bool { got = append(got, fmt.Sprintf("%d.%d", r.Seq, r.Line)); return true }); err != nil {
 			t.Errorf("%s: %v", text, err)
 		}
+		if f.HasWords() { // in several ranges of rows
+			got = got[:0]
+			err := x.with(func(d *db) error {
+				return d.searchWords(t.Context(), f, 1, func(r filter.Row) bool { got = append(got, fmt.Sprintf("%d.%d", r.Seq, r.Line)); return true })
+			})
+			if err != nil {
+				t.Errorf("%s: %v", text, err)
+			}
+		}
 		if !slices.Equal(got, want) {
 			t.Errorf("%s: the index has %v, the filter holds for %v", text, got, want)
 		}

@@ -33,12 +33,17 @@ func (c *clause) where() string {
 
 // compile is a filter as SQL, but for its terms about the state, which the index does not know.
 func (d *db) compile(ctx context.Context, f *filter.Filter) (*clause, error) {
+	return d.compileWithin(ctx, f, 0, math.MaxInt64)
+}
+
+// compileWithin is compile where only rows from first to last are looked at.
+func (d *db) compileWithin(ctx context.Context, f *filter.Filter, first, last int64) (*clause, error) {
 	c := &clause{}
 	for i := range f.Terms {
 		t := &f.Terms[i]
 		switch {
 		case t.Field == nil:
-			c.and("(r IN (SELECT rowid FROM words WHERE words MATCH ?) OR r IN (SELECT r FROM names WHERE h = ?))", phrase(t), hash(t.Text))
+			c.and("(r IN (SELECT rowid FROM words WHERE words MATCH ? AND rowid BETWEEN ? AND ?) OR r IN (SELECT r FROM names WHERE h = ?))", phrase(t), first, last, hash(t.Text))
 		case t.Field.Name == "state":
 		case t.Field.Name == "seq":
 			c.and("(r >> ?) "+string(t.Op)+" ?", lineBits, t.Num)
@@ -162,11 +167,48 @@ func phrase(t *filter.Term) string {
 
 // search yields the calls that match, newest first. Terms about the state are passed over.
 func (d *db) search(ctx context.Context, f *filter.Filter, yield func(filter.Row) bool) error {
+	if f.HasWords() {
+		return d.searchWords(ctx, f, firstWindow, yield)
+	}
 	c, err := d.compile(ctx, f)
 	if err != nil {
 		return classed(err)
 	}
 	return d.rows(ctx, c.where()+" ORDER BY r DESC", c.args, yield)
+}
+
+// firstWindow is how many records words are looked for in first; each window behind it is windowGrows times as large.
+const (
+	firstWindow = 16 << 10
+	windowGrows = 4
+	maxWindow   = 1 << 40
+)
+
+// searchWords is search where words are among the terms. All rows that have a common word take seconds to collect and
+// to sort, and mostly the newest are enough: so it looks in one range of rows after the other, the newest first.
+func (d *db) searchWords(ctx context.Context, f *filter.Filter, window int64, yield func(filter.Row) bool) error {
+	var first, last sql.NullInt64
+	if err := d.read.QueryRowContext(ctx, "SELECT (SELECT min(r) FROM calls), (SELECT max(r) FROM calls)").Scan(&first, &last); err != nil {
+		return classed(err)
+	}
+	more := last.Valid
+	for end := last.Int64; more && end >= first.Int64; window = min(windowGrows*window, maxWindow) {
+		begin := max(first.Int64, end-window<<lineBits)
+		c, err := d.compileWithin(ctx, f, begin, end)
+		if err != nil {
+			return classed(err)
+		}
+		c.and("r BETWEEN ? AND ?", begin, end)
+		err = d.rows(ctx, c.where()+" ORDER BY r DESC", c.args, func(row filter.Row) bool {
+			more = yield(row)
+			return more
+		})
+		if err != nil {
+			return err
+		}
+		end = begin - 1
+	}
+	return nil
 }
 
 // after is search of the calls of records behind seq, oldest first, at most limit of them.

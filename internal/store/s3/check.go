@@ -30,7 +30,7 @@ const (
 
 // Finding is one thing that Check looked at.
 type Finding struct {
-	Name    string // credentials, bucket, clock, write, conditional writes, checksum, missing keys, list, versioning, object lock
+	Name    string // credentials, bucket, clock, write, conditional writes, checksum, missing keys, list, versioning, object lock, lifecycle
 	Verdict Verdict
 	Found   string
 	Remedy  string // "" when all is well
@@ -137,7 +137,7 @@ func (c checker) bucket(ctx context.Context) bool {
 	if err != nil {
 		return c.wrong("bucket", err)
 	}
-	return c.ok("bucket", "%s answers", c.cfg.Bucket) && c.versioning(ctx) && c.locking(ctx)
+	return c.ok("bucket", "%s answers", c.cfg.Bucket) && c.versioning(ctx) && c.locking(ctx) && c.lifecycle(ctx)
 }
 
 func (c checker) clock(x *exchange) {

@@ -31,6 +31,7 @@ type Config struct {
 	KMSKeyID     string // with aws:kms; "" is the account's default key
 	StorageClass string // "": the bucket's default
 	Tags         map[string]string
+	Retention    Retention // what Check compares the bucket's lifecycle rules with
 	ObjectLock   ObjectLock
 
 	// Uploader names the log whose records are sent: every request to the bucket

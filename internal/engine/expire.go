@@ -1,0 +1,401 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"io/fs"
+	"slices"
+	"time"
+
+	"indelible/internal/proof"
+	"indelible/internal/record"
+	"indelible/internal/store"
+)
+
+// expiredFile remembers, in the data directory, how far records were removed. Without it the log is read from its start.
+const expiredFile = "expired.json"
+
+// Expired is what an Expire did, or with Dry would do.
+type Expired struct {
+	Before  time.Time        `json:"before"`          // records that arrived before this moment
+	Ranges  []proof.SeqRange `json:"ranges"`          // that the log says are removed, by this call
+	Through record.Seq       `json:"through"`         // the last record that was ever removed
+	Records int64            `json:"records"`         // in Ranges
+	Objects int64            `json:"objects_removed"` // by this call
+	Bytes   int64            `json:"bytes_removed"`
+	Kept    []KeptObject     `json:"kept,omitempty"` // that should have gone, the first hundred
+	Rule    bool             `json:"by_rule"`        // the bucket's lifecycle rule removes the objects
+
+	aside map[record.Seq]bool // records that were set aside, and wait
+}
+
+// Spared says of a record up to Through that it is not removed, because it waits to be delivered.
+func (x *Expired) Spared(seq record.Seq) bool { return x.aside[seq] }
+
+// KeptObject is an object that was not removed, and why.
+type KeptObject struct {
+	Key    string `json:"key"`
+	Reason string `json:"reason"`
+}
+
+// expired is the content of expiredFile.
+type expired struct {
+	Through record.Seq `json:"through"` // a published leaf says so of every record up to here that could be removed
+	Removed record.Seq `json:"removed"` // and their objects are gone up to here
+}
+
+// Expire says in the log that the records which arrived more than retain ago are removed by policy, and, where the
+// destination is a directory, removes their objects once that is published. It touches nothing that is unproven,
+// younger, set aside, or not what the log says. A call that was cut short is finished by the next.
+func (e *Engine) Expire(ctx context.Context, retain time.Duration, dry bool) (x Expired, err error) {
+	if e.ledger == nil {
+		return x, errors.New("remove by policy: this log is not signed, so nothing could show that records were removed and not lost")
+	}
+	if retain <= 0 {
+		return x, errors.New("remove by policy: destination.retain is not set: nothing is ever removed")
+	}
+	if !e.expiring.TryLock() {
+		return x, errors.New("remove by policy: another call is under way")
+	}
+	defer e.expiring.Unlock()
+	log, err := e.ledger.open(ctx)
+	if err != nil {
+		return x, err
+	}
+	was, err := e.readExpired()
+	if err != nil {
+		return x, err
+	}
+	x.Before, x.Through, x.Rule = time.Now().UTC().Add(-retain), was.Through, e.dest.Remove == nil
+	if x.aside, err = e.aside(ctx); err != nil {
+		return x, err
+	}
+	if x.Ranges, err = e.due(ctx, log, was.Through, x.Before, x.aside); err != nil {
+		return x, err
+	}
+	for _, r := range x.Ranges {
+		x.Records += int64(r.Last-r.First) + 1
+		x.Through = r.Last
+	}
+	if dry {
+		return x, nil
+	}
+	if len(x.Ranges) > 0 {
+		reason := fmt.Sprintf("destination.retain %s", days(retain))
+		if err := log.Remove(ctx, reason, x.Ranges...); err != nil {
+			return x, err
+		}
+		was.Through = x.Through
+		if err := e.writeExpired(was); err != nil {
+			return x, err
+		}
+	}
+	if e.dest.Remove != nil {
+		err = e.removeObjects(ctx, log, &was, &x)
+		e.records.Removed(e.name, was.Removed)
+	}
+	return x, err
+}
+
+// days is a duration as configurations have it.
+func days(d time.Duration) string {
+	if d%(24*time.Hour) == 0 {
+		return fmt.Sprintf("%dd", d/(24*time.Hour))
+	}
+	return d.String()
+}
+
+// aside are the records that were set aside, and wait.
+func (e *Engine) aside(ctx context.Context) (map[record.Seq]bool, error) {
+	aside := map[record.Seq]bool{}
+	for a, err := range e.spool.Aside(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		aside[a.Seq] = true
+	}
+	return aside, nil
+}
+
+// due are the ranges of records behind after that arrived before a moment. What was set aside and waits is left out.
+func (e *Engine) due(ctx context.Context, log *proof.Log, after record.Seq, before time.Time, aside map[record.Seq]bool) (ranges []proof.SeqRange, err error) {
+	add := func(first, last record.Seq) {
+		if n := len(ranges); n > 0 && ranges[n-1].Last+1 == first {
+			ranges[n-1].Last = last
+		} else {
+			ranges = append(ranges, proof.SeqRange{First: first, Last: last})
+		}
+	}
+	// A pack's leaf has the time of its first record; the others arrived before what comes behind it.
+	var pack *proof.Leaf
+	for l, err := range e.leaves(ctx, log, after+1) {
+		if err != nil {
+			return nil, err
+		}
+		if !l.Time.Before(before) {
+			break
+		}
+		if pack != nil {
+			add(pack.First, pack.Last)
+			pack = nil
+		}
+		switch l.Kind {
+		case proof.Pack:
+			pack = &l
+		case proof.Gap:
+			add(l.First, l.Last)
+		default:
+			if !aside[l.Seq] {
+				add(l.Seq, l.Seq)
+			}
+		}
+		if len(ranges) == maxExpireRanges {
+			break
+		}
+	}
+	return ranges, nil
+}
+
+// maxExpireRanges bounds the leaves of one call; the next goes on.
+const maxExpireRanges = 1000
+
+func (e *Engine) leaves(ctx context.Context, log *proof.Log, from record.Seq) func(func(proof.Leaf, error) bool) {
+	return proof.Leaves(ctx, e.dest.Store, e.dest.Layout.Base(), log.Public(), from, false)
+}
+
+// doomed is an object that is to be removed.
+type doomed struct {
+	leaf  proof.Leaf
+	hash  uint64
+	spare bool // a younger record has it too
+}
+
+// maxDoomed is how many objects are removed between two looks at what is younger.
+const maxDoomed = 1 << 19
+
+// removeObjects removes the objects of what the log says is removed.
+func (e *Engine) removeObjects(ctx context.Context, log *proof.Log, was *expired, x *Expired) error {
+	seed := maphash.MakeSeed()
+	for was.Removed < was.Through {
+		var list []doomed
+		upto := was.Removed
+		for l, err := range e.leaves(ctx, log, was.Removed+1) {
+			if err != nil {
+				return err
+			}
+			last := max(l.Seq, l.Last)
+			if last > was.Through || len(list) == maxDoomed {
+				break
+			}
+			upto = last
+			if l.Kind == proof.Gap {
+				continue
+			}
+			list = append(list, doomed{leaf: l, hash: maphash.String(seed, l.Key)})
+		}
+		if upto == was.Removed {
+			return nil
+		}
+		if err := e.spareShared(ctx, log, seed, upto, was.Through, list); err != nil {
+			return err
+		}
+		for i := range list {
+			if err := e.removeOne(ctx, &list[i], x); err != nil {
+				return err
+			}
+		}
+		was.Removed = upto
+		if err := e.writeExpired(*was); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// spareShared finds the objects that a younger record has as well: the same bytes may have been sent again under their key.
+func (e *Engine) spareShared(ctx context.Context, log *proof.Log, seed maphash.Seed, upto, through record.Seq, list []doomed) error {
+	byHash := make([]int, len(list))
+	for i := range byHash {
+		byHash[i] = i
+	}
+	slices.SortFunc(byHash, func(a, b int) int { return cmp.Compare(list[a].hash, list[b].hash) })
+	for l, err := range e.leaves(ctx, log, upto+1) {
+		if err != nil {
+			return err
+		}
+		if l.Kind != proof.Record || l.Seq <= through {
+			continue // within the range the later one's turn comes, and finds it gone
+		}
+		h := maphash.String(seed, l.Key)
+		at, ok := slices.BinarySearchFunc(byHash, h, func(i int, h uint64) int { return cmp.Compare(list[i].hash, h) })
+		for ; ok && at < len(byHash) && list[byHash[at]].hash == h; at++ {
+			list[byHash[at]].spare = true
+		}
+	}
+	return ctx.Err()
+}
+
+func (x *Expired) keep(key string, reason error) {
+	if len(x.Kept) < 100 {
+		x.Kept = append(x.Kept, KeptObject{key, reason.Error()})
+	}
+}
+
+// removeOne removes the object of one leaf, if it is what the leaf says.
+func (e *Engine) removeOne(ctx context.Context, d *doomed, x *Expired) error {
+	l := &d.leaf
+	switch l.Kind {
+	case proof.Record, proof.Pack:
+	default:
+		return e.removeLate(ctx, l, x)
+	}
+	if d.spare {
+		return nil
+	}
+	size, err := e.sameBytes(ctx, l.Key, l.Digest)
+	switch {
+	case store.ClassOf(err) == store.NotFound:
+		return nil
+	case errors.Is(err, errOtherBytes):
+		x.keep(l.Key, err)
+		return nil
+	case err != nil:
+		return err
+	}
+	if l.Kind == proof.Pack {
+		if err := e.removeBeside(ctx, l, size, x); err != nil {
+			x.keep(l.Key, err)
+			return nil
+		}
+	}
+	return e.removeObject(ctx, l.Key, size, x)
+}
+
+var errOtherBytes = errors.New("it is not what the log says: run \"indelible verify\"")
+
+// sameBytes reads an object and compares it with the digest that the log has. What was changed is evidence, and stays.
+func (e *Engine) sameBytes(ctx context.Context, key string, want record.Digest) (size int64, err error) {
+	body, _, err := e.dest.Store.Get(ctx, key, store.GetOptions{})
+	if errors.Is(err, store.ErrOtherBytes) {
+		return 0, errOtherBytes
+	}
+	if err != nil {
+		return 0, err
+	}
+	sum := sha256.New()
+	size, err = io.Copy(sum, body)
+	if err = errors.Join(err, body.Close()); err != nil {
+		return 0, err
+	}
+	if record.Digest(sum.Sum(nil)) != want {
+		return 0, errOtherBytes
+	}
+	return size, nil
+}
+
+func (e *Engine) removeObject(ctx context.Context, key string, size int64, x *Expired) error {
+	if err := e.dest.Remove(ctx, key); err != nil {
+		return err
+	}
+	x.Objects++
+	x.Bytes += size
+	return nil
+}
+
+// removeLate removes the object of a record that was set aside, and stored later under its key or a variant of it.
+func (e *Engine) removeLate(ctx context.Context, l *proof.Leaf, x *Expired) error {
+	if l.SentKey == "" {
+		return nil // nobody knows its name
+	}
+	stored := e.dest.Layout.Key(l.Bucket, l.SentKey)
+	for _, key := range []string{stored, e.dest.Layout.Variant(stored, l.Seq)} {
+		info, err := e.dest.Store.Head(ctx, key, store.GetOptions{})
+		if store.ClassOf(err) == store.NotFound {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if is, ours := e.dest.Layout.Info(info); !ours || is.Seq != l.Seq {
+			continue
+		}
+		size, err := e.sameBytes(ctx, key, l.Digest)
+		if errors.Is(err, errOtherBytes) {
+			x.keep(key, err)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return e.removeObject(ctx, key, size, x)
+	}
+	return nil
+}
+
+// removeBeside removes the bodies that lie beside a pack.
+func (e *Engine) removeBeside(ctx context.Context, l *proof.Leaf, size int64, x *Expired) error {
+	for row, err := range packRows(ctx, &storeAt{ctx, e.dest.Store, l.Key}, size, false) {
+		if err != nil {
+			return err
+		}
+		if row.Object == "" {
+			continue
+		}
+		size, err := e.sameBytes(ctx, row.Object, row.Info.Digest)
+		if store.ClassOf(err) == store.NotFound {
+			continue
+		}
+		if err == nil {
+			err = e.removeObject(ctx, row.Object, size, x)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", row.Object, err)
+		}
+	}
+	return nil
+}
+
+// storeAt reads an object at offsets. It holds the context of the one call that it serves.
+type storeAt struct {
+	ctx   context.Context
+	store store.Store
+	key   string
+}
+
+// ReadAt is io.ReaderAt's.
+func (s *storeAt) ReadAt(b []byte, off int64) (int, error) {
+	body, _, err := s.store.Get(s.ctx, s.key, store.GetOptions{From: off, To: off + int64(len(b))})
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = body.Close() }()
+	return io.ReadFull(body, b)
+}
+
+func (e *Engine) readExpired() (was expired, err error) {
+	b, err := readAll(e.data, expiredFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return was, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &was)
+	}
+	if err != nil {
+		return was, fmt.Errorf("read %s: %w: take it away, and the log is read from its start", expiredFile, err)
+	}
+	return was, nil
+}
+
+func (e *Engine) writeExpired(is expired) error {
+	b, err := json.Marshal(is)
+	if err == nil {
+		err = replace(e.data, expiredFile, append(b, '\n'))
+	}
+	return err
+}

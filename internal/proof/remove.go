@@ -1,0 +1,109 @@
+package proof
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"indelible/internal/record"
+	"indelible/internal/store"
+)
+
+// Removal is what a removed leaf says.
+type Removal struct {
+	SeqRange
+	Time   time.Time `json:"time"`
+	Reason string    `json:"reason"`
+	Leaf   uint64    `json:"leaf"` // its index
+}
+
+// Remove says that stored records are removed by policy, and returns once a published checkpoint
+// covers that: their objects may go missing from then on, and not before. Records that no published checkpoint covers are refused.
+func (l *Log) Remove(ctx context.Context, reason string, ranges ...SeqRange) error {
+	l.mu.Lock()
+	if l.failed != nil {
+		defer l.mu.Unlock()
+		return l.failed
+	}
+	for _, r := range ranges {
+		if r.First == 0 || r.Last < r.First || r.Last > l.proven {
+			defer l.mu.Unlock()
+			return fmt.Errorf("remove records %d to %d: the published checkpoint covers those up to %d", r.First, r.Last, l.proven)
+		}
+	}
+	for _, r := range ranges {
+		l.append(&Leaf{Kind: Removed, First: r.First, Last: r.Last, Time: time.Now(), Reason: cut(reason, maxReason)})
+	}
+	l.mu.Unlock()
+	return l.Checkpoint(ctx)
+}
+
+// Removals are the removed leaves of the log, in their order, each checked against the signed checkpoint that was the
+// newest when it was called. It reads every leaf of the log.
+func Removals(ctx context.Context, st store.Store, base, vkey string) ([]Removal, error) {
+	var all []Removal
+	err := eachRemoval(ctx, st, base, vkey, false, func(r Removal) bool {
+		all = append(all, r)
+		return len(all) < maxRanges
+	})
+	return all, err
+}
+
+func eachRemoval(ctx context.Context, st store.Store, base, vkey string, back bool, yield func(Removal) bool) error {
+	key, err := note.NewVerifier(vkey)
+	if err != nil {
+		return fmt.Errorf("read removed leaves: invalid public key: %w", err)
+	}
+	w := leafWalk{reader: newReader(patientStore{st}, base, key.Name()), seq: 1, back: back}
+	if back {
+		w.seq = 1 << 62
+	}
+	w.each = func(index uint64, l *Leaf) bool {
+		return l.Kind != Removed || yield(Removal{SeqRange{l.First, l.Last}, l.Time, l.Reason, index})
+	}
+	if err := w.run(ctx, key, nil); err != nil {
+		return fmt.Errorf("read removed leaves of log %s: %w", key.Name(), err)
+	}
+	return nil
+}
+
+// RemovedError says that a record was removed by policy, as a leaf of the log proves.
+type RemovedError struct {
+	Seq record.Seq
+	Removal
+}
+
+func (e *RemovedError) Error() string {
+	return fmt.Sprintf("record %d was removed by policy on %s (%s): leaf %d of the log says so of records %d to %d", e.Seq, e.Time.UTC().Format("2006-01-02"), e.Reason, e.Leaf, e.First, e.Last)
+}
+
+// RemovedBy says whether a leaf of the log states that a record was removed; nil if none does. It reads the log from
+// its end back to the newest such leaf.
+func RemovedBy(ctx context.Context, st store.Store, base, vkey string, seq record.Seq) (*RemovedError, error) {
+	var found *RemovedError
+	err := eachRemoval(ctx, st, base, vkey, true, func(r Removal) bool {
+		if r.First <= seq && seq <= r.Last {
+			found = &RemovedError{seq, r}
+		}
+		return found == nil
+	})
+	return found, err
+}
+
+// whyGone is a RemovedError where the object that proves a record is gone because a policy removed it; else err.
+func whyGone(ctx context.Context, st store.Store, base, vkey string, seq record.Seq, err error) error {
+	if store.ClassOf(err) != store.NotFound {
+		return err
+	}
+	removed, rerr := RemovedBy(ctx, st, base, vkey, seq)
+	if rerr != nil {
+		return errors.Join(err, rerr)
+	}
+	if removed != nil {
+		return removed
+	}
+	return err
+}

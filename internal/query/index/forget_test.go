@@ -1,0 +1,68 @@
+package index
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+
+	"indelible/internal/query/filter"
+	"indelible/internal/record"
+)
+
+// What is forgotten is found by no name, field or word, and what is kept still is.
+func TestForget(t *testing.T) {
+	for _, text := range []Text{TextFields, TextBody} {
+		l := three()
+		l.append("2026-11-01/4.json", payload("a4", "alpha", "gpt-5", "failure", 1, "the refund policy"))
+		x, stop := running(t, l, Options{Path: filepath.Join(t.TempDir(), File), Text: text})
+		reaches(t, x, 4)
+		keep := func(seq record.Seq) bool { return seq == 2 }
+		if err := x.Forget(t.Context(), 3, keep); err != nil {
+			t.Fatal(err)
+		}
+		for _, expr := range []string{"team=alpha", "alpha", "status=failure", "prod"} {
+			for _, seq := range search(t, x, expr) {
+				if seq != 2 && seq != 4 {
+					t.Errorf("%s: %s finds record %d", text, expr, seq)
+				}
+			}
+		}
+		if got := find(t, x, "a1"); len(got) > 0 {
+			t.Errorf("%s: a1 is %v", text, got)
+		}
+		if got := find(t, x, "b2"); len(got) != 1 {
+			t.Errorf("%s: b2 is %v", text, got)
+		}
+		if err := x.with(func(d *db) error {
+			var n, names int
+			err := d.read.QueryRowContext(context.Background(), "SELECT (SELECT count(*) FROM calls), (SELECT count(DISTINCT r) FROM names)").Scan(&n, &names)
+			if n != 2 || names != 2 {
+				t.Errorf("%s: %d calls and the names of %d are left", text, n, names)
+			}
+			if err != nil || text != TextFields {
+				return err
+			}
+			// The words themselves are gone, too.
+			_, err = d.write.ExecContext(context.Background(), "INSERT INTO words (words) VALUES ('integrity-check')")
+			var rows int
+			if err == nil {
+				err = d.read.QueryRowContext(context.Background(), "SELECT count(*) FROM words WHERE words MATCH 'claude'").Scan(&rows)
+			}
+			if rows != 0 {
+				t.Errorf("%d rows still have a word of a record that was forgotten", rows)
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		f, err := filter.Parse([]string{"alpha"}, begin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		if err := x.Search(t.Context(), f, func(filter.Row) bool { n++; return false }); err != nil || n != 1 {
+			t.Errorf("%d rows after the first was refused, %v", n, err)
+		}
+		stop()
+	}
+}
