@@ -114,6 +114,7 @@ upload: {attempt_timeout: 10s, backoff_min: 1ms, backoff_max: 2m, confirm: read,
 proof: {name: n-1, key_file: /k, key: seed, checkpoint_every: 2m, witnesses: ["https://w.example witness.example/w1+f21125f6+BJ89VWwVeWM8CRyWHE73gjGEEVogeE/H08J2G6wGl7ti"]}
 shutdown: {drain: 1m30s}
 index: {mode: off, text: body}
+scrub: {every: 6h, sample: 5}
 `)
 	l, err := Load(Input{File: file, Env: environment(map[string]string{"SECRET": "s1"})})
 	if err != nil {
@@ -139,7 +140,8 @@ index: {mode: off, text: body}
 		Admin: Admin{Listen: "[::1]:0", Token: "${x}", OperatorToken: "op"}, Log: Log{"json", "debug"},
 		Spool:  Spool{10e9, 1 << 20, 3 << 29},
 		Upload: Upload{10 * time.Second, time.Millisecond, 2 * time.Minute, "read", 5 * time.Minute},
-		Proof:  Proof{Name: "n-1", KeyFile: "/k", Key: "seed", CheckpointEvery: 2 * time.Minute, Witnesses: []string{"https://w.example witness.example/w1+f21125f6+BJ89VWwVeWM8CRyWHE73gjGEEVogeE/H08J2G6wGl7ti"}}, Index: Index{Mode: "off", Text: "body"}, Shutdown: Shutdown{90 * time.Second},
+		Proof:  Proof{Name: "n-1", KeyFile: "/k", Key: "seed", CheckpointEvery: 2 * time.Minute, Witnesses: []string{"https://w.example witness.example/w1+f21125f6+BJ89VWwVeWM8CRyWHE73gjGEEVogeE/H08J2G6wGl7ti"}}, Scrub: Scrub{Every: 6 * time.Hour, Sample: 5},
+		Index: Index{Mode: "off", Text: "body"}, Shutdown: Shutdown{90 * time.Second},
 	}
 	if !reflect.DeepEqual(l.Config, want) {
 		t.Errorf("got  %+v\nwant %+v", l.Config, want)
