@@ -5,7 +5,7 @@
 
 DIRECTORY is a copy of the bucket, or of the part of it that begins at the
 log's prefix (aws s3 sync s3://bucket/prefix DIRECTORY). It needs the
-"cryptography" package for Ed25519; everything else is the standard library.
+"cryptography" package (48 or later where VKEY-FILE holds an ML-DSA-44 key); everything else is the standard library.
 It exits 0 if nothing is missing, nothing was changed, and the log is complete; else 1.
 Of a pack it compares the object with its leaf. Its rows it reads where the "pyarrow" package is installed: then it hashes
 each body and recomputes the root over the rows. Without it such a log is not complete.
@@ -14,6 +14,10 @@ A plain copy has no headers and metadata: --no-attrs says that they are not to b
 import argparse, base64, datetime, hashlib, json, os, re, sys
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+try:
+    from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
+except ImportError:
+    MLDSA44PublicKey = None
 try:
     import pyarrow.parquet as parquet
 except ImportError:
@@ -134,19 +138,41 @@ def row_leaf(row, extra):
 def when(leaf):
     return datetime.datetime.strptime(leaf["time"][:26] + "Z", "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=datetime.timezone.utc)
 
-def parse_vkey(vkey):
-    name, key_id, key = vkey.strip().split("+", 2)
-    raw = base64.b64decode(key)
-    if raw[0] != 1 or sha(name.encode() + b"\n" + raw)[:4].hex() != key_id:
-        raise ValueError("not an Ed25519 key of a log: " + vkey)
-    return name, bytes.fromhex(key_id), Ed25519PublicKey.from_public_bytes(raw[1:])
+class PublicKey:
+    """One verifier key of a log: Ed25519 (type 1) or ML-DSA-44 (type 6)."""
+    def __init__(self, vkey):
+        self.vkey = vkey
+        self.name, key_id, key = vkey.split("+", 2)
+        raw = base64.b64decode(key, validate=True)
+        self.id, self.kind = bytes.fromhex(key_id), raw[0]
+        if self.kind not in (1, 6) or sha(self.name.encode() + b"\n" + raw)[:4] != self.id:
+            raise ValueError("not an Ed25519 or ML-DSA-44 key of a log: " + vkey[:200])
+        if self.kind == 6 and MLDSA44PublicKey is None:
+            raise SystemExit("this key is an ML-DSA-44 one: install cryptography 48 or later")
+        self.public = (Ed25519PublicKey if self.kind == 1 else MLDSA44PublicKey).from_public_bytes(raw[1:])
 
-def signed(public, signature, statement):
-    try:
-        public.verify(signature, statement.encode())
-        return True
-    except InvalidSignature:
-        return False
+    def signed(self, signature, message):
+        try:
+            self.public.verify(signature, message)
+            return True
+        except InvalidSignature:
+            return False
+
+    def signed_checkpoint(self, signature, c):
+        if self.kind == 1:
+            return self.signed(signature, c.text.encode())
+        if len(signature) != 8 + 2420 or signature[0] > 127:
+            return False
+        name, log = self.name.encode(), c.log.encode()
+        message = b"subtree/v1\n\0" + bytes([len(name)]) + name + signature[:8] + bytes([len(log)]) + log
+        return self.signed(signature[8:], message + bytes(8) + c.size.to_bytes(8, "big") + c.root)
+
+def parse_vkey(text):
+    """The verifier keys of a log, one of a type; where there are two, both must have signed."""
+    keys = [PublicKey(vkey) for vkey in text.split()]
+    if not keys or len({k.name for k in keys}) != 1 or len({k.kind for k in keys}) != len(keys):
+        raise ValueError("want one Ed25519 key, one ML-DSA-44 key, or both, of one log")
+    return keys
 
 class Checkpoint:
     """One that was found; nothing that it says is believed before its signature was checked."""
@@ -166,12 +192,12 @@ class Checkpoint:
 
     def signed_by(self, keys):
         """The keys are those of Verifier.keys: each with the sizes that it may sign."""
-        return any(name == self.log and s[:4] == key_id and signed(public, s[4:], self.text)
-                   for (_, key_id, public), low, high in keys if low <= self.size <= high for name, s in self.lines)
+        return any(all(any(name == self.log and s[:4] == k.id and k.signed_checkpoint(s[4:], self) for name, s in self.lines) for k in both)
+                   for both, low, high in keys if low <= self.size <= high)
 
 class Verifier:
     def __init__(self, top, vkey, options):
-        self.top, self.vkey, self.log, self.options = top, vkey.strip(), parse_vkey(vkey)[0], options
+        self.top, self.vkey, self.log, self.options = top, " ".join(vkey.split()), parse_vkey(vkey)[0].name, options
         self.dir = os.path.join(top, "_indelible", self.log)
         self.changes, self.prefix, self.next, self.hashes, self.found = [], "", None, [], []
         self.open, self.late, self.gaps, self.removed = {}, {}, set(), []
@@ -304,8 +330,8 @@ class Verifier:
     def change(self, index, leaf):
         statement = "indelible key rotation v2\n%s\n%s\n%s\n%d\n%s\n" % (self.log, leaf["old"], leaf["new"], leaf["size"], leaf["root"])
         for which in ("old", "new"):
-            name, _, public = parse_vkey(leaf[which])
-            if name != self.log or not signed(public, base64.b64decode(leaf[which + "_sig"]), statement):
+            keys, sigs = parse_vkey(leaf[which]), leaf[which + "_sig"].split(" ")
+            if keys[0].name != self.log or len(keys) != len(sigs) or not all(k.signed(base64.b64decode(s), statement.encode()) for k, s in zip(keys, sigs)):
                 return fault("leaf %d: the %s key has not signed its change" % (index, which))
         if leaf["size"] != index or root(self.hashes).hex() != leaf["root"]:
             return fault("leaf %d: the change of key was signed for another tree" % index)
@@ -315,11 +341,11 @@ class Verifier:
         """Each key with the sizes that it may sign, from the one trusted forward and backward."""
         chain = [[self.vkey, 0, 1 << 63]]
         for old, new, index in self.changes:
-            if old == chain[-1][0]:
+            if set(chain[-1][0].split()) <= set(old.split()):
                 chain[-1][2] = index
                 chain.append([new, index + 1, 1 << 63])
         for old, new, index in reversed(self.changes):
-            if new == chain[0][0]:
+            if set(chain[0][0].split()) <= set(new.split()):
                 chain[0][1] = index + 1
                 chain.insert(0, [old, 0, index])
         return [(parse_vkey(k), low, high) for k, low, high in chain]

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -21,7 +22,8 @@ func (c *cli) keysCmd() *cobra.Command {
 		Short: "Show, create or rotate the key that signs the log",
 		Long: `The key is made at the first start: log.key in the data directory signs the log, log.vkey
 is its public half and all that an auditor needs. Keep a copy of both. If log.key is lost
-the log grows no more, and everything up to its last checkpoint can be verified for ever.`,
+the log grows no more, and everything up to its last checkpoint can be verified for ever.
+With proof.key: "command:PROGRAM" a program signs, with a key in a KMS or HSM (docs/signer.md).`,
 		Example: `  indelible keys show
   indelible keys rotate`,
 	}
@@ -58,7 +60,7 @@ func (c *cli) keysShowCmd() *cobra.Command {
 				return err
 			}
 			name, _, _ := strings.Cut(vkey, "+")
-			return writeJSON(c.stdout, map[string]any{"log": name, "vkey": vkey, "old": append([]string{}, strings.Fields(string(old))...)})
+			return writeJSON(c.stdout, map[string]any{"log": name, "vkey": vkey, "old": slices.DeleteFunc(strings.Split(string(old), "\n"), func(s string) bool { return s == "" })})
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON value, with the keys before")
@@ -72,7 +74,8 @@ func (c *cli) keysCreateCmd() *cobra.Command {
 		Short: "Make a key before the first start",
 		Long: `create makes a new signing key, readable by you alone: in the data directory, or in FILE,
 for a secret manager (then proof.key_file or INDELIBLE_LOG_KEY hands it to serve). It prints
-the public half. A key that is there already is never replaced: that is what rotate is for.`,
+the public half. A key that is there already is never replaced: that is what rotate is for.
+Where a program holds the key, create asks it for the public half and keeps that.`,
 		Example: `  indelible keys create
   indelible keys create --name gateway-1 /run/secrets/log.key`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -81,7 +84,7 @@ the public half. A key that is there already is never replaced: that is what rot
 			}
 			return nil
 		},
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			l, err := c.load()
 			if err != nil {
 				return err
@@ -91,7 +94,7 @@ the public half. A key that is there already is never replaced: that is what rot
 					return &usageError{problem: "--name: " + err.Error()}
 				}
 			}
-			vkey, err := setup.CreateKey(l, name, append(args, "")[0])
+			vkey, err := setup.CreateKey(cmd.Context(), l, name, append(args, "")[0])
 			if err != nil {
 				return err
 			}
@@ -109,7 +112,8 @@ func (c *cli) keysRotateCmd() *cobra.Command {
 		Short: "Have the log change to a new key",
 		Long: `rotate makes a new key and writes a leaf into the log that the old and the new one both
 sign, so that an auditor who has either can follow. The old public key is kept in
-log.vkey.old; the old secret is gone. It works beside a running daemon and without one.`,
+log.vkey.old; the old secret is gone. It works beside a running daemon and without one.
+Where a program holds the key, have it give a new one first: rotate changes to that.`,
 		Example: "  indelible keys rotate",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -199,7 +199,8 @@ type Proof struct {
 	KeyFile         string        // proof.key_file: the signing key; "" is <data>/log.key
 	CheckpointEvery time.Duration // proof.checkpoint_every
 	Witnesses       []string      // proof.witnesses: each the URL of a C2SP tlog-witness, a space, and its verifier key
-	Key             Secret        // proof.key: the signing key itself, or its 32-byte seed, out of a secret manager; "" is KeyFile
+	Key             Secret        // proof.key: the signing key itself, its 32-byte seed, out of a secret manager, or command: and the program that holds it; "" is KeyFile
+	MLDSA           bool          // proof.ml_dsa: keys that are made sign with ML-DSA-44 as well
 }
 
 // Index is about the local index of what was stored and is pending.

@@ -111,7 +111,7 @@ admin: {listen: "[::1]:0", token: "$${x}", operator_token: op}
 log: {format: json, level: debug}
 spool: {max_bytes: 10GB, segment_bytes: 1MiB, reserve_bytes: 1.5GiB}
 upload: {attempt_timeout: 10s, backoff_min: 1ms, backoff_max: 2m, confirm: read, confirm_after: 5m}
-proof: {name: n-1, key_file: /k, key: seed, checkpoint_every: 2m, witnesses: ["https://w.example witness.example/w1+f21125f6+BJ89VWwVeWM8CRyWHE73gjGEEVogeE/H08J2G6wGl7ti"]}
+proof: {name: n-1, key_file: /k, ml_dsa: true, checkpoint_every: 2m, witnesses: ["https://w.example witness.example/w1+f21125f6+BJ89VWwVeWM8CRyWHE73gjGEEVogeE/H08J2G6wGl7ti"]}
 shutdown: {drain: 1m30s}
 index: {mode: off, text: body}
 scrub: {every: 6h, sample: 5}
@@ -140,14 +140,14 @@ scrub: {every: 6h, sample: 5}
 		Admin: Admin{Listen: "[::1]:0", Token: "${x}", OperatorToken: "op"}, Log: Log{"json", "debug"},
 		Spool:  Spool{10e9, 1 << 20, 3 << 29},
 		Upload: Upload{10 * time.Second, time.Millisecond, 2 * time.Minute, "read", 5 * time.Minute},
-		Proof:  Proof{Name: "n-1", KeyFile: "/k", Key: "seed", CheckpointEvery: 2 * time.Minute, Witnesses: []string{"https://w.example witness.example/w1+f21125f6+BJ89VWwVeWM8CRyWHE73gjGEEVogeE/H08J2G6wGl7ti"}}, Scrub: Scrub{Every: 6 * time.Hour, Sample: 5},
+		Proof:  Proof{Name: "n-1", KeyFile: "/k", MLDSA: true, CheckpointEvery: 2 * time.Minute, Witnesses: []string{"https://w.example witness.example/w1+f21125f6+BJ89VWwVeWM8CRyWHE73gjGEEVogeE/H08J2G6wGl7ti"}}, Scrub: Scrub{Every: 6 * time.Hour, Sample: 5},
 		Index: Index{Mode: "off", Text: "body"}, Shutdown: Shutdown{90 * time.Second},
 	}
 	if !reflect.DeepEqual(l.Config, want) {
 		t.Errorf("got  %+v\nwant %+v", l.Config, want)
 	}
 	for _, f := range l.Config.fields() {
-		if l.Sources[f.Path].Kind != "yaml" && !strings.HasPrefix(f.Path, "doors.http.tls") && !strings.HasPrefix(f.Path, "admin.tls") {
+		if l.Sources[f.Path].Kind != "yaml" && f.Path != "proof.key" && !strings.HasPrefix(f.Path, "doors.http.tls") && !strings.HasPrefix(f.Path, "admin.tls") {
 			t.Errorf("%s was not read from the file: add it to this test", f.Path)
 		}
 	}

@@ -7,12 +7,43 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"indelible/internal/proof"
 )
 
-// Secret is the signing key from outside the data directory; "" if it is the one inside.
+// commandPrefix begins a proof.key that names a program.
+const commandPrefix = "command:"
+
+// Command is the command line of the program that holds the signing key; nil if none does.
+func (p *Proof) Command() []string {
+	line, ok := strings.CutPrefix(string(p.Key), commandPrefix)
+	if !ok {
+		return nil
+	}
+	return strings.Fields(line)
+}
+
+// Outside says that the configuration names a signing key outside the data directory.
+func (p *Proof) Outside() bool { return p.Key != "" || p.KeyFile != "" }
+
+// key refuses a key that contradicts itself.
+func (l *Loaded) key() error {
+	p := &l.Config.Proof
+	switch {
+	case strings.HasPrefix(string(p.Key), commandPrefix) && len(p.Command()) == 0:
+		return l.wrong("proof.key", "proof.key: want command: and the program that signs, as in command:/usr/local/bin/sign-with-kms alias/indelible")
+	case p.Key != "" && p.KeyFile != "":
+		return l.wrong("proof.key", "proof.key and proof.key_file both say where the signing key is: remove one of them")
+	}
+	return nil
+}
+
+// Secret is the signing key from outside the data directory; "" if it is the one inside, or a program's.
 func (p *Proof) Secret() (string, error) {
+	if p.Command() != nil {
+		return "", nil
+	}
 	if p.Key != "" || p.KeyFile == "" {
 		return p.Key.Reveal(), nil
 	}

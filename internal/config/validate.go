@@ -16,7 +16,7 @@ import (
 // *Error for each mistake.
 func (l *Loaded) validate() error {
 	c := &l.Config
-	errs := []error{l.doors(), l.sameAddress(), l.destination(), l.upload(), l.witnesses()}
+	errs := []error{l.doors(), l.sameAddress(), l.destination(), l.upload(), l.witnesses(), l.key()}
 	for _, d := range c.Listeners() {
 		if (d.TLS.Cert == "") != (d.TLS.Key == "") {
 			errs = append(errs, l.wrong(d.Path+".tls.cert", "%s.tls needs both cert and key", d.Path))

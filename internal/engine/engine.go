@@ -44,10 +44,14 @@ type Options struct {
 
 // Proof says how the log is signed.
 type Proof struct {
-	Off     bool   // keep no transparency log: stored records are released at once
-	Secret  string // the signing key from outside the data directory; "" is the one kept there
-	Program string // name and version, for the leaf of this start
-	Config  string // digest of the configuration, for the same
+	Off    bool   // keep no transparency log: stored records are released at once
+	Secret string // the signing key from outside the data directory; "" is the one kept there
+	// Signer holds the signing key outside this machine; nil: it is here.
+	Signer proof.Signer
+	// QuantumSafe has keys that are made from now on sign with ML-DSA-44 as well.
+	QuantumSafe bool
+	Program     string // name and version, for the leaf of this start
+	Config      string // digest of the configuration, for the same
 	// CheckpointEvery bounds how long a stored record stays unproven; 0 is a minute.
 	CheckpointEvery time.Duration
 	Witnesses       []proof.Witness // asked to cosign each checkpoint
@@ -149,11 +153,11 @@ func (e *Engine) open(ctx context.Context) (err error) {
 		return err
 	}
 	e.records = query.New(e.spool, e.dest.Store, e.dest.Layout)
-	return e.wire()
+	return e.wire(ctx)
 }
 
 // wire makes the uploader and the ledger over the open parts.
-func (e *Engine) wire() error {
+func (e *Engine) wire(ctx context.Context) error {
 	u := e.opts.Upload
 	u.Source, u.Store, u.Layout, u.Log = e.spool, e.dest.Store, e.dest.Layout, e.name
 	u.Logger, u.CheckpointEvery = e.component("upload"), e.opts.Proof.CheckpointEvery
@@ -172,7 +176,7 @@ func (e *Engine) wire() error {
 		}
 	}
 	if !e.opts.Proof.Off {
-		ledger, err := e.newLedger()
+		ledger, err := e.newLedger(ctx)
 		if err != nil {
 			return err
 		}

@@ -38,8 +38,9 @@ type ledger struct {
 
 var _ upload.Ledger = (*ledger)(nil)
 
-func (e *Engine) newLedger() (*ledger, error) {
-	keys, err := proof.OpenKeys(e.data, proof.KeySource{Name: e.name, Secret: e.opts.Proof.Secret})
+func (e *Engine) newLedger(ctx context.Context) (*ledger, error) {
+	p := e.opts.Proof
+	keys, err := proof.OpenKeys(ctx, e.data, proof.KeySource{Name: e.name, Secret: p.Secret, Signer: p.Signer, QuantumSafe: p.QuantumSafe})
 	if err == nil {
 		err = proof.CheckState(e.data, keys)
 	}
@@ -47,6 +48,9 @@ func (e *Engine) newLedger() (*ledger, error) {
 		return nil, e.keyError(err)
 	}
 	l := &ledger{parts: &e.Components, opts: &e.opts, slog: e.component("proof"), keys: keys, dead: make(chan struct{})}
+	if p.QuantumSafe && !keys.Key.QuantumSafe() {
+		l.slog.Warn("proof.ml_dsa is set, but the log's key has no ML-DSA-44 half: \"indelible keys rotate\" changes to one that has; a key from outside must bring it")
+	}
 	if keys.Made {
 		l.slog.Info("made the key that signs the log; keep a copy of it", "key", proof.KeyFile, "vkey", keys.Key.Public())
 	}

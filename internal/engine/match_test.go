@@ -159,7 +159,7 @@ func breakDisk(t *testing.T, e *Engine, text string) {
 		t.Fatal(err)
 	}
 	e.later(e.spool.Close)
-	if err := e.wire(); err != nil {
+	if err := e.wire(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	bad.from, bad.to = int64(at), int64(at+len(text))

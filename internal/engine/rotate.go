@@ -15,7 +15,7 @@ func (e *Engine) Rotate(ctx context.Context) (vkey string, err error) {
 	if e.ledger == nil {
 		return "", errors.New("rotate the key: this log is not signed")
 	}
-	if e.opts.Proof.Secret != "" {
+	if e.opts.Proof.Secret != "" { // a program of proof.key is asked for its new key
 		return "", ErrOutsideKey
 	}
 	err = e.ledger.with(ctx, func(log *proof.Log) error {
@@ -29,7 +29,7 @@ func (e *Engine) Rotate(ctx context.Context) (vkey string, err error) {
 
 // rotate makes the next key, has the log change to it, and puts it into place.
 func rotate(ctx context.Context, c *Components, log *proof.Log, keys *proof.Keys) (string, error) {
-	if err := proof.BeginRotation(c.data, keys); err != nil {
+	if err := proof.BeginRotation(ctx, c.data, keys); err != nil {
 		return "", err
 	}
 	if log.Public() != keys.Next.Public() { // else an earlier attempt came through after all

@@ -91,7 +91,7 @@ func expireAlone(ctx context.Context, l *config.Loaded, dry bool) (x engine.Expi
 
 // rotateAlone changes the log's key where no daemon runs.
 func rotateAlone(ctx context.Context, l *config.Loaded) (vkey string, err error) {
-	if l.Config.Proof.Key != "" || l.Config.Proof.KeyFile != "" {
+	if p := &l.Config.Proof; p.Command() == nil && p.Outside() {
 		return "", engine.ErrOutsideKey
 	}
 	e, err := setup.Engine(ctx, l, nil, setup.Events{})

@@ -261,40 +261,71 @@ func (l *Log) Rotate(ctx context.Context, next Key) error {
 	if next.Name() != l.name {
 		return fmt.Errorf("rotate key of log %s: the new one is of log %q", l.name, next.Name())
 	}
-	l.publishing.Lock() // no head in between
-	err := l.beginRotation(next)
-	l.publishing.Unlock()
-	if err != nil {
+	if err := l.beginRotation(ctx, next); err != nil {
 		return err
 	}
 	return l.checkpoint(ctx, true)
 }
 
-// beginRotation adds the leaf that says so, unless it is there. It binds the tree before it.
-func (l *Log) beginRotation(next Key) error {
+// beginRotation adds the leaf that says so, unless it is there. It binds the tree before it, so nothing may be
+// added or published while the keys sign, which one outside may take long to.
+func (l *Log) beginRotation(ctx context.Context, next Key) error {
+	l.adding.Lock()
+	defer l.adding.Unlock()
+	l.publishing.Lock()
+	defer l.publishing.Unlock()
+	for {
+		l.mu.Lock()
+		begun, failed, old := l.rotating(), l.failed, l.key
+		other := begun && l.next.Public() != next.Public() || old.Public() == next.Public()
+		pending := len(l.state.pending)
+		before := l.state.grow(pending, nil).head
+		l.mu.Unlock()
+		switch {
+		case other:
+			return fmt.Errorf("rotate key of log %s: another change of key is under way, or the key is the same", l.name)
+		case begun || failed != nil:
+			return failed
+		}
+		leaf, err := rotationLeaf(ctx, before, old, next)
+		if err != nil {
+			return fmt.Errorf("rotate key of log %s: %w", l.name, err)
+		}
+		if l.addRotation(leaf, pending, next) {
+			return nil
+		}
+	}
+}
+
+// rotationLeaf is the leaf of a change of key behind this tree.
+func rotationLeaf(ctx context.Context, before Head, old, next Key) (*Leaf, error) {
+	root := hex.EncodeToString(before.Root[:])
+	text := rotation(before.Log, old.Public(), next.Public(), before.Size, root)
+	oldSig, err := old.signStatement(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	newSig, err := next.signStatement(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	return &Leaf{
+		Kind: NewKey, Time: time.Now(), Size: int64(before.Size), Root: root,
+		Old: old.Public(), New: next.Public(), OldSig: oldSig, NewSig: newSig,
+	}, nil
+}
+
+// addRotation adds the leaf, unless another one, of the log's own life, came before it.
+func (l *Log) addRotation(leaf *Leaf, pending int, next Key) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	begun := l.rotating()
-	if begun && l.next.Public() != next.Public() || l.key.Public() == next.Public() {
-		return fmt.Errorf("rotate key of log %s: another change of key is under way, or the key is the same", l.name)
-	}
-	if begun {
-		return nil
-	}
-	if l.failed != nil {
-		return l.failed
-	}
-	before := l.state.grow(len(l.state.pending), nil).head
-	root := hex.EncodeToString(before.Root[:])
-	text := rotation(l.name, l.key.Public(), next.Public(), before.Size, root)
-	leaf := Leaf{
-		Kind: NewKey, Time: time.Now(), Size: int64(before.Size), Root: root,
-		Old: l.key.Public(), New: next.Public(), OldSig: l.key.sign(text), NewSig: next.sign(text),
+	if len(l.state.pending) != pending {
+		return false
 	}
 	if l.from > 0 {
 		leaf.Seq = l.from - 1
 	}
 	l.next = next
-	l.append(&leaf)
-	return nil
+	l.append(leaf)
+	return true
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"indelible/internal/record"
@@ -115,7 +114,7 @@ func (l *Log) publish(ctx context.Context, s *state, final bool) error {
 	}
 	// Publish: the commit point. Whoever reads the bucket sees the old head or the new one.
 	key, next, rotated := l.signers(s.pending)
-	checkpoint, err := grown.head.sign(key...)
+	checkpoint, err := grown.head.sign(ctx, key...)
 	if err != nil {
 		return err
 	}
@@ -163,12 +162,12 @@ func (l *Log) forget(next record.Seq) {
 }
 
 // signers are the keys for a head over these leaves: both where they hold the change of key.
-func (l *Log) signers(leaves [][]byte) (signers []note.Signer, next Key, rotated bool) {
+func (l *Log) signers(leaves [][]byte) (signers []Key, next Key, rotated bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	signers = []note.Signer{l.key.signer()}
+	signers = []Key{l.key}
 	if hasRotation(leaves) {
-		return append(signers, l.next.signer()), l.next, true
+		return append(signers, l.next), l.next, true
 	}
 	return signers, Key{}, false
 }

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"indelible/internal/store"
@@ -279,10 +278,10 @@ func (v *verifier) judgeHead(h *signedHead, newest uint64, last *signedHead) *si
 
 // checkSignature says whether a key that is valid for the checkpoint's size has signed it.
 func checkSignature(h *signedHead, keys []trusted) error {
-	var valid []note.Verifier
+	var valid []publicKey
 	for _, k := range keys {
 		if h.Size >= k.from && h.Size <= k.to {
-			valid = append(valid, k.Verifier)
+			valid = append(valid, k.publicKey)
 		}
 	}
 	if _, err := openHead(h.raw, h.Log, valid...); err != nil {
@@ -293,7 +292,7 @@ func checkSignature(h *signedHead, keys []trusted) error {
 
 // trusted is a key and the sizes of the checkpoints that it may sign.
 type trusted struct {
-	note.Verifier
+	publicKey
 	from, to uint64
 }
 
@@ -302,20 +301,16 @@ type trusted struct {
 // stands in. A checkpoint that covers the change needs the new key; a smaller one the old key.
 func (v *verifier) keys() []trusted {
 	chain := []trusted{{v.key, 0, math.MaxInt64}}
-	vkey := v.vkey
 	for _, c := range v.leaves.changes { // forward
-		if next, err := note.NewVerifier(c.new); err == nil && c.old == vkey {
-			chain[len(chain)-1].to = c.index
-			chain = append(chain, trusted{next, c.index + 1, math.MaxInt64})
-			vkey = c.new
+		if newest := &chain[len(chain)-1]; c.old.includes(newest.publicKey) {
+			newest.to = c.index
+			chain = append(chain, trusted{c.new, c.index + 1, math.MaxInt64})
 		}
 	}
-	vkey = v.vkey
 	for _, c := range slices.Backward(v.leaves.changes) {
-		if old, err := note.NewVerifier(c.old); err == nil && c.new == vkey {
+		if c.new.includes(chain[0].publicKey) {
 			chain[0].from = c.index + 1
-			chain = append([]trusted{{old, 0, c.index}}, chain...)
-			vkey = c.old
+			chain = append([]trusted{{c.old, 0, c.index}}, chain...)
 		}
 	}
 	return chain

@@ -66,7 +66,7 @@ func (w *world) look() {
 		return
 	}
 	raw := w.st.data(w.path("checkpoint"))
-	head, err := openHead(raw, "test-log", w.key.verifier())
+	head, err := openHead(raw, "test-log", w.key.public)
 	w.do(err)
 	if old, ok := w.seen[head.Size]; ok && old != head.Root.String() {
 		w.t.Fatalf("two trees of size %d were signed", head.Size)

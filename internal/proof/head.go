@@ -1,13 +1,13 @@
 package proof
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 
-	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
@@ -24,10 +24,15 @@ func (h Head) text() string {
 }
 
 // sign makes the checkpoint.
-func (h Head) sign(signers ...note.Signer) ([]byte, error) {
-	b, err := note.Sign(&note.Note{Text: h.text()}, signers...)
-	if err != nil {
-		return nil, fmt.Errorf("sign checkpoint of log %s: %w", h.Log, err)
+func (h Head) sign(ctx context.Context, keys ...Key) ([]byte, error) {
+	text := h.text()
+	b := []byte(text + "\n")
+	for _, k := range keys {
+		lines, err := k.signatureLines(ctx, text)
+		if err != nil {
+			return nil, fmt.Errorf("sign checkpoint of log %s: %w", h.Log, err)
+		}
+		b = append(b, lines...)
 	}
 	return b, nil
 }
@@ -60,12 +65,18 @@ func parseHeadText(text string) (Head, error) {
 }
 
 // openHead reads a checkpoint that at least one of the keys has signed.
-func openHead(checkpoint []byte, name string, keys ...note.Verifier) (Head, error) {
-	n, err := note.Open(checkpoint, note.VerifierList(keys...))
+func openHead(checkpoint []byte, name string, keys ...publicKey) (Head, error) {
+	var text string
+	err := errors.New("there is no key to trust")
+	for _, k := range keys {
+		if text, err = k.open(checkpoint); err == nil {
+			break
+		}
+	}
 	if err != nil {
 		return Head{}, fmt.Errorf("checkpoint: %w", err)
 	}
-	h, err := parseHeadText(n.Text)
+	h, err := parseHeadText(text)
 	if err != nil {
 		return Head{}, err
 	}

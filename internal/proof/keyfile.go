@@ -1,6 +1,7 @@
 package proof
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -23,6 +24,11 @@ const (
 type KeySource struct {
 	Name   string // the log's name, if the configuration gives one
 	Secret string // the secret from outside the data directory (a secret manager); "" is log.key
+	// Signer holds the key outside this machine, once the log has one of its keys; nil: none does. It is
+	// asked for the key where the log has none yet, and at a change of key.
+	Signer Signer
+	// QuantumSafe has keys that are made here sign with ML-DSA-44 as well.
+	QuantumSafe bool
 }
 
 // Keys are a log's keys as the data directory has them.
@@ -30,20 +36,24 @@ type Keys struct {
 	Key  Key
 	Next Key  // zero unless a rotation was begun and not finished
 	Made bool // the key was made just now
+	from KeySource
 }
+
+// ErrSameKey says that a signer outside has no other key yet than the one that the log has.
+var ErrSameKey = errors.New("the program of proof.key still gives the key that the log has: have it give a new one, and keep the old one in it until the change is done")
 
 // OpenKeys reads the log's keys, and makes name and key at the first start:
 // durable before it returns. A key that is not the one that the data directory's
 // public key belongs to is refused, because a log changes its key by rotation only.
-func OpenKeys(d disk.FS, from KeySource) (Keys, error) {
-	k, err := openKeys(d, from)
+func OpenKeys(ctx context.Context, d disk.FS, from KeySource) (Keys, error) {
+	k, err := openKeys(ctx, d, from)
 	if err != nil {
 		return Keys{}, fmt.Errorf("open the log's key: %w", err)
 	}
 	return k, nil
 }
 
-func openKeys(d disk.FS, from KeySource) (Keys, error) {
+func openKeys(ctx context.Context, d disk.FS, from KeySource) (Keys, error) {
 	public, err := readLine(d, PublicFile)
 	if err != nil {
 		return Keys{}, err
@@ -55,39 +65,12 @@ func openKeys(d disk.FS, from KeySource) (Keys, error) {
 	if name == "" {
 		name = from.Name
 	}
-	secret := from.Secret
-	if secret == "" {
-		if secret, err = readLine(d, KeyFile); err != nil {
-			return Keys{}, err
-		}
-	}
-	var k Keys
-	switch {
-	case secret != "":
-		if name == "" && !strings.HasPrefix(secret, "PRIVATE+KEY+") {
-			name = NewName()
-		}
-		k.Key, err = ParseKey(secret, name)
-	case public != "":
-		err = fmt.Errorf("%s is gone: the log %s can be verified for ever, but grow no more: put the key back from its copy", KeyFile, name)
-	default:
-		if name == "" {
-			name = NewName()
-		}
-		k.Made = true
-		if k.Key, err = GenerateKey(name); err == nil {
-			err = writeFile(d, KeyFile, []byte(k.Key.Secret()+"\n"))
-		}
-	}
-	if err != nil {
+	k := Keys{from: from}
+	if k.Key, k.Made, err = openKey(ctx, d, from, name, public); err != nil {
 		return Keys{}, err
 	}
-	if next, err := readLine(d, NextFile); err != nil {
+	if k.Next, err = openNext(d, from.Signer, k.Key.Name()); err != nil {
 		return Keys{}, err
-	} else if next != "" {
-		if k.Next, err = ParseKey(next, k.Key.Name()); err != nil {
-			return Keys{}, fmt.Errorf("%s: %w", NextFile, err)
-		}
 	}
 	if public != "" && !k.Next.zero() && k.Key.Public() == k.Next.Public() {
 		err := finish(d, &k) // the change was cut short behind its middle
@@ -102,15 +85,77 @@ func openKeys(d disk.FS, from KeySource) (Keys, error) {
 	return k, nil
 }
 
-// BeginRotation makes the next key, durable, so that Log.Rotate can be told of
+// openKey is the key that the log of this name signs with, whose public half is known unless the log is new.
+func openKey(ctx context.Context, d disk.FS, from KeySource, name, public string) (k Key, made bool, err error) {
+	secret := from.Secret
+	if secret == "" {
+		if secret, err = readLine(d, KeyFile); err != nil {
+			return Key{}, false, err
+		}
+	}
+	if name == "" && !strings.HasPrefix(secret, privatePrefix) {
+		name = NewName()
+	}
+	if secret != "" {
+		if k, err = ParseKey(secret, name); err != nil || from.Signer == nil || k.Public() == public || public == "" {
+			return k, false, err // with a signer outside: the log has not changed to that one's key yet
+		}
+	}
+	switch {
+	case from.Signer != nil && public != "":
+		p, err := parsePublic(public)
+		return Key{public: p, signer: from.Signer}, false, err
+	case from.Signer != nil:
+		k, err = outsideKey(ctx, from.Signer, name)
+		return k, false, err
+	case public != "":
+		return Key{}, false, fmt.Errorf("%s is gone: the log %s can be verified for ever, but grow no more: put the key back from its copy, or, if a program outside holds it, name that in proof.key", KeyFile, name)
+	}
+	if k, err = GenerateKey(name, also(from.QuantumSafe)...); err == nil {
+		err = writeFile(d, KeyFile, []byte(k.Secret()+"\n"))
+	}
+	return k, true, err
+}
+
+func also(quantumSafe bool) []Algorithm {
+	if quantumSafe {
+		return []Algorithm{MLDSA44}
+	}
+	return nil
+}
+
+// openNext is the key to which a rotation was begun; zero if none was.
+func openNext(d disk.FS, signer Signer, name string) (Key, error) {
+	next, err := readLine(d, NextFile)
+	if err != nil || next == "" {
+		return Key{}, err
+	}
+	if strings.HasPrefix(next, privatePrefix) {
+		k, err := ParseKey(next, name)
+		if err != nil {
+			return Key{}, fmt.Errorf("%s: %w", NextFile, err)
+		}
+		return k, nil
+	}
+	p, err := parsePublic(next)
+	if err == nil && signer == nil {
+		err = errors.New("a change to a key outside was begun: name the program that holds it in proof.key again")
+	}
+	if err != nil {
+		return Key{}, fmt.Errorf("%s: %w", NextFile, err)
+	}
+	return Key{public: p, signer: signer}, nil
+}
+
+// BeginRotation makes the next key, durable, or takes it from the signer outside, so that Log.Rotate can be told of
 // it. A rotation that was begun before is taken up again.
-func BeginRotation(d disk.FS, k *Keys) error {
+func BeginRotation(ctx context.Context, d disk.FS, k *Keys) error {
 	if !k.Next.zero() {
 		return nil
 	}
-	next, err := GenerateKey(k.Key.Name())
+	next, line, err := nextKey(ctx, k)
 	if err == nil {
-		err = writeFile(d, NextFile, []byte(next.Secret()+"\n"))
+		err = writeFile(d, NextFile, []byte(line+"\n"))
 	}
 	if err != nil {
 		return fmt.Errorf("rotate the log's key: %w", err)
@@ -119,20 +164,27 @@ func BeginRotation(d disk.FS, k *Keys) error {
 	return nil
 }
 
+func nextKey(ctx context.Context, k *Keys) (next Key, line string, err error) {
+	if k.from.Signer == nil {
+		next, err = GenerateKey(k.Key.Name(), also(k.from.QuantumSafe || k.Key.QuantumSafe())...)
+		return next, next.Secret(), err
+	}
+	if next, err = outsideKey(ctx, k.from.Signer, k.Key.Name()); err == nil && next.Public() == k.Key.Public() {
+		err = ErrSameKey
+	}
+	return next, next.Public(), err
+}
+
 // FinishRotation puts the next key into the place of the old one, once the log
 // has changed to it. Each step can be done again after a crash.
 func FinishRotation(d disk.FS, k *Keys) error {
-	old, err := readFile(d, OldFile)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := keepOld(d, k); err != nil {
 		return fmt.Errorf("rotate the log's key: %w", err)
 	}
-	if line := k.Key.Public() + "\n"; !strings.Contains(string(old), line) {
-		if err := writeFile(d, OldFile, append(old, line...)); err != nil {
+	if k.Next.signer == nil {
+		if err := writeFile(d, KeyFile, []byte(k.Next.Secret()+"\n")); err != nil {
 			return fmt.Errorf("rotate the log's key: %w", err)
 		}
-	}
-	if err := writeFile(d, KeyFile, []byte(k.Next.Secret()+"\n")); err != nil {
-		return fmt.Errorf("rotate the log's key: %w", err)
 	}
 	if err := finish(d, k); err != nil {
 		return fmt.Errorf("rotate the log's key: %w", err)
@@ -140,10 +192,28 @@ func FinishRotation(d disk.FS, k *Keys) error {
 	return nil
 }
 
-// finish is the end of a rotation, behind the change of log.key.
+// keepOld adds the public half of the old key to those before.
+func keepOld(d disk.FS, k *Keys) error {
+	old, err := readFile(d, OldFile)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	line := k.Key.Public() + "\n"
+	if strings.Contains(string(old), line) {
+		return nil
+	}
+	return writeFile(d, OldFile, append(old, line...))
+}
+
+// finish is the end of a rotation. The secret of an old key goes once the public file names a key outside.
 func finish(d disk.FS, k *Keys) error {
 	if err := writeFile(d, PublicFile, []byte(k.Next.Public()+"\n")); err != nil {
 		return err
+	}
+	if k.Next.signer != nil {
+		if err := d.Remove(KeyFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
 	if err := errors.Join(d.Remove(NextFile), d.SyncDir(".")); err != nil {
 		return err

@@ -20,7 +20,7 @@ func TestParseKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	seed := k.private.Seed()
+	seed := k.seeds[0]
 	for name, secret := range map[string]string{"line": k.Secret() + "\n", "hex": hex.EncodeToString(seed), "base64": base64.StdEncoding.EncodeToString(seed)} {
 		got, err := ParseKey(secret, "log-1")
 		if err != nil || got.Public() != k.Public() {
@@ -71,44 +71,44 @@ func TestOpenKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	first, err := OpenKeys(d, KeySource{Name: "log-1"})
+	first, err := OpenKeys(t.Context(), d, KeySource{Name: "log-1"})
 	if err != nil || !first.Made || first.Key.Name() != "log-1" {
 		t.Fatalf("%+v, %v", first, err)
 	}
 	if info, err := os.Stat(filepath.Join(dir, KeyFile)); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info, err)
 	}
-	again, err := OpenKeys(d, KeySource{})
+	again, err := OpenKeys(t.Context(), d, KeySource{})
 	if err != nil || again.Made || again.Key.Public() != first.Key.Public() {
 		t.Errorf("%+v, %v", again, err)
 	}
 	for what, from := range map[string]KeySource{"names the log log-2": {Name: "log-2"}, "by rotation only": {Secret: strings.Repeat("00", 32)}} {
-		if _, err := OpenKeys(d, from); err == nil || !strings.Contains(err.Error(), what) {
+		if _, err := OpenKeys(t.Context(), d, from); err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
 	if err := os.Remove(filepath.Join(dir, KeyFile)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := OpenKeys(d, KeySource{}); err == nil || !strings.Contains(err.Error(), "can be verified for ever") {
+	if _, err := OpenKeys(t.Context(), d, KeySource{}); err == nil || !strings.Contains(err.Error(), "can be verified for ever") {
 		t.Errorf("a lost key: %v", err)
 	}
-	if k, err := OpenKeys(d, KeySource{Secret: hex.EncodeToString(first.Key.private.Seed())}); err != nil || k.Key.Public() != first.Key.Public() {
+	if k, err := OpenKeys(t.Context(), d, KeySource{Secret: hex.EncodeToString(first.Key.seeds[0])}); err != nil || k.Key.Public() != first.Key.Public() {
 		t.Errorf("the seed from outside: %v", err)
 	}
 }
 
 func TestRotateKeyFiles(t *testing.T) {
 	d := tempDisk(t)
-	k, err := OpenKeys(d, KeySource{Name: "log-1"})
+	k, err := OpenKeys(t.Context(), d, KeySource{Name: "log-1"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	old := k.Key
-	if err := BeginRotation(d, &k); err != nil {
+	if err := BeginRotation(t.Context(), d, &k); err != nil {
 		t.Fatal(err)
 	}
-	begun, err := OpenKeys(d, KeySource{})
+	begun, err := OpenKeys(t.Context(), d, KeySource{})
 	if err != nil || begun.Key.Public() != old.Public() || begun.Next.Public() != k.Next.Public() {
 		t.Fatalf("%+v, %v", begun, err)
 	}
@@ -116,17 +116,17 @@ func TestRotateKeyFiles(t *testing.T) {
 	if err := writeFile(d, KeyFile, []byte(next.Secret()+"\n")); err != nil { // killed in the middle
 		t.Fatal(err)
 	}
-	done, err := OpenKeys(d, KeySource{})
+	done, err := OpenKeys(t.Context(), d, KeySource{})
 	if err != nil || done.Key.Public() != next.Public() || !done.Next.zero() {
 		t.Fatalf("%+v, %v", done, err)
 	}
-	if err := BeginRotation(d, &done); err != nil {
+	if err := BeginRotation(t.Context(), d, &done); err != nil {
 		t.Fatal(err)
 	}
 	if err := FinishRotation(d, &done); err != nil {
 		t.Fatal(err)
 	}
-	last, err := OpenKeys(d, KeySource{})
+	last, err := OpenKeys(t.Context(), d, KeySource{})
 	if err != nil || last.Key.Public() != done.Key.Public() || last.Key.Public() == next.Public() {
 		t.Errorf("%+v, %v", last, err)
 	}

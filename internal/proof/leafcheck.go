@@ -62,7 +62,7 @@ type removal struct {
 
 // change is a change of key: heads greater than index are signed by the new one.
 type change struct {
-	old, new string
+	old, new publicKey
 	index    uint64 // of its leaf
 }
 
@@ -249,7 +249,9 @@ func (c *leafChecker) life(index uint64, l *Leaf, bound bool) {
 		} else if !bound {
 			c.fault(Fault{What: fmt.Sprintf("leaf %d: the change of key was signed for another tree, one of size %d", index, l.Size)})
 		} else {
-			c.changes = append(c.changes, change{l.Old, l.New, index})
+			old, _ := parsePublic(l.Old) // both were parsed to check the signatures
+			next, _ := parsePublic(l.New)
+			c.changes = append(c.changes, change{old, next, index})
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"iter"
 
-	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"indelible/internal/record"
@@ -17,7 +16,7 @@ import (
 // was the newest when it was called. A log without a checkpoint has none. It ends after the first error.
 func Leaves(ctx context.Context, st store.Store, base, vkey string, seq record.Seq, back bool) iter.Seq2[Leaf, error] {
 	return func(yield func(Leaf, error) bool) {
-		key, err := note.NewVerifier(vkey)
+		key, err := parsePublic(vkey)
 		if err != nil {
 			yield(Leaf{}, fmt.Errorf("read leaves: invalid public key: %w", err))
 			return
@@ -39,7 +38,7 @@ type leafWalk struct {
 	head Head
 }
 
-func (w *leafWalk) run(ctx context.Context, key note.Verifier, yield func(Leaf, error) bool) error {
+func (w *leafWalk) run(ctx context.Context, key publicKey, yield func(Leaf, error) bool) error {
 	checkpoint, _, err := w.get(ctx, "checkpoint")
 	if store.ClassOf(err) == store.NotFound {
 		return nil

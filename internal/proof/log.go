@@ -152,9 +152,9 @@ func (l *Log) load(ctx context.Context) error {
 // openPublished checks the bucket's checkpoint against our keys, and finishes
 // the change to the next one where the bucket has it already.
 func (l *Log) openPublished(checkpoint []byte) (Head, error) {
-	head, err := openHead(checkpoint, l.name, l.key.verifier())
+	head, err := openHead(checkpoint, l.name, l.key.public)
 	if !l.next.zero() {
-		if h, nerr := openHead(checkpoint, l.name, l.next.verifier()); nerr == nil {
+		if h, nerr := openHead(checkpoint, l.name, l.next.public); nerr == nil {
 			l.key, l.next = l.next, Key{}
 			return h, nil
 		}

@@ -120,7 +120,7 @@ func (b *bench) do(err error) {
 func (b *bench) leaves() []Leaf {
 	b.t.Helper()
 	raw := b.st.data(Dir(testBase, "test-log") + "checkpoint")
-	head, err := openHead(raw, "test-log", b.key.verifier())
+	head, err := openHead(raw, "test-log", b.key.public)
 	b.do(err)
 	r := newReader(b.st, testBase, "test-log")
 	var leaves []Leaf
@@ -484,7 +484,7 @@ func TestRotate(t *testing.T) {
 	b.do(l.Rotate(t.Context(), next))
 	both := b.st.data(Dir(testBase, "test-log") + "checkpoint")
 	for _, k := range []Key{b.key, next} {
-		if _, err := openHead(both, "test-log", k.verifier()); err != nil {
+		if _, err := openHead(both, "test-log", k.public); err != nil {
 			t.Errorf("the head of the change lacks the signature of %s: %v", k, err)
 		}
 	}

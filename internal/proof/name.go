@@ -1,10 +1,13 @@
 package proof
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"strings"
 
 	"indelible/internal/disk"
@@ -87,4 +90,35 @@ func writeName(data disk.FS, name string) error {
 		return err
 	}
 	return data.SyncDir(".")
+}
+
+// CheckName says whether a log can be named so: letters, digits, '.', '_' and
+// '-', at most 200 of them.
+func CheckName(name string) error {
+	if name == "" || len(name) > 200 || name[0] == '.' {
+		return fmt.Errorf("%q cannot name a log: want 1 to 200 letters, digits, '.', '_' or '-'", name)
+	}
+	for _, c := range name {
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("._-", c)) {
+			return fmt.Errorf("%q cannot name a log: it holds %q, want letters, digits, '.', '_' or '-'", name, c)
+		}
+	}
+	return nil
+}
+
+// NewName makes a name for a new log: the host's, and 8 random hex digits.
+func NewName() string {
+	host, err := os.Hostname()
+	if err != nil || host == "" {
+		host = "host"
+	}
+	clean := strings.Map(func(c rune) rune {
+		if CheckName("x"+string(c)) != nil {
+			return '-'
+		}
+		return c
+	}, cut(host, 64))
+	var random [4]byte
+	_, _ = rand.Read(random[:]) // never fails
+	return clean + "-" + hex.EncodeToString(random[:])
 }

@@ -27,14 +27,14 @@ func TestRotationKeepsOwnerAndMode(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	k, err := OpenKeys(d, KeySource{Name: "test-log"})
+	k, err := OpenKeys(t.Context(), d, KeySource{Name: "test-log"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Chmod(filepath.Join(dir, PublicFile), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := BeginRotation(d, &k); err != nil {
+	if err := BeginRotation(t.Context(), d, &k); err != nil {
 		t.Fatal(err)
 	}
 	if err := FinishRotation(d, &k); err != nil {

@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"indelible/internal/record"
@@ -47,7 +46,7 @@ type RowProof struct {
 // Find is the leaf that gives a record its place, that of its pack where it is a row, after it
 // was compared with the tree.
 func Find(ctx context.Context, st store.Store, base, vkey string, seq record.Seq) (Leaf, error) {
-	key, err := note.NewVerifier(vkey)
+	key, err := parsePublic(vkey)
 	if err != nil {
 		return Leaf{}, fmt.Errorf("find record %d: invalid public key: %w", seq, err)
 	}
@@ -62,7 +61,7 @@ func Find(ctx context.Context, st store.Store, base, vkey string, seq record.Seq
 // and stored later, the leaf is the one that gave it its place: it holds the digest too. Where it is a row of
 // a pack, the pack is read with packs.
 func Prove(ctx context.Context, st store.Store, base, vkey string, packs Packs, seq record.Seq) (*OfflineProof, error) {
-	key, err := note.NewVerifier(vkey)
+	key, err := parsePublic(vkey)
 	if err != nil {
 		return nil, fmt.Errorf("prove record %d: invalid public key: %w", seq, err)
 	}
@@ -79,7 +78,7 @@ func Prove(ctx context.Context, st store.Store, base, vkey string, packs Packs, 
 	return p, nil
 }
 
-func prove(ctx context.Context, r reader, key note.Verifier, seq record.Seq) (*OfflineProof, Leaf, error) {
+func prove(ctx context.Context, r reader, key publicKey, seq record.Seq) (*OfflineProof, Leaf, error) {
 	checkpoint, _, err := r.get(ctx, "checkpoint")
 	if err != nil {
 		return nil, Leaf{}, err
@@ -230,7 +229,7 @@ func (p *OfflineProof) Check(vkey string, body io.Reader) (Leaf, Head, error) {
 }
 
 func (p *OfflineProof) check(vkey string, body io.Reader) (Leaf, Head, error) {
-	key, err := note.NewVerifier(vkey)
+	key, err := parsePublic(vkey)
 	if err != nil {
 		return Leaf{}, Head{}, fmt.Errorf("invalid public key: %w", err)
 	}

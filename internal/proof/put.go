@@ -9,8 +9,6 @@ import (
 	"io"
 	"sync"
 
-	"golang.org/x/mod/sumdb/note"
-
 	"indelible/internal/store"
 )
 
@@ -202,9 +200,9 @@ func (l *Log) object(name string, data []byte) store.Object {
 // ours opens a checkpoint that we must have signed.
 func (l *Log) ours(checkpoint []byte) (Head, error) {
 	l.mu.Lock()
-	keys := []note.Verifier{l.key.verifier()}
+	keys := []publicKey{l.key.public}
 	if !l.next.zero() {
-		keys = append(keys, l.next.verifier())
+		keys = append(keys, l.next.public)
 	}
 	l.mu.Unlock()
 	head, err := openHead(checkpoint, l.name, keys...)

@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"indelible/internal/record"
@@ -93,7 +92,7 @@ var ErrNoIDs = errors.New("there is no id in it")
 // leaves up to the newest checkpoint, and answers only if they make the root that was signed.
 // Ids that no key tells of are looked for in the records that remain.
 func Reconcile(ctx context.Context, st store.Store, base, vkey string, ids iter.Seq2[KnownID, error], o ReconcileOptions) (Reconciliation, error) {
-	key, err := note.NewVerifier(vkey)
+	key, err := parsePublic(vkey)
 	if err != nil {
 		return Reconciliation{}, fmt.Errorf("reconcile: invalid public key: %w", err)
 	}
@@ -128,7 +127,7 @@ type reconciling struct {
 }
 
 // run walks the leaves, and then reads what it must of the records.
-func (c *reconciling) run(ctx context.Context, key note.Verifier) error {
+func (c *reconciling) run(ctx context.Context, key publicKey) error {
 	checkpoint, _, err := c.get(ctx, "checkpoint")
 	if err != nil {
 		return err

@@ -65,7 +65,7 @@ func TestReconcileTrustsNothing(t *testing.T) {
 		},
 		"a bundle is gone":                                    func(b *bench) { b.st.remove(b.path("tile/entries/001")) },
 		"the checkpoint is unsigned":                          func(b *bench) { b.sign(1 << 50) },
-		"the checkpoint is signed, and its tree is not there": func(b *bench) { b.sign(1<<50, b.key.signer()) },
+		"the checkpoint is signed, and its tree is not there": func(b *bench) { b.sign(1<<50, b.key) },
 	} {
 		b := *pristine
 		b.t, b.st = t, pristine.st.clone()

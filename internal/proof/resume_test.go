@@ -1,6 +1,7 @@
 package proof
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -61,7 +62,7 @@ func TestVerifyFromIsSound(t *testing.T) {
 			pristine.do(err)
 			head, err := ParseHead(from.Checkpoint)
 			pristine.do(err)
-			raw, err := head.sign(stranger.signer())
+			raw, err := head.sign(context.Background(), stranger)
 			pristine.do(err)
 			return raw
 		}(), "does not bear the log's signature"},
@@ -140,7 +141,7 @@ func TestJunkInHistory(t *testing.T) {
 	b.st.put(b.path("history/zzz"), []byte("hello"))
 	stranger, err := GenerateKey("test-log")
 	b.do(err)
-	raw, err := Head{Log: "test-log", Size: 1 << 40}.sign(stranger.signer())
+	raw, err := Head{Log: "test-log", Size: 1 << 40}.sign(context.Background(), stranger)
 	b.do(err)
 	b.st.put(b.path(historyName(1<<40)), raw)
 	b.st.gets = 0

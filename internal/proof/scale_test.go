@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/mod/sumdb/note"
-
 	"indelible/internal/disk/osdisk"
 	"indelible/internal/record"
 	"indelible/internal/store"
@@ -87,7 +85,7 @@ func BenchmarkVerifyLeaf(b *testing.B) {
 	st, key := fillMem(b, leaves)
 	for _, heads := range []int{1, 43_200} {
 		b.Run(fmt.Sprintf("%dcheckpoints", heads), func(b *testing.B) {
-			verifierKey, err := note.NewVerifier(key.Public())
+			verifierKey, err := parsePublic(key.Public())
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -102,7 +100,7 @@ func BenchmarkVerifyLeaf(b *testing.B) {
 			}
 			start := cpu()
 			for b.Loop() {
-				v := &verifier{reader: r, direct: st, key: verifierKey, vkey: key.Public(), opt: VerifyOptions{Since: time.Now().Add(time.Hour)}}
+				v := &verifier{reader: r, direct: st, key: verifierKey, opt: VerifyOptions{Since: time.Now().Add(time.Hour)}}
 				v.findings.report = &v.report
 				v.leaves = leafChecker{findings: &v.findings, log: "bench-log"}
 				for i := range heads {

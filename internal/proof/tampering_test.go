@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/mod/sumdb/note"
-
 	"indelible/internal/record"
 )
 
@@ -90,13 +88,13 @@ func (b *bench) history() []string {
 func (b *bench) older() []byte { return b.st.data(b.history()[0]) }
 
 // sign replaces the checkpoint by one that states size leaves, with these signers.
-func (b *bench) sign(size uint64, signers ...note.Signer) {
+func (b *bench) sign(size uint64, signers ...Key) {
 	head, err := ParseHead(b.st.data(b.path("checkpoint")))
 	b.do(err)
 	head.Size = size
 	raw := []byte(head.text() + "\n— test-log AAAAAA==\n")
 	if len(signers) > 0 {
-		raw, err = head.sign(signers...)
+		raw, err = head.sign(b.t.Context(), signers...)
 		b.do(err)
 	}
 	b.st.put(b.path("checkpoint"), raw)
@@ -237,14 +235,14 @@ func tamperings() []tampering {
 		{name: "checkpoint signed by a stranger", tamper: func(b *bench) {
 			stranger, err := GenerateKey("test-log")
 			b.do(err)
-			b.sign(605, stranger.signer())
+			b.sign(605, stranger)
 		}, want: "does not bear the log's signature", object: "checkpoint", fsck: true},
 		{name: "signature cut out", tamper: func(b *bench) {
 			raw := string(b.st.data(b.path("checkpoint")))
 			b.st.put(b.path("checkpoint"), []byte(raw[:strings.Index(raw, "—")]))
 		}, want: "signature", fsck: true},
 		{name: "unsigned checkpoint of 2^50 leaves", tamper: func(b *bench) { b.sign(1 << 50) }, want: "does not bear the log's signature"},
-		{name: "checkpoint of 2^50 leaves, signed with the key", tamper: func(b *bench) { b.sign(1<<50, b.key.signer()) }, want: "nothing from leaf"},
+		{name: "checkpoint of 2^50 leaves, signed with the key", tamper: func(b *bench) { b.sign(1<<50, b.key) }, want: "nothing from leaf"},
 		{name: "log forked: another tree signed with the key", tamper: func(b *bench) {
 			b.resign(func(leaves []Leaf) []Leaf { leaves[400].Source = "other"; return leaves })
 		}, want: "is not the one that the checkpoint", object: "history/00000000000000000605"},
@@ -259,7 +257,7 @@ func tamperings() []tampering {
 		{name: "checkpoint signed with the key that was replaced", make: rotated, tamper: func(b *bench) {
 			head, err := ParseHead(b.st.data(b.path("checkpoint")))
 			b.do(err)
-			b.sign(head.Size, b.old.signer())
+			b.sign(head.Size, b.old)
 			b.st.remove(b.history()[1])
 		}, want: "does not bear the log's signature", object: "checkpoint"},
 		{name: "change of key signed for another tree", make: rotated, tamper: func(b *bench) {
@@ -274,6 +272,22 @@ func tamperings() []tampering {
 				b.st.remove(k)
 			}
 		}, want: "the old key has not signed it"},
+		{name: "ML-DSA-44 half of the signature cut out", make: quantumSafe, tamper: func(b *bench) { b.withoutLine(1) }, want: "does not bear the log's signature"},
+		{name: "Ed25519 half of the signature cut out", make: quantumSafe, tamper: func(b *bench) { b.withoutLine(0) }, want: "does not bear the log's signature"},
+		{name: "ML-DSA-44 half of the signature from another tree", make: quantumSafe, tamper: func(b *bench) {
+			older := strings.SplitAfter(string(b.st.data(b.history()[1])), "\n")
+			b.withoutLine(1)
+			b.st.put(b.path("checkpoint"), append(b.st.data(b.path("checkpoint")), older[len(older)-2]...))
+		}, want: "does not bear the log's signature"},
+		{name: "change of key that the new ML-DSA-44 half has not signed", make: quantumSafe, tamper: func(b *bench) {
+			b.resign(func(leaves []Leaf) []Leaf {
+				leaves[6].NewSig = strings.Fields(leaves[6].NewSig)[0]
+				return leaves
+			})
+			for _, k := range b.history() {
+				b.st.remove(k)
+			}
+		}, want: "the new key has not signed it"},
 
 		{name: "pack that is none", make: func(b *bench) {
 			b.st.put(testBase+"packs/x", []byte("other bytes"))

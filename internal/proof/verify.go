@@ -10,8 +10,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/mod/sumdb/note"
-
 	"indelible/internal/store"
 )
 
@@ -55,7 +53,7 @@ type VerifyOptions struct {
 // could not look: the store could not be reached, or the key is invalid.
 func Verify(ctx context.Context, st store.Store, base, vkey string, o VerifyOptions) (Report, error) {
 	start := time.Now()
-	key, err := note.NewVerifier(vkey)
+	key, err := parsePublic(vkey)
 	if err != nil {
 		return Report{}, fmt.Errorf("verify: invalid public key: %w", err)
 	}
@@ -64,7 +62,7 @@ func Verify(ctx context.Context, st store.Store, base, vkey string, o VerifyOpti
 	}
 	o.ClockBound = cmp.Or(o.ClockBound, 24*time.Hour)
 	v := &verifier{
-		reader: newReader(patientStore{st}, base, key.Name()), direct: st, base: slashed(base), key: key, vkey: vkey, opt: o, start: start,
+		reader: newReader(patientStore{st}, base, key.Name()), direct: st, base: slashed(base), key: key, opt: o, start: start,
 		report: Report{Log: key.Name(), Faults: []Fault{}, Notices: []Fault{}, ExtraKeys: []string{}, MissingRanges: []SeqRange{}, Incomplete: []string{}},
 	}
 	v.findings.report = &v.report
@@ -93,8 +91,7 @@ type verifier struct {
 	findings
 	direct store.Store // the store itself: what else it can do
 	base   string
-	key    note.Verifier
-	vkey   string
+	key    publicKey
 	opt    VerifyOptions
 	start  time.Time
 	told   time.Time // when Progress was last called

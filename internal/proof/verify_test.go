@@ -207,7 +207,7 @@ func TestVerifyAcrossRotation(t *testing.T) {
 	b.key = keys[0] // a key that was replaced signs no more
 	head, err := ParseHead(b.st.data(b.path("checkpoint")))
 	b.do(err)
-	raw, err := head.sign(keys[0].signer())
+	raw, err := head.sign(context.Background(), keys[0])
 	b.do(err)
 	b.st.put(b.path("checkpoint"), raw)
 	if r := b.verify(VerifyOptions{}); r.OK() {

@@ -52,7 +52,7 @@ func (e *WitnessError) Unwrap() error { return e.Err }
 // witness is one witness, and the size that it cosigned last as far as we know.
 type witness struct {
 	url  string
-	key  *cosigner
+	key  *noteKey
 	size uint64 // owned by publishing
 }
 

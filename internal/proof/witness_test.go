@@ -25,7 +25,7 @@ import (
 // testWitness does what C2SP tlog-witness asks of one.
 type testWitness struct {
 	t    *testing.T
-	log  note.Verifier
+	log  publicKey
 	name string
 	key  ed25519.PrivateKey
 
@@ -42,7 +42,7 @@ func (w *testWitness) set(change func()) {
 	change()
 }
 
-func newTestWitness(t *testing.T, log note.Verifier) (*testWitness, Witness) {
+func newTestWitness(t *testing.T, log publicKey) (*testWitness, Witness) {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -50,8 +50,11 @@ func newTestWitness(t *testing.T, log note.Verifier) (*testWitness, Witness) {
 	w := &testWitness{t: t, log: log, name: "witness.example/w1", key: key}
 	server := httptest.NewServer(w)
 	t.Cleanup(server.Close)
-	raw := append([]byte{cosignatureV1}, key.Public().(ed25519.PublicKey)...)
-	return w, Witness{URL: server.URL + "/", Key: fmt.Sprintf("%s+%08x+%s", w.name, cosignerHash(w.name, raw), base64.StdEncoding.EncodeToString(raw))}
+	return w, Witness{URL: server.URL + "/", Key: w.public().vkey()}
+}
+
+func (w *testWitness) public() *noteKey {
+	return newNoteKey(w.name, typeCosignature, w.key.Public().(ed25519.PublicKey))
 }
 
 func (w *testWitness) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
@@ -98,10 +101,13 @@ func (w *testWitness) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	}
 	w.size, w.root = int64(h.Size), h.Root
 	sig := binary.BigEndian.AppendUint64(nil, 1_700_000_000)
-	sig = append(sig, ed25519.Sign(w.key, cosignedText(1_700_000_000, []byte(h.text())))...)
-	raw := append([]byte{cosignatureV1}, w.key.Public().(ed25519.PublicKey)...)
+	message, err := w.public().message(1_700_000_000, []byte(h.text()))
+	if err != nil {
+		w.t.Error(err)
+	}
+	sig = append(sig, ed25519.Sign(w.key, message)...)
 	fmt.Fprintf(rw, "— %s %s\n", "somebody.else/x", base64.StdEncoding.EncodeToString(append([]byte{1, 2, 3, 4}, sig...)))
-	fmt.Fprintf(rw, "— %s %s\n", w.name, base64.StdEncoding.EncodeToString(append(binary.BigEndian.AppendUint32(nil, cosignerHash(w.name, raw)), sig...)))
+	fmt.Fprintf(rw, "— %s %s\n", w.name, base64.StdEncoding.EncodeToString(append(binary.BigEndian.AppendUint32(nil, w.public().hash), sig...)))
 }
 
 // cosignedBy says whether the published checkpoint bears the witness's cosignature, and nobody's else.
@@ -109,7 +115,7 @@ func (b *bench) cosignedBy(w Witness) bool {
 	b.t.Helper()
 	key, err := parseCosigner(w.Key)
 	b.do(err)
-	n, err := note.Open(b.st.data(b.path("checkpoint")), note.VerifierList(key, b.key.verifier()))
+	n, err := note.Open(b.st.data(b.path("checkpoint")), note.VerifierList(key, b.key.public.parts[0]))
 	b.do(err)
 	if len(n.UnverifiedSigs) > 0 {
 		b.t.Errorf("the checkpoint bears %v", n.UnverifiedSigs)
@@ -119,7 +125,7 @@ func (b *bench) cosignedBy(w Witness) bool {
 
 func TestWitnessCosigns(t *testing.T) {
 	b := newBench(t)
-	w, known := newTestWitness(t, b.key.verifier())
+	w, known := newTestWitness(t, b.key.public)
 	b.opt.Witnesses = []Witness{known}
 	b.opt.WitnessTimeout = time.Minute
 	b.opt.Events.Failed = func(err error) { t.Error(err) }
@@ -148,7 +154,7 @@ func TestWitnessCosigns(t *testing.T) {
 // A witness that is away, wrong or suspicious stops no checkpoint, and it is said.
 func TestWitnessIsAway(t *testing.T) {
 	b := newBench(t)
-	w, known := newTestWitness(t, b.key.verifier())
+	w, known := newTestWitness(t, b.key.public)
 	b.opt.Witnesses = []Witness{known, {URL: "http://127.0.0.1:1", Key: known.Key}}
 	b.opt.WitnessTimeout = 50 * time.Millisecond
 	var said []string
@@ -181,7 +187,7 @@ func TestWitnessIsAway(t *testing.T) {
 		t.Errorf("said %q of a witness that has seen more", said)
 	}
 	other, _ := GenerateKey("test-log")
-	w.set(func() { w.size, w.log = 4, other.verifier() })
+	w.set(func() { w.size, w.log = 4, other.public })
 	said = nil
 	b.add(l, 6, 6)
 	b.do(l.Checkpoint(t.Context()))

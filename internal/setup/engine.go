@@ -68,7 +68,7 @@ func EngineOptions(l *config.Loaded, log *slog.Logger) (engine.Options, error) {
 		Scrub: engine.Scrub{Every: c.Scrub.Every, Sample: c.Scrub.Sample},
 		Packs: engine.Packs{On: c.Layout == "pack", MaxBytes: c.Pack.MaxBytes, MaxRecords: c.Pack.MaxRecords, MaxAge: c.Pack.MaxAge},
 		Proof: engine.Proof{
-			Secret: secret, Program: "indelible " + version.Of().Version, Config: l.Digest(),
+			Secret: secret, Signer: outsideSigner(c), QuantumSafe: c.Proof.MLDSA, Program: "indelible " + version.Of().Version, Config: l.Digest(),
 			CheckpointEvery: c.Proof.CheckpointEvery, Witnesses: witnesses,
 		},
 	}, nil

@@ -1,6 +1,7 @@
 package setup
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +14,7 @@ import (
 	"indelible/internal/disk/osdisk"
 	"indelible/internal/engine"
 	"indelible/internal/proof"
+	"indelible/internal/signer"
 )
 
 // VKey is the public key in a file, or the data directory's where file is "".
@@ -32,18 +34,30 @@ func VKey(c *config.Config, file string) (string, error) {
 	return strings.TrimSpace(string(b)), nil
 }
 
+// outsideSigner is the program that holds the signing key; nil if none does.
+func outsideSigner(c *config.Config) proof.Signer {
+	if words := c.Proof.Command(); words != nil {
+		return signer.New(words)
+	}
+	return nil
+}
+
 // CreateKey makes the log's key, in the data directory or in a file, and
 // returns its public half. It replaces none.
-func CreateKey(l *config.Loaded, name, file string) (vkey string, err error) {
+func CreateKey(ctx context.Context, l *config.Loaded, name, file string) (vkey string, err error) {
 	c := &l.Config
 	if name == "" {
 		name = c.Proof.Name
+	}
+	var also []proof.Algorithm
+	if c.Proof.MLDSA {
+		also = append(also, proof.MLDSA44)
 	}
 	if file != "" {
 		if name == "" {
 			name = proof.NewName()
 		}
-		return createKeyFile(name, file)
+		return createKeyFile(name, file, also)
 	}
 	if err := engine.MakeDir(c.Data); err != nil {
 		return "", fmt.Errorf("make the data directory: %w (choose another with --data)", err)
@@ -61,8 +75,10 @@ func CreateKey(l *config.Loaded, name, file string) (vkey string, err error) {
 	if name, err = KeepName(data, name); err != nil {
 		return "", err
 	}
-	keys, err := proof.OpenKeys(data, proof.KeySource{Name: name})
-	if err == nil && !keys.Made {
+	_, err = os.Stat(filepath.Join(c.Data, proof.PublicFile))
+	fresh := c.Proof.Command() != nil && errors.Is(err, fs.ErrNotExist)
+	keys, err := proof.OpenKeys(ctx, data, proof.KeySource{Name: name, Signer: outsideSigner(c), QuantumSafe: c.Proof.MLDSA})
+	if err == nil && !keys.Made && !fresh {
 		err = fmt.Errorf("%s has a key already (\"indelible keys show\"): \"indelible keys rotate\" changes it", c.Data)
 	}
 	if err != nil {
@@ -71,8 +87,8 @@ func CreateKey(l *config.Loaded, name, file string) (vkey string, err error) {
 	return keys.Key.Public(), nil
 }
 
-func createKeyFile(name, file string) (string, error) {
-	key, err := proof.GenerateKey(name)
+func createKeyFile(name, file string, also []proof.Algorithm) (string, error) {
+	key, err := proof.GenerateKey(name, also...)
 	if err != nil {
 		return "", err
 	}

@@ -149,7 +149,7 @@ func (w *world) open(fd *faultdisk.Disk, st store.Store, o spool.Options, checkp
 	if w.logDisk != nil {
 		logDisk = w.logDisk
 	}
-	keys, err := proof.OpenKeys(logDisk, proof.KeySource{Name: name})
+	keys, err := proof.OpenKeys(context.Background(), logDisk, proof.KeySource{Name: name})
 	if err != nil {
 		_ = s.Close()
 		return nil, fmt.Errorf("open the keys: %w", err)
