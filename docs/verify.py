@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A second, independent verifier for Indelible's logs, written from docs/format/proof.md alone.
 
-    python3 verify.py [--checkpoint FILE] [--max-age HOURS] [--no-attrs] [--allow-incomplete] DIRECTORY VKEY-FILE
+    python3 verify.py [--checkpoint FILE] [--witness VKEY]... [--quorum N] [--max-age HOURS] [--no-attrs] [--allow-incomplete] DIRECTORY VKEY-FILE
 
 DIRECTORY is a copy of the bucket, or of the part of it that begins at the
 log's prefix (aws s3 sync s3://bucket/prefix DIRECTORY). It needs the
@@ -33,7 +33,7 @@ ORDER = {  # members behind "v" and "kind"; ? may be left out
     "start": "seq time program config prefix", "config": "seq time config prefix",
     "recovered": "seq time cause", "key": "seq time size root old new old_sig new_sig",
     "continues": "seq time from_log from_seq size root cause", "repair": "seq time key? cause",
-    "stop": "seq time", "tick": "seq time",
+    "stop": "seq time", "tick": "seq time", "witness": "seq time size cause",
 }
 NUMBERS = {"seq", "first", "last", "size", "count", "from_seq"}
 DIGESTS = {"sha256", "attrs_sha256", "sent_key_sha256", "root"}
@@ -139,17 +139,17 @@ def when(leaf):
     return datetime.datetime.strptime(leaf["time"][:26] + "Z", "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=datetime.timezone.utc)
 
 class PublicKey:
-    """One verifier key of a log: Ed25519 (type 1) or ML-DSA-44 (type 6)."""
-    def __init__(self, vkey):
+    """One verifier key: of a log, Ed25519 (type 1) or ML-DSA-44 (type 6), or of a witness (types 4 and 6)."""
+    def __init__(self, vkey, kinds=(1, 6)):
         self.vkey = vkey
         self.name, key_id, key = vkey.split("+", 2)
         raw = base64.b64decode(key, validate=True)
         self.id, self.kind = bytes.fromhex(key_id), raw[0]
-        if self.kind not in (1, 6) or sha(self.name.encode() + b"\n" + raw)[:4] != self.id:
-            raise ValueError("not an Ed25519 or ML-DSA-44 key of a log: " + vkey[:200])
+        if self.kind not in kinds or sha(self.name.encode() + b"\n" + raw)[:4] != self.id:
+            raise ValueError("not a key of type %s: %s" % (kinds, vkey[:200]))
         if self.kind == 6 and MLDSA44PublicKey is None:
             raise SystemExit("this key is an ML-DSA-44 one: install cryptography 48 or later")
-        self.public = (Ed25519PublicKey if self.kind == 1 else MLDSA44PublicKey).from_public_bytes(raw[1:])
+        self.public = (MLDSA44PublicKey if self.kind == 6 else Ed25519PublicKey).from_public_bytes(raw[1:])
 
     def signed(self, signature, message):
         try:
@@ -161,6 +161,8 @@ class PublicKey:
     def signed_checkpoint(self, signature, c):
         if self.kind == 1:
             return self.signed(signature, c.text.encode())
+        if self.kind == 4:
+            return len(signature) == 72 and signature[0] < 128 and self.signed(signature[8:], b"cosignature/v1\ntime %d\n" % int.from_bytes(signature[:8], "big") + c.text.encode())
         if len(signature) != 8 + 2420 or signature[0] > 127:
             return False
         name, log = self.name.encode(), c.log.encode()
@@ -309,6 +311,8 @@ class Verifier:
             notice("this log continues the log %s from record %d: verify that one too" % (leaf["from_log"], leaf["from_seq"]))
         elif kind in ("row", "continues"):
             fault("leaf %d: a leaf of kind %s has no place here" % (index, kind))
+        if kind == "witness":
+            notice("leaf %d says of the checkpoint of size %d: %s" % (index, leaf["size"], text(leaf, "cause")))
         if kind in ("start", "config"):
             self.prefix = text(leaf, "prefix")
         if kind == "key":
@@ -395,9 +399,18 @@ class Verifier:
                 fault("%s has size %d, more than the checkpoint: that was put back to an older state" % (c.path, c.size))
             elif c.size > len(self.hashes) or root(self.hashes[:c.size]) != c.root:
                 fault("%s: the tree is not the one that was signed" % c.path)
+            elif c.source == "current":
+                self.cosigned(c)
         if not good:
             fault("no checkpoint here is signed by the key of log " + self.log)
         return good
+
+    def cosigned(self, c):
+        """Whether enough of the witnesses have cosigned the checkpoint."""
+        keys = [PublicKey(vkey, (4, 6)) for vkey in self.options.witness]
+        have = sum(any(name == k.name and s[:4] == k.id and k.signed_checkpoint(s[4:], c) for name, s in c.lines) for k in keys)
+        if have < (len(keys) if self.options.quorum is None else self.options.quorum):
+            fault("%s is cosigned by %d of %d witnesses" % (c.path, have, len(keys)))
 
     def attrs(self, key):
         """The digest of the attributes that a directory store shows for a key; None if it shows none."""
@@ -507,6 +520,8 @@ def main():
     p.add_argument("directory")
     p.add_argument("vkey")
     p.add_argument("--checkpoint", action="append", default=[], help="a checkpoint that you kept: the log must have grown from it")
+    p.add_argument("--witness", action="append", default=[], help="verifier key of a witness that must have cosigned the checkpoint")
+    p.add_argument("--quorum", type=int, help="how many of the witnesses must have cosigned it (default: all)")
     p.add_argument("--max-age", type=float, help="how many hours old the log's newest leaf may be")
     p.add_argument("--no-attrs", action="store_true", help="do not compare headers and metadata: a plain copy has none")
     p.add_argument("--allow-incomplete", action="store_true", help="exit 0 when nothing is wrong with what is there")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,7 +21,9 @@ import (
 // verifyFlags are verify's own.
 type verifyFlags struct {
 	vkey, checkpoint, from, proof, record, since, sample, maxAge, clockBound string
-	parallel                                                                 int
+	policy                                                                   string
+	witnesses                                                                []string
+	quorum, parallel                                                         int
 	noExtras, noAttrs, noRows, allowIncomplete, progress, json               bool
 }
 
@@ -37,13 +40,15 @@ tells of, and its last word is recent. It exits with 1 unless both are so, and s
 
 A bucket that was put back whole to an older state cannot be told by itself: keep the
 checkpoint of each audit, and give it to the next with --checkpoint, or with --from to
-read only what is new since then.
+read only what is new since then. Where witnesses cosign the log, --witness and --policy
+refuse a checkpoint that too few of them have seen.
 
 With --proof it checks the proof of one record, made by "indelible prove", with no network.`,
 		Example: `  indelible verify
   indelible verify s3://audit/llm --vkey log.vkey --from kept-yesterday
   indelible verify s3://audit/llm --vkey log.vkey --endpoint https://minio:9000 --region us-east-1
   indelible verify s3://audit/llm --vkey log.vkey --sample 1% --max-age 1h
+  indelible verify s3://audit/llm --vkey log.vkey --witness w1.vkey --witness w2.vkey --quorum 1
   indelible verify ./copy --vkey log.vkey --no-attrs --allow-incomplete --json
   indelible verify --proof record.tlog-proof --record record.json --vkey log.vkey`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -79,6 +84,9 @@ With --proof it checks the proof of one record, made by "indelible prove", with 
 	flags.StringVar(&f.from, "from", "", "the same, and read only what is new since that checkpoint, in a `FILE`")
 	flags.StringVar(&f.proof, "proof", "", "check the proof of one record, in a `FILE`, offline")
 	flags.StringVar(&f.record, "record", "", "the bytes of that record, in a `FILE`")
+	flags.StringVar(&f.policy, "policy", "", "which witnesses must have cosigned the newest checkpoint: a C2SP tlog-policy `FILE`")
+	flags.StringArrayVar(&f.witnesses, "witness", nil, "the same, without groups: a witness's verifier key, or a `FILE` with one a line; may be repeated")
+	flags.IntVar(&f.quorum, "quorum", 0, "how many of the --witness keys must have cosigned, `N` (default: all)")
 	flags.StringVar(&f.since, "since", "", "read only records that arrived since `WHEN`: a duration such as 30d, or a time in RFC 3339")
 	flags.StringVar(&f.sample, "sample", "", "read only `N%` of the records, chosen at random, and say what that shows of all")
 	flags.StringVar(&f.maxAge, "max-age", "", "how old the log's last word may be, a `DURATION` (default: 25m in a log that was not stopped, any age in one that was)")
@@ -129,10 +137,48 @@ func (f *verifyFlags) options() (proof.VerifyOptions, error) {
 			return o, err
 		}
 	}
+	if o.Policy, err = f.witnessPolicy(); err != nil {
+		return o, err
+	}
 	if f.parallel < 0 {
 		return o, &usageError{problem: "--parallel: want a number above 0"}
 	}
 	return o, nil
+}
+
+// witnessPolicy is what is demanded of witnesses; nil if nothing is.
+func (f *verifyFlags) witnessPolicy() (*proof.Policy, error) {
+	var keys []string
+	for _, w := range f.witnesses {
+		if b, err := os.ReadFile(w); err == nil {
+			keys = append(keys, strings.Fields(string(b))...)
+		} else {
+			keys = append(keys, w)
+		}
+	}
+	switch {
+	case f.policy != "" && (len(keys) > 0 || f.quorum != 0):
+		return nil, &usageError{problem: "--policy says which witnesses and how many: it takes no --witness and no --quorum"}
+	case f.policy != "":
+		b, err := os.ReadFile(f.policy)
+		if err != nil {
+			return nil, &usageError{problem: "--policy: " + err.Error()}
+		}
+		p, err := proof.ParsePolicy(string(b))
+		if err != nil {
+			return nil, &usageError{problem: "--policy: " + err.Error()}
+		}
+		return p, nil
+	case len(keys) == 0 && f.quorum != 0:
+		return nil, &usageError{problem: "--quorum counts the witnesses that --witness names: there are none"}
+	case len(keys) == 0:
+		return nil, nil
+	}
+	p, err := proof.WitnessPolicy(keys, f.quorum)
+	if err != nil {
+		return nil, &usageError{problem: "--witness, --quorum: " + err.Error()}
+	}
+	return p, nil
 }
 
 // readCheckpoint reads one that somebody kept.
@@ -216,6 +262,15 @@ func (c *cli) verifyProof(l *config.Loaded, f *verifyFlags) error {
 	p, err := proof.ParseProof(file)
 	if err != nil {
 		return err
+	}
+	policy, err := f.witnessPolicy()
+	if err != nil {
+		return err
+	}
+	if policy != nil {
+		if err := policy.Check(p.Checkpoint); err != nil {
+			return err
+		}
 	}
 	var body io.Reader
 	if f.record != "" {

@@ -42,6 +42,9 @@ func printReport(w io.Writer, r *proof.Report) error {
 		fmt.Fprintf(&b, "extra   and %d more objects that no leaf names\n", r.Extras-10)
 	}
 	fmt.Fprintf(&b, "log %s: %d leaves, %d checkpoints agree; records %d to %d, %d stored (%s)\n", r.Log, r.Size, r.Checkpoints, r.First, r.Last, r.Records, term.Bytes(r.Bytes))
+	if w := r.Witnessed; w != nil {
+		fmt.Fprintf(&b, "witnesses: the checkpoint of size %d is cosigned by %s, at %s\n", w.Size, strings.Join(w.Witnesses, ", "), w.Time.Format(time.RFC3339))
+	}
 	if len(r.OtherLogs) > 0 {
 		fmt.Fprintf(&b, "%s more under this prefix, by what %s: verify each with its own key\n", count(uint64(r.OfOtherLogs), "object"), otherLogs(r.OtherLogs))
 	}

@@ -17,7 +17,7 @@ const commandPrefix = "command:"
 
 // Command is the command line of the program that holds the signing key; nil if none does.
 func (p *Proof) Command() []string {
-	line, ok := strings.CutPrefix(string(p.Key), commandPrefix)
+	line, ok := strings.CutPrefix(p.Key.Reveal(), commandPrefix)
 	if !ok {
 		return nil
 	}
@@ -31,7 +31,7 @@ func (p *Proof) Outside() bool { return p.Key != "" || p.KeyFile != "" }
 func (l *Loaded) key() error {
 	p := &l.Config.Proof
 	switch {
-	case strings.HasPrefix(string(p.Key), commandPrefix) && len(p.Command()) == 0:
+	case strings.HasPrefix(p.Key.Reveal(), commandPrefix) && len(p.Command()) == 0:
 		return l.wrong("proof.key", "proof.key: want command: and the program that signs, as in command:/usr/local/bin/sign-with-kms alias/indelible")
 	case p.Key != "" && p.KeyFile != "":
 		return l.wrong("proof.key", "proof.key and proof.key_file both say where the signing key is: remove one of them")

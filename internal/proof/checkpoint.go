@@ -118,7 +118,7 @@ func (l *Log) publish(ctx context.Context, s *state, final bool) error {
 	if err != nil {
 		return err
 	}
-	checkpoint = l.cosign(ctx, grown.head, checkpoint)
+	checkpoint, absent := l.cosign(ctx, grown.head, checkpoint)
 	etag, err := l.putCheckpoint(ctx, s, grown.head, checkpoint, layOut)
 	if err != nil {
 		return err
@@ -131,6 +131,7 @@ func (l *Log) publish(ctx context.Context, s *state, final bool) error {
 		l.key, l.next = next, Key{}
 	}
 	l.forget(grown.next)
+	l.noteWitnesses(grown, absent)
 	remember, behind := *grown, grown.pending
 	l.mu.Unlock()
 	clear(l.confirmed)

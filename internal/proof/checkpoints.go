@@ -249,6 +249,34 @@ func (v *verifier) judgeHeads() {
 		}
 		last = v.judgeHead(h, newest, last)
 	}
+	if v.opt.Policy != nil {
+		v.judgeWitnesses(valid)
+	}
+}
+
+// judgeWitnesses demands the policy's quorum of the newest checkpoint, which covers all before it. Those before may lack
+// it: a log goes on while its witnesses are away.
+func (v *verifier) judgeWitnesses(valid []*signedHead) {
+	var newest *signedHead
+	for _, h := range slices.Backward(valid) {
+		if h.source == external || !h.reached || h.tree != h.Root {
+			continue
+		}
+		c, ok := v.opt.Policy.judge(h.raw)
+		if ok && v.report.Witnessed == nil {
+			v.report.Witnessed = &Witnessed{h.Size, c}
+		}
+		if h.source == current {
+			newest = h
+		}
+	}
+	if w := v.report.Witnessed; newest != nil && (w == nil || w.Size < newest.Size) {
+		what := "no checkpoint here does"
+		if w != nil {
+			what = fmt.Sprintf("the newest that does has size %d, so leaves %d to %d rest on the log's own word", w.Size, w.Size, newest.Size-1)
+		}
+		v.faultf(newest.name, "%v; %s", v.opt.Policy.Check(newest.raw), what)
+	}
 }
 
 func (v *verifier) judgeHead(h *signedHead, newest uint64, last *signedHead) *signedHead {

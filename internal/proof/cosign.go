@@ -1,9 +1,12 @@
 package proof
 
 import (
+	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"golang.org/x/mod/sumdb/note"
 )
@@ -31,4 +34,17 @@ func (v *noteKey) signatureLines(checkpoint, answer []byte) (string, error) {
 		b.WriteString("— " + sig.Name + " " + sig.Base64 + "\n")
 	}
 	return b.String(), nil
+}
+
+// cosignedAt is the time in a cosignature, the base64 of a signature line; zero where it tells none.
+func cosignedAt(line string) time.Time {
+	raw, err := base64.StdEncoding.DecodeString(line)
+	if err != nil || len(raw) < 12 {
+		return time.Time{}
+	}
+	at := binary.BigEndian.Uint64(raw[4:12])
+	if at == 0 || at > 1<<40 { // an ML-DSA-44 one may tell none; and none is from the year 36812
+		return time.Time{}
+	}
+	return time.Unix(int64(at), 0).UTC()
 }

@@ -24,6 +24,7 @@ const (
 	NewKey      Kind = "key"         // the signing key changed
 	Continues   Kind = "continues"   // the first leaf of a log that goes on where another one ended
 	Repair      Kind = "repair"      // the log itself was damaged in the bucket, and was repaired
+	Cosigning   Kind = "witness"     // from a checkpoint on, other witnesses cosign than did before
 	Tick        Kind = "tick"        // nothing happened, and the log is alive
 )
 
@@ -69,6 +70,7 @@ var (
 	keyForm       = form("seq time size root old new old_sig new_sig")
 	continuesForm = form("seq time from_log from_seq size root cause")
 	repairForm    = form("seq time key? cause")
+	witnessForm   = form("seq time size cause")
 	bareForm      = form("seq time")
 )
 
@@ -104,6 +106,8 @@ func members(k Kind, unread bool) []member {
 		return continuesForm
 	case Repair:
 		return repairForm
+	case Cosigning:
+		return witnessForm
 	case Stop, Tick:
 		return bareForm
 	}

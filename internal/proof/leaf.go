@@ -35,11 +35,11 @@ type Leaf struct {
 	Key         string // as stored, from the store's root; Repair: the object concerned, from the log's directory
 	SentKey     string // as sent, where it differs from Key and is not too long
 	SentKeySum  string // lower-case hex SHA-256 of a sent key that is too long to quote
-	Size        int64  // of the object; NewKey, Continues: of the tree that Root is the root of
+	Size        int64  // of the object; NewKey, Continues: of the tree that Root is the root of; Cosigning: of the checkpoint
 	Digest      record.Digest
 	Attrs       record.Digest // of the attributes: store.AttrsDigest
 	VersionID   string        // the object's version where the bucket has versions
-	Reason      string        // why: Deferred, Quarantined, Removed, Gap, Recovered, Continues, Repair
+	Reason      string        // why: Deferred, Quarantined, Removed, Gap, Recovered, Continues, Repair, Cosigning
 	Unread      bool          // Deferred: the disk does not give the record back now; only Seq, Time and Reason are known
 	Count       int64         // rows of a pack
 	Root        string        // lower-case hex RFC 6962 root: Pack over its Row leaves; NewKey of the tree before this leaf; Continues

@@ -243,6 +243,8 @@ func (c *leafChecker) life(index uint64, l *Leaf, bound bool) {
 		}
 	case Repair:
 		c.notice(Fault{Seq: c.last(), What: fmt.Sprintf("leaf %d tells of a repair: %s", index, l.Reason), Object: l.Key})
+	case Cosigning:
+		c.notice(Fault{Seq: c.last(), What: fmt.Sprintf("leaf %d says of the checkpoint of size %d: %s", index, l.Size, l.Reason)})
 	case NewKey:
 		if err := checkRotation(c.log, l); err != nil {
 			c.fault(Fault{What: fmt.Sprintf("leaf %d: %v", index, err)})

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -68,7 +69,8 @@ func startLitewitness(t *testing.T, vkey string) Witness {
 // and after a restart of the log.
 func TestLitewitness(t *testing.T) {
 	b := newBench(t)
-	w := startLitewitness(t, b.key.Public())
+	b.key, _ = GenerateKey("test-log", MLDSA44) // it knows nothing of the second line
+	w := startLitewitness(t, strings.Fields(b.key.Public())[0])
 	b.opt.Witnesses, b.opt.WitnessTimeout = []Witness{w}, time.Minute
 	b.opt.Events.Failed = func(err error) { t.Error(err) }
 	for start := time.Now(); ; {
@@ -97,4 +99,11 @@ func TestLitewitness(t *testing.T) {
 		t.Error("not cosigned after a restart")
 	}
 	b.leaves()
+	for key, ok := range map[string]bool{w.Key: true, newNoteKey("witness.example/w1", typeCosignature, b.key.public.parts[0].key).vkey(): false} {
+		p, err := WitnessPolicy([]string{key}, 0)
+		b.do(err)
+		if r := b.verify(VerifyOptions{Policy: p}); r.OK() != ok || ok && time.Since(r.Witnessed.Time) > time.Hour {
+			t.Errorf("%s: %+v, %v", key, r.Witnessed, r.Faults)
+		}
+	}
 }

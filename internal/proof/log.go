@@ -35,6 +35,7 @@ type Log struct {
 	history    time.Time       // owned by publishing: when a checkpoint was last kept for good
 	decided    uint64          // owned by publishing: up to where leaves are durable here
 	confirmed  map[string]bool // owned by publishing: objects that are there for the next checkpoint
+	absent     string          // owned by publishing: the witnesses that did not cosign the last checkpoint
 
 	mu       sync.Mutex
 	state    *state     // under mu; replaced, never changed in place, but for appends to pending

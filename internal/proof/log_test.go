@@ -30,6 +30,8 @@ type bench struct {
 	st  *memStore
 	d   disk.FS
 	opt Options
+
+	witness []string // the keys of the witnesses of its log
 }
 
 func newBench(t *testing.T) *bench {

@@ -52,11 +52,14 @@ type Report struct {
 	// Confidence is the statement that a sample allows, where one was taken.
 	Confidence *Confidence `json:"confidence,omitempty"`
 
-	Checkpoints int   `json:"checkpoints"` // signed checkpoints that agree with the tree, the newest included
-	Deferred    int64 `json:"deferred"`    // records that the log says are not stored yet
-	Quarantined int64 `json:"quarantined"` // records that the log says the store refused
-	Gaps        int64 `json:"gaps"`        // records that the log says are lost, and that did not come back
-	CameBack    int64 `json:"came_back"`   // records that the log said were lost, and that did
+	Checkpoints int `json:"checkpoints"` // signed checkpoints that agree with the tree, the newest included
+	// Witnessed is the greatest checkpoint that agrees with the tree and bears the cosignatures that the policy demands; nil: there
+	// is none, or no policy.
+	Witnessed   *Witnessed `json:"witnessed,omitempty"`
+	Deferred    int64      `json:"deferred"`    // records that the log says are not stored yet
+	Quarantined int64      `json:"quarantined"` // records that the log says the store refused
+	Gaps        int64      `json:"gaps"`        // records that the log says are lost, and that did not come back
+	CameBack    int64      `json:"came_back"`   // records that the log said were lost, and that did
 
 	Missing       int64      `json:"missing_count"` // records whose object is gone
 	MissingRanges []SeqRange `json:"missing"`       // the first of them
@@ -79,6 +82,12 @@ type Report struct {
 	Incomplete []string `json:"incomplete"` // why the log does not hold everything that it should by now
 
 	Seconds float64 `json:"seconds"`
+}
+
+// Witnessed is a checkpoint that a quorum of witnesses has cosigned.
+type Witnessed struct {
+	Size uint64 `json:"size"`
+	Cosignatures
 }
 
 // OK says that nothing is missing and nothing was changed, as far as Verify looked.

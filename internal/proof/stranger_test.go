@@ -141,6 +141,14 @@ func TestStrangersAccept(t *testing.T) {
 		b.do(l.Checkpoint(t.Context()))
 		s.accept(t, b)
 	}
+	t.Run("witnesses", func(t *testing.T) {
+		b := newBench(t)
+		witnessed(b)
+		args := []string{"--witness", b.witness[0], "--witness", b.witness[1]}
+		if said, _, python := s.judge(t, &copied{top: t.TempDir()}, b, nil, args...); python != nil {
+			t.Errorf("%v\n%s", python, said)
+		}
+	})
 	t.Run("packs", func(t *testing.T) {
 		b := newBench(t)
 		packed(b)
@@ -191,6 +199,9 @@ func TestStrangersRefuse(t *testing.T) {
 			args := []string{"--allow-incomplete"}
 			if c.incomplete {
 				args = nil
+			}
+			for _, w := range c.witnesses(b) {
+				args = append(args, "--witness", w)
 			}
 			said, fsck, python := s.judge(t, files, b, kept, args...)
 			if python == nil || strings.Contains(said, "Traceback") || c.fsck && fsck == nil {

@@ -20,6 +20,7 @@ type tampering struct {
 	seq        record.Seq // that a fault must name, if any
 	want       string     // in that fault
 	object     string     // in the name of its object
+	demand     bool       // the cosignatures of b.witness are demanded
 	incomplete bool       // no fault: it keeps the log from being complete
 	kept       func(b *bench) []byte
 
@@ -272,6 +273,21 @@ func tamperings() []tampering {
 				b.st.remove(k)
 			}
 		}, want: "the old key has not signed it"},
+		{name: "cosignature of one witness cut out", make: witnessed, tamper: func(b *bench) { b.withoutLine(1) }, demand: true, want: "cosigned by 1 of the 2 witnesses"},
+		{name: "cosignatures from another checkpoint", make: witnessed, tamper: func(b *bench) {
+			older := strings.SplitAfter(string(b.older()), "\n")
+			b.withoutLine(1)
+			b.withoutLine(1)
+			b.st.put(b.path("checkpoint"), append(b.st.data(b.path("checkpoint")), strings.Join(older[len(older)-3:], "")...))
+		}, demand: true, want: "cosigned by 0 of the 2 witnesses"},
+		{name: "log goes on while a witness is away", make: func(b *bench) {
+			witnessed(b)
+			b.opt.Witnesses = b.opt.Witnesses[:1]
+			l := b.open()
+			b.do(l.Start("p", "c", ""))
+			b.do(l.Stop(b.t.Context()))
+		}, demand: true, want: "rest on the log's own word"},
+
 		{name: "ML-DSA-44 half of the signature cut out", make: quantumSafe, tamper: func(b *bench) { b.withoutLine(1) }, want: "does not bear the log's signature"},
 		{name: "Ed25519 half of the signature cut out", make: quantumSafe, tamper: func(b *bench) { b.withoutLine(0) }, want: "does not bear the log's signature"},
 		{name: "ML-DSA-44 half of the signature from another tree", make: quantumSafe, tamper: func(b *bench) {
@@ -327,6 +343,14 @@ func tamperings() []tampering {
 	return append(list, packTamperings()...)
 }
 
+// witnesses are those whose cosignatures are demanded.
+func (c *tampering) witnesses(b *bench) []string {
+	if !c.demand {
+		return nil
+	}
+	return b.witness
+}
+
 // apply makes the log of a case on a bench of its own, with what a kept checkpoint is at that time.
 func (c *tampering) apply(t *testing.T, pristine *bench) (b *bench, kept []byte) {
 	b = newBench(t)
@@ -352,6 +376,11 @@ func TestTampering(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			b, kept := c.apply(t, pristine)
 			o := VerifyOptions{Packs: linePacks{}}
+			if c.demand {
+				var err error
+				o.Policy, err = WitnessPolicy(b.witness, 0)
+				b.do(err)
+			}
 			if kept != nil {
 				o.Kept = []KeptHead{{"kept", kept}}
 			}

@@ -39,7 +39,9 @@ type VerifyOptions struct {
 	MaxAge time.Duration
 	// ClockBound is by how much the times in the leaves and the store's may differ untold; 0: 24 h.
 	ClockBound time.Duration
-	Progress   func(Progress) // called now and then, never concurrently; may be nil
+	// Policy says which witnesses must have cosigned the newest checkpoint; nil: none need have.
+	Policy   *Policy
+	Progress func(Progress) // called now and then, never concurrently; may be nil
 }
 
 // Verify decides from nothing but the store and the log's public key whether
@@ -56,6 +58,9 @@ func Verify(ctx context.Context, st store.Store, base, vkey string, o VerifyOpti
 	key, err := parsePublic(vkey)
 	if err != nil {
 		return Report{}, fmt.Errorf("verify: invalid public key: %w", err)
+	}
+	if o.Policy != nil && !o.Policy.accepts(key) {
+		return Report{}, fmt.Errorf("verify: the policy is about another log than %s with this key", key.Name())
 	}
 	if o.Parallel <= 0 {
 		o.Parallel = defaultParallel(st)
@@ -259,6 +264,8 @@ func (v *verifier) judgeComplete() {
 		v.incomplete("the log has no leaf that was read")
 	case v.opt.MaxAge > 0 && age > v.opt.MaxAge:
 		v.incomplete("the log's last word is from %s, %s ago: more than %s", r.LastTime.Format(time.RFC3339), age.Round(time.Second), v.opt.MaxAge)
+	case v.opt.MaxAge > 0 && r.Witnessed != nil && v.start.Sub(r.Witnessed.Time) > v.opt.MaxAge:
+		v.incomplete("the newest checkpoint with a quorum of witnesses was cosigned at %s: more than %s ago", r.Witnessed.Time.Format(time.RFC3339), v.opt.MaxAge)
 	case v.opt.MaxAge == 0 && !r.Stopped && age > silence:
 		v.incomplete("the log's last word is from %s, and it was no stop: its writer is dead, cut off, or the bucket was put back", r.LastTime.Format(time.RFC3339))
 	}

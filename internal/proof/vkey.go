@@ -198,13 +198,16 @@ func (p publicKey) has(vkey string) bool {
 	return false
 }
 
-// open is the text of a note that all keys have signed.
-func (p publicKey) open(signed []byte) (string, error) {
-	var list []note.Verifier
+func (p publicKey) verifiers() (list []note.Verifier) {
 	for _, v := range p.parts {
 		list = append(list, v)
 	}
-	n, err := note.Open(signed, note.VerifierList(list...))
+	return list
+}
+
+// open is the text of a note that all keys have signed.
+func (p publicKey) open(signed []byte) (string, error) {
+	n, err := note.Open(signed, note.VerifierList(p.verifiers()...))
 	if err != nil {
 		return "", err
 	}

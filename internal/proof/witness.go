@@ -73,10 +73,10 @@ func parseWitnesses(list []Witness) ([]*witness, error) {
 
 // cosign asks all witnesses at once for their cosignatures, within the
 // timeout, and returns the checkpoint with those that came and verify. The caller holds publishing;
-// the tiles of head are in the store.
-func (l *Log) cosign(ctx context.Context, head Head, checkpoint []byte) []byte {
+// the tiles of head are in the store. absent names the witnesses that did not cosign.
+func (l *Log) cosign(ctx context.Context, head Head, checkpoint []byte) (cosigned []byte, absent string) {
 	if len(l.witnesses) == 0 {
-		return checkpoint
+		return checkpoint, ""
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.opt.WitnessTimeout)
 	defer cancel()
@@ -86,19 +86,41 @@ func (l *Log) cosign(ctx context.Context, head Head, checkpoint []byte) []byte {
 		wg.Go(func() { lines[i], errs[i] = l.ask(ctx, w, head, checkpoint) })
 	}
 	wg.Wait()
-	cosigned := 0
+	n := 0
+	var away []string
 	for i, w := range l.witnesses {
 		if errs[i] == nil {
 			w.size = head.Size
-			cosigned++
-		} else if l.opt.Events.Failed != nil {
+			n++
+			continue
+		}
+		away = append(away, w.key.name)
+		if l.opt.Events.Failed != nil {
 			l.opt.Events.Failed(&WitnessError{Witness: w.key.name, Size: head.Size, Err: errs[i]})
 		}
 	}
 	l.mu.Lock()
-	l.cosigned = cosigned
+	l.cosigned = n
 	l.mu.Unlock()
-	return append(checkpoint[:len(checkpoint):len(checkpoint)], strings.Join(lines, "")...)
+	return append(checkpoint[:len(checkpoint):len(checkpoint)], strings.Join(lines, "")...), strings.Join(away, ", ")
+}
+
+// noteWitnesses adds a leaf where other witnesses cosigned a checkpoint than the one before, so that the log itself says
+// for which time they were away. Behind a stop nothing is added: that checkpoint stays, and shows it. The caller holds
+// publishing and mu, and has made the state of that checkpoint the log's.
+func (l *Log) noteWitnesses(s *state, absent string) {
+	if absent == l.absent || l.lastKind == Stop {
+		return
+	}
+	leaf := Leaf{Kind: Cosigning, Time: time.Now(), Size: int64(s.edge.size), Reason: "it was cosigned by all witnesses again"}
+	if absent != "" {
+		leaf.Reason = cut("it was published without the cosignatures of "+absent, maxReason)
+	}
+	if l.from > 0 {
+		leaf.Seq = l.from - 1
+	}
+	l.absent = absent
+	l.append(&leaf)
 }
 
 // ask submits a checkpoint to one witness. Where the witness has another old

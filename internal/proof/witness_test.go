@@ -115,12 +115,12 @@ func (b *bench) cosignedBy(w Witness) bool {
 	b.t.Helper()
 	key, err := parseCosigner(w.Key)
 	b.do(err)
-	n, err := note.Open(b.st.data(b.path("checkpoint")), note.VerifierList(key, b.key.public.parts[0]))
+	n, err := note.Open(b.st.data(b.path("checkpoint")), note.VerifierList(append([]note.Verifier{key}, b.key.public.verifiers()...)...))
 	b.do(err)
 	if len(n.UnverifiedSigs) > 0 {
 		b.t.Errorf("the checkpoint bears %v", n.UnverifiedSigs)
 	}
-	return len(n.Sigs) == 2
+	return len(n.Sigs) == 1+len(b.key.public.parts)
 }
 
 func TestWitnessCosigns(t *testing.T) {
@@ -180,16 +180,33 @@ func TestWitnessIsAway(t *testing.T) {
 	if len(said) != 0 || !b.cosignedBy(known) {
 		t.Errorf("said %q when it was back", said)
 	}
-	w.set(func() { w.size = 77 })
+	w.set(func() { w.away = true })
+	b.opt.WitnessTimeout = 50 * time.Millisecond
+	l = b.open()
 	b.add(l, 5, 5)
+	b.do(l.Checkpoint(t.Context()))
+	b.do(l.Checkpoint(t.Context())) // it is the leaf's, and still away
+	b.do(l.Checkpoint(t.Context())) // of nothing new
+	b.opt.WitnessTimeout = time.Minute
+	w.set(func() { w.away = false })
+	l.opt.WitnessTimeout = time.Minute
+	b.add(l, 6, 6)
+	b.do(l.Checkpoint(t.Context()))
+	b.do(l.Checkpoint(t.Context()))
+	if got := kinds(b.leaves()); got != "record 1, record 2, record 3, record 4, record 5, witness, record 6, witness" {
+		t.Errorf("the log says %s", got)
+	}
+	said = nil
+	w.set(func() { w.size = 77 })
+	b.add(l, 7, 7)
 	b.do(l.Checkpoint(t.Context()))
 	if len(said) != 1 || !strings.Contains(said[0], "another process") {
 		t.Errorf("said %q of a witness that has seen more", said)
 	}
 	other, _ := GenerateKey("test-log")
-	w.set(func() { w.size, w.log = 4, other.public })
+	w.set(func() { w.size, w.log = 9, other.public })
 	said = nil
-	b.add(l, 6, 6)
+	b.add(l, 8, 8)
 	b.do(l.Checkpoint(t.Context()))
 	if len(said) != 1 || !strings.Contains(said[0], "403") {
 		t.Errorf("said %q of a witness that knows another key", said)
