@@ -61,6 +61,17 @@ func (o Objects) BesideKey(log string, info record.Info) string {
 	return o.packHour(info.Time) + fmt.Sprintf("%s-%020d%s", log, info.Seq, besideExt)
 }
 
+// ParseBesideFile reads the file name of a key that BesideKey made.
+func ParseBesideFile(name string) (log string, seq record.Seq, ok bool) {
+	stem, ok := strings.CutSuffix(name, besideExt)
+	at := strings.LastIndexByte(stem, '-')
+	if !ok || at < 1 || len(stem)-at != 21 {
+		return "", 0, false
+	}
+	n, err := strconv.ParseUint(stem[at+1:], 10, 64)
+	return stem[:at], record.Seq(n), err == nil && n > 0
+}
+
 // Pack is what to store for a pack: everything but its Body.
 func (o Objects) Pack(p record.Pack, log string) store.Object {
 	return store.Object{

@@ -6,10 +6,12 @@ import (
 	"hash/maphash"
 	"iter"
 	"math"
+	"path"
 	"slices"
 	"strings"
 	"sync"
 
+	"indelible/internal/layout"
 	"indelible/internal/store"
 )
 
@@ -115,7 +117,7 @@ func (v *verifier) findExtras(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if strings.HasPrefix(key, v.base+"_indelible/") || v.names.has(key) {
+			if strings.HasPrefix(key, v.base+"_indelible/") || v.names.has(key) || v.besideUnread(key) {
 				continue
 			}
 			mu.Lock()
@@ -126,6 +128,13 @@ func (v *verifier) findExtras(ctx context.Context) error {
 	})
 	slices.Sort(v.report.ExtraKeys)
 	return err
+}
+
+// besideUnread says whether an object bears the name of a body beside a pack whose rows were not read. Only the
+// row tells whether it belongs there, so it is neither compared nor called extra.
+func (v *verifier) besideUnread(key string) bool {
+	log, seq, ok := layout.ParseBesideFile(path.Base(key))
+	return ok && log == v.report.Log && v.unread.has(seq) && strings.HasPrefix(key, v.base+layout.PackDir)
 }
 
 func (v *verifier) extra(key string) {

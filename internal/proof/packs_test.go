@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"indelible/internal/record"
 )
@@ -117,6 +118,26 @@ func (b *bench) repack(root bool, edit func(rows []string) []string) {
 	})
 	for _, k := range b.history() {
 		b.st.remove(k)
+	}
+}
+
+// A body beside a pack whose rows were not read is not called extra; what nobody can have named is.
+func TestBesideUnreadPacks(t *testing.T) {
+	b := newBench(t)
+	packed(b)
+	beside := testBase + "packs/dt=2026-11-24/hour=8/"
+	for _, name := range []string{"test-log-00000000000000000050.body", "test-log-00000000000000000077.body"} {
+		b.st.put(beside+name, body(1))
+	}
+	b.st.remove(b.besideKey(50))
+	extra := []string{beside + "other-log-00000000000000000050.body", beside + "test-log-00000000000000000105.body", beside + "test-log-50.body", testBase + "test-log-00000000000000000050.body"}
+	for _, key := range extra {
+		b.st.put(key, body(1))
+	}
+	for name, o := range map[string]VerifyOptions{"no rows": {Packs: linePacks{}, NoRows: true}, "no reader": {}, "since": {Packs: linePacks{}, Since: time.Now().Add(time.Hour)}} {
+		if r := b.verify(o); r.Extras != int64(len(extra)) || !slices.Equal(r.ExtraKeys, extra) {
+			t.Errorf("%s: %d extra: %q", name, r.Extras, r.ExtraKeys)
+		}
 	}
 }
 

@@ -113,6 +113,7 @@ type verifier struct {
 	parent   tileAt        // the level-1 tile last read
 	leaves   leafChecker
 	names    *nameSet
+	unread   rangeSet // records in packs whose rows were not read
 	others   *nameSet // objects of other logs under the same prefix; nil: there are none
 	jobs     chan job
 	packs    chan struct{}                                                                              // one for each pack that is read

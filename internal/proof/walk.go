@@ -304,6 +304,9 @@ func (v *verifier) leaf(ctx context.Context, index uint64, b *block, i int, stan
 	}
 	if leaf.Time.Before(v.opt.Since) || v.opt.Sample > 0 && !chance(v.opt.Sample) {
 		v.report.Skipped++
+		if leaf.Kind == Pack {
+			v.unread.add(leaf.First, leaf.Last)
+		}
 		return nil
 	}
 	j := job{seq: leaf.Seq, last: leaf.Seq, time: leaf.Time, key: leaf.Key, object: key, version: leaf.VersionID, size: leaf.Size, digest: leaf.Digest, attrs: leaf.Attrs}
@@ -311,6 +314,8 @@ func (v *verifier) leaf(ctx context.Context, index uint64, b *block, i int, stan
 		j.seq, j.last, j.attrs = leaf.First, leaf.Last, record.Digest{}
 		if v.opt.Packs != nil && !v.opt.NoRows {
 			j.root, j.prefix = leaf.Root, v.leaves.prefix
+		} else {
+			v.unread.add(leaf.First, leaf.Last)
 		}
 	}
 	return v.send(ctx, j)
