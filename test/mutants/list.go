@@ -20,7 +20,7 @@ type suite struct{ pkg, run string }
 var (
 	spoolSuite  = suite{"./internal/spool", "Test([^B]|BitFlips)"}
 	uploadSuite = suite{"./internal/upload", "Test"}
-	proofSuite  = suite{"./internal/proof", "Test(Death|FailedBut|Hundred|Life|Sizes|Tampering|Verify|Open)"}
+	proofSuite  = suite{"./internal/proof", "Test(Death|FailedBut|Hundred|Life|Sizes|Tampering|Verify|Open|MLDSA|Quorum|KeyOutside)"}
 	dirSuite    = suite{"./internal/store/dir", "Test"}
 	s3Suite     = suite{"./internal/store/s3", "Test"}
 	sigSuite    = suite{"./internal/ingest/sigv4", "Test"}
@@ -133,4 +133,16 @@ var mutants = []mutant{
 		"		r.v.miss(j.last, j.fault(\"the object is missing\"))\n", "", proofSuite, "TestTampering"},
 	{"verify does not compare the SHA-256", "internal/proof/objects.go",
 		"case sum != j.digest:", "case false:", proofSuite, "TestTampering"},
+	{"verify does not hash the bodies in a pack", "internal/proof/packs.go",
+		"case size != row.Size || sum != row.Digest:", "case false:", proofSuite, "TestTampering/body_of_one_row_changed"},
+	{"verify does not compare the root over a pack's rows", "internal/proof/packs.go",
+		"case hex.EncodeToString(root[:]) != j.root:", "case false && hex.EncodeToString(root[:]) != j.root:", proofSuite, "TestTampering/row_changed.*"},
+	{"verify takes rows in any order", "internal/proof/packs.go",
+		"if row.Seq != next || row.Seq > j.last {", "if row.Seq > j.last {", proofSuite, "TestTampering/row_left_out.*"},
+	{"one half of a log's key is enough", "internal/proof/vkey.go",
+		"if !found {", "if false {", proofSuite, "TestMLDSAHoldsAlone"},
+	{"any number of witnesses is a quorum", "internal/proof/policy.go",
+		"return have >= n.need", "return true", proofSuite, "TestQuorum"},
+	{"what a signer outside returns is believed", "internal/proof/keys.go",
+		"if !v.verifyBytes(message, sig) {", "if false {", proofSuite, "TestKeyOutside"},
 }
