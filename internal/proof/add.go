@@ -246,7 +246,7 @@ func (l *Log) Config(config string) error {
 func (l *Log) Tick() error { return l.life(Leaf{Kind: Tick}) }
 
 // Stop says that the process ends in good order, and publishes and keeps the
-// last head. Nothing is to be added afterwards.
+// last checkpoint. Nothing is to be added afterwards.
 func (l *Log) Stop(ctx context.Context) error {
 	if err := l.life(Leaf{Kind: Stop}); err != nil {
 		return err
@@ -254,7 +254,7 @@ func (l *Log) Stop(ctx context.Context) error {
 	return l.checkpoint(ctx, true)
 }
 
-// Rotate changes the signing key: a leaf signed by both says so, and the head
+// Rotate changes the signing key: a leaf signed by both says so, and the checkpoint
 // that covers it is signed by both and kept for good. next must be durable, and handed to Open as
 // Options.Next, until Rotate has returned nil; from then on it is the log's key.
 func (l *Log) Rotate(ctx context.Context, next Key) error {

@@ -13,7 +13,7 @@ import (
 	"indelible/internal/store"
 )
 
-// Checkpoint returns once everything added before is covered by a signed head
+// Checkpoint returns once everything added before is covered by a signed checkpoint
 // in the store. After an error it may be called again; an error that wraps
 // ErrForked is final.
 func (l *Log) Checkpoint(ctx context.Context) error { return l.checkpoint(ctx, false) }
@@ -37,7 +37,7 @@ func (l *Log) checkpoint(ctx context.Context, keep bool) error {
 	}
 	err := l.keep(ctx, keep)
 	if _, foreign := errors.AsType[*ForeignObjectError](err); foreign && !keep {
-		// The head is published, and the next one is kept under another name.
+		// The checkpoint is published, and the next one is kept under another name.
 		if l.opt.Events.Failed != nil {
 			l.opt.Events.Failed(fmt.Errorf("keep checkpoint of log %s: %w", l.name, err))
 		}
@@ -51,7 +51,7 @@ func (l *Log) checkpoint(ctx context.Context, keep bool) error {
 	return nil
 }
 
-// publishAll publishes what is pending now: with one head, or, where the disk is full, with as many as
+// publishAll publishes what is pending now: with one checkpoint, or, where the disk is full, with as many as
 // it takes to have each of them decided in the room that was set aside.
 func (l *Log) publishAll(ctx context.Context, final bool) error {
 	s := l.snapshot()
@@ -92,7 +92,7 @@ func (l *Log) decide(s *state) error {
 	return nil
 }
 
-// publish puts the head of the pending leaves into the store. The order is
+// publish puts the checkpoint of the pending leaves into the store. The order is
 // what makes a crash harmless: decide, lay out, publish, remember.
 func (l *Log) publish(ctx context.Context, s *state, final bool) error {
 	if err := l.decide(s); err != nil {
@@ -112,7 +112,7 @@ func (l *Log) publish(ctx context.Context, s *state, final bool) error {
 	if err := l.decideRepairs(); err != nil {
 		return err
 	}
-	// Publish: the commit point. Whoever reads the bucket sees the old head or the new one.
+	// Publish: the commit point. Whoever reads the bucket sees the old checkpoint or the new one.
 	key, next, rotated := l.signers(s.pending)
 	checkpoint, err := grown.head.sign(ctx, key...)
 	if err != nil {
@@ -135,14 +135,14 @@ func (l *Log) publish(ctx context.Context, s *state, final bool) error {
 	remember, behind := *grown, grown.pending
 	l.mu.Unlock()
 	clear(l.confirmed)
-	// Remember: so that a bucket put back to an older head is known as such.
+	// Remember: so that a bucket put back to an older checkpoint is known as such.
 	remember.pending = nil
 	if l.decided > grown.edge.size {
-		n := l.decided - grown.edge.size // what stands decided behind the new head stays so
+		n := l.decided - grown.edge.size // what stands decided behind the new checkpoint stays so
 		remember.pending = behind[:n:n]
 	}
 	if err := remember.save(&l.memory); err != nil && l.opt.Events.Failed != nil {
-		l.opt.Events.Failed(err) // what is on the disk still leads to this head
+		l.opt.Events.Failed(err) // what is on the disk still leads to this checkpoint
 	}
 	if l.opt.Events.Checkpoint != nil {
 		l.opt.Events.Checkpoint(remember.edge.size, l.Stats().Proven)
@@ -162,7 +162,7 @@ func (l *Log) forget(next record.Seq) {
 	}
 }
 
-// signers are the keys for a head over these leaves: both where they hold the change of key.
+// signers are the keys for a checkpoint over these leaves: both where they hold the change of key.
 func (l *Log) signers(leaves [][]byte) (signers []Key, next Key, rotated bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -185,7 +185,7 @@ func hasRotation(leaves [][]byte) bool {
 // rotating says whether a change of key is decided and not published. The caller holds mu.
 func (l *Log) rotating() bool { return hasRotation(l.state.pending) }
 
-// historyName is where a head is kept for good; sorted by name they are sorted by size.
+// historyName is where a checkpoint is kept for good; sorted by name they are sorted by size.
 func historyName(size uint64) string { return fmt.Sprintf("history/%020d", size) }
 
 // keep puts the published checkpoint into history/: one an hour, and when it must be.

@@ -19,7 +19,7 @@ type world struct {
 	rng   *rand.Rand
 	disk  *crashdisk.Disk
 	acked record.Seq        // records that the spool has and will hand out again
-	seen  map[uint64]string // every head that ever reached the bucket: size to root
+	seen  map[uint64]string // every checkpoint that ever reached the bucket: size to root
 	fate  func(n int) fate  // of the n-th put
 	puts  int
 	dead  bool
@@ -59,7 +59,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	return w
 }
 
-// look remembers the head that the bucket shows: two trees of one size must never be seen.
+// look remembers the checkpoint that the bucket shows: two trees of one size must never be seen.
 func (w *world) look() {
 	w.t.Helper()
 	if w.st.newest(w.path("checkpoint")) == nil {

@@ -18,7 +18,7 @@ type Head struct {
 	Root tlog.Hash
 }
 
-// text is the head as tlog-checkpoint has it, before it is signed.
+// text is the checkpoint as tlog-checkpoint has it, before it is signed.
 func (h Head) text() string {
 	return h.Log + "\n" + strconv.FormatUint(h.Size, 10) + "\n" + base64.StdEncoding.EncodeToString(h.Root[:]) + "\n"
 }

@@ -27,7 +27,7 @@ func (l *Log) bundles(s *state, final bool) []object {
 }
 
 // partials are the partial tiles of a tree that have changed since an earlier
-// one. Those of the lowest level are superseded by the next head; those above stand
+// one. Those of the lowest level are superseded by the next checkpoint; those above stand
 // for long and are never marked as passing.
 func partials(before, after *edge, final bool) []object {
 	var puts []object

@@ -60,7 +60,7 @@ type removal struct {
 	reason string
 }
 
-// change is a change of key: heads greater than index are signed by the new one.
+// change is a change of key: checkpoints greater than index are signed by the new one.
 type change struct {
 	old, new publicKey
 	index    uint64 // of its leaf

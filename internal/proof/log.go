@@ -29,7 +29,7 @@ type Log struct {
 
 	adding     sync.Mutex      // held by Add and Gap: keeps their order
 	lookup     *finder         // owned by adding: where records added again are found
-	publishing sync.Mutex      // held while a head is published; taken before mu
+	publishing sync.Mutex      // held while a checkpoint is published; taken before mu
 	witnesses  []*witness      // set by Open
 	http       *http.Client    // set by Open: asks witnesses
 	history    time.Time       // owned by publishing: when a checkpoint was last kept for good
@@ -47,7 +47,7 @@ type Log struct {
 	lastKind Kind       // under mu: of the last leaf that says whether a process writes the log
 	lastTime time.Time  // under mu: when the last leaf was added by this process
 	repairs  []string   // under mu: what was repaired and has no leaf yet
-	proven   record.Seq // under mu: the last seq that the published head covers
+	proven   record.Seq // under mu: the last seq that the published checkpoint covers
 	when     time.Time  // under mu: when it was published, zero if that is not known
 	cosigned int        // under mu: how many witnesses cosigned the last checkpoint
 	failed   error      // under mu: why nothing goes any more
@@ -166,7 +166,7 @@ func (l *Log) openPublished(checkpoint []byte) (Head, error) {
 	return head, err
 }
 
-// advance moves the state to the head that the bucket has: the one that was
+// advance moves the state to the checkpoint that the bucket has: the one that was
 // published last, or one of those that were decided and perhaps published.
 func (s *state) advance(head Head, checkpoint []byte) (*state, error) {
 	switch {

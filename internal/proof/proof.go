@@ -1,6 +1,6 @@
 // Package proof keeps the transparency log of a spool: one leaf for each
 // record that is stored, in the order of their seq, in a Merkle tree whose
-// signed head is in the bucket; and it verifies such a log from nothing but
+// signed checkpoint is in the bucket; and it verifies such a log from nothing but
 // the bucket and the public key. The form is that of C2SP tlog-tiles.
 //
 // What is written in which order, and why a crash at any point leaves one
@@ -61,7 +61,7 @@ type Options struct {
 // Events are told what happens; nil funcs are allowed. They are called with
 // no lock held and should not block.
 type Events struct {
-	// Checkpoint: a head was published; records is the last seq it proves.
+	// Checkpoint: a checkpoint was published; records is the last seq it proves.
 	Checkpoint func(size uint64, records record.Seq)
 	// Repaired: something in the bucket was not as this log had left it, and was put right.
 	Repaired func(what string)
@@ -72,7 +72,7 @@ type Events struct {
 // Stats is a snapshot of a Log.
 type Stats struct {
 	Log        string
-	Size       uint64     // leaves that the published head covers
+	Size       uint64     // leaves that the published checkpoint covers
 	Proven     record.Seq // the last seq that it covers
 	Pending    int        // leaves behind it
 	Checkpoint time.Time  // when it was published; zero if there is none

@@ -218,7 +218,7 @@ func (p *OfflineProof) Of(key, digest string) error {
 }
 
 // Check verifies the proof with nothing but the log's public key, and returns
-// the leaf, or the row of the leaf's pack, and the head that it stands below. body is the record's bytes, or
+// the leaf, or the row of the leaf's pack, and the checkpoint that it stands below. body is the record's bytes, or
 // nil when only the leaf is asked about.
 func (p *OfflineProof) Check(vkey string, body io.Reader) (Leaf, Head, error) {
 	leaf, head, err := p.check(vkey, body)

@@ -120,7 +120,7 @@ func (r reader) edge(ctx context.Context, head Head) (*edge, error) {
 		e.levels = append(e.levels, append(make([]tlog.Hash, 0, width), hashes...))
 	}
 	if e.root() != head.Root {
-		return nil, fmt.Errorf("read tree: its right edge in the bucket is not that of the signed head of size %d: run verify", head.Size)
+		return nil, fmt.Errorf("read tree: its right edge in the bucket is not that of the signed checkpoint of size %d: run verify", head.Size)
 	}
 	return e, nil
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Run publishes a head at least once in every while leaves are pending, and
+// Run publishes a checkpoint at least once in every while leaves are pending, and
 // a tick when nothing was added for TickEvery. It returns nil when ctx ends, and an error only if
 // the log can go no further; other errors go to Events.Failed and are tried again.
 func (l *Log) Run(ctx context.Context, every time.Duration) error {

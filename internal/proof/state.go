@@ -23,7 +23,7 @@ const (
 	stateV1   = "indelible proof state v1\n"
 )
 
-// state is what the writer knows without the bucket: the last head that it
+// state is what the writer knows without the bucket: the last checkpoint that it
 // published, all that is needed to grow from there, and the leaves behind it
 // that are decided. A leaf is in the state, durably, before anything that
 // depends on it leaves this machine; so after a crash the same leaves stand at the same indices.

@@ -33,7 +33,7 @@ func (b *bench) clean() Report {
 	return r
 }
 
-// filled is a log of 600 records with several heads.
+// filled is a log of 600 records with several checkpoints.
 func filled(t *testing.T) *bench {
 	b := newBench(t)
 	l := b.open()
