@@ -3,6 +3,7 @@ package proof
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,17 +30,17 @@ type policyNode struct {
 
 // WitnessPolicy demands cosignatures of quorum of these witnesses, given by their verifier keys; 0 is all of them.
 func WitnessPolicy(vkeys []string, quorum int) (*Policy, error) {
-	text := ""
+	var text strings.Builder
 	names := ""
 	for i, vkey := range vkeys {
-		text += fmt.Sprintf("witness w%d %s\n", i, vkey)
+		fmt.Fprintf(&text, "witness w%d %s\n", i, vkey)
 		names += fmt.Sprintf(" w%d", i)
 	}
 	need := "all"
 	if quorum != 0 {
 		need = strconv.Itoa(quorum)
 	}
-	return ParsePolicy(text + "group quorum " + need + names + "\nquorum quorum\n")
+	return ParsePolicy(text.String() + "group quorum " + need + names + "\nquorum quorum\n")
 }
 
 // ParsePolicy reads a policy file. Its errors name the line.
@@ -151,10 +152,8 @@ func (p *policyParser) setQuorum(name string) error {
 
 // accepts says whether the policy is about a log with this key: it names none, or this one.
 func (p *Policy) accepts(key publicKey) bool {
-	for _, l := range p.logs {
-		if key.includes(l) {
-			return true
-		}
+	if slices.ContainsFunc(p.logs, key.includes) {
+		return true
 	}
 	return len(p.logs) == 0
 }
