@@ -30,17 +30,18 @@ type policyNode struct {
 
 // WitnessPolicy demands cosignatures of quorum of these witnesses, given by their verifier keys; 0 is all of them.
 func WitnessPolicy(vkeys []string, quorum int) (*Policy, error) {
-	var text strings.Builder
-	names := ""
-	for i, vkey := range vkeys {
-		fmt.Fprintf(&text, "witness w%d %s\n", i, vkey)
-		names += fmt.Sprintf(" w%d", i)
-	}
 	need := "all"
 	if quorum != 0 {
 		need = strconv.Itoa(quorum)
 	}
-	return ParsePolicy(text.String() + "group quorum " + need + names + "\nquorum quorum\n")
+	var lines []string
+	group := []string{"group quorum", need}
+	for i, vkey := range vkeys {
+		name := "w" + strconv.Itoa(i)
+		lines = append(lines, "witness "+name+" "+vkey)
+		group = append(group, name)
+	}
+	return ParsePolicy(strings.Join(append(lines, strings.Join(group, " "), "quorum quorum"), "\n"))
 }
 
 // ParsePolicy reads a policy file. Its errors name the line.

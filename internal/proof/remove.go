@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/mod/sumdb/note"
-
 	"indelible/internal/record"
 	"indelible/internal/store"
 )
@@ -53,7 +51,7 @@ func Removals(ctx context.Context, st store.Store, base, vkey string) ([]Removal
 }
 
 func eachRemoval(ctx context.Context, st store.Store, base, vkey string, back bool, yield func(Removal) bool) error {
-	key, err := note.NewVerifier(vkey)
+	key, err := parsePublic(vkey)
 	if err != nil {
 		return fmt.Errorf("read removed leaves: invalid public key: %w", err)
 	}
