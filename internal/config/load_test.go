@@ -75,6 +75,7 @@ destination:
   object_lock: {mode: compliance, retain: 180d}
   assume_role: arn:aws:iam::1:role/x
   max_concurrency: 7
+  retain: 400d
 layout: pack
 pack: {max_bytes: 2MiB, max_records: 9, max_age: 5s}
 doors:
@@ -124,7 +125,7 @@ scrub: {every: 6h, sample: 5}
 	want := Config{
 		Data: mustAbs(t, "/d"),
 		Destination: Destination{URL: "s3://audit/llm/{bucket}", Endpoint: "https://s3.example:9000", Region: "eu-west-1", SSE: "aws:kms", KMSKeyID: "k1",
-			StorageClass: "STANDARD_IA", Tags: map[string]string{"team": "audit", "env": "1"}, ObjectLock: ObjectLock{"compliance", 180 * day}, AssumeRole: "arn:aws:iam::1:role/x", MaxConcurrency: 7},
+			StorageClass: "STANDARD_IA", Tags: map[string]string{"team": "audit", "env": "1"}, ObjectLock: ObjectLock{"compliance", 180 * day}, AssumeRole: "arn:aws:iam::1:role/x", MaxConcurrency: 7, Retain: 400 * 24 * time.Hour},
 		Layout: "pack", Pack: Pack{2 << 20, 9, 5 * time.Second},
 		Doors: Doors{
 			S3: S3Door{Listen: "0.0.0.0:9000", Keys: []S3Key{{ID: "id1", Secret: "s1"}, {"id2", "a:b,c", Sender{"eu", "search"}}}, MaxHold: 5 * time.Second, Bucket: "dflt",
