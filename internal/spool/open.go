@@ -71,6 +71,9 @@ func (s *Spool) own() error {
 		return err
 	}
 	s.lock = lock
+	if err := s.owner.take(); err != nil {
+		return err
+	}
 	for _, dir := range []string{bodyDir, heldDir} {
 		if _, err := s.fs.ReadDir(dir); isNotExist(err) {
 			err = s.fs.MkdirAll(dir)
@@ -255,7 +258,9 @@ func (s *Spool) openSegment(name string, first record.Seq, d fs.DirEntry) (*segm
 	if info, err := d.Info(); err == nil {
 		size = info.Size()
 	}
-	return newSegment(head, size), nil
+	g := newSegment(head, size)
+	g.inherited = true
+	return g, nil
 }
 
 // loadSegment takes up one segment; next is the one behind it, nil if there is none.

@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,6 +58,7 @@ type queue struct {
 	running  bool                     // a write loop runs, or is being started; guarded by mu
 	yield    bool                     // somebody needs the space of the active segment, if it is released; guarded by mu
 	closed   bool                     // guarded by mu
+	ended    error                    // why it is closed for good, if it is not the end of the spool; guarded by mu
 	gather   int                      // requests that the write loop waits for; 0: it does not wait; guarded by mu
 	gathered chan struct{}            // tells it that they are there; capacity 1
 }
@@ -79,8 +81,8 @@ func (q *queue) wake() {
 func (q *queue) enqueue(entries []*pendingEntry, answer func(i int, seq record.Seq, f *follower, of *pendingEntry)) (req *appendRequest, start bool, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.closed {
-		return nil, false, record.ErrClosed
+	if q.closed || q.ended != nil {
+		return nil, false, cmp.Or(q.ended, record.ErrClosed)
 	}
 	req = &appendRequest{done: make(chan struct{})}
 	for i, e := range entries {
@@ -357,6 +359,14 @@ func (q *queue) stop() bool {
 	}
 	q.running = false
 	return true
+}
+
+// end refuses what waits and what comes with err.
+func (q *queue) end(err error) {
+	q.mu.Lock()
+	q.ended = err
+	q.mu.Unlock()
+	q.failAll(err)
 }
 
 // close refuses what comes from now on, and reports whether a write loop runs.

@@ -21,7 +21,15 @@ func (w *writer) roll() {
 	if w.queue.needed() == 0 {
 		return
 	}
-	err := w.begin(need)
+	err := w.owner.check()
+	if errors.Is(err, errOwned) {
+		w.health.end(err)
+		w.queue.end(err)
+		return
+	}
+	if err == nil {
+		err = w.begin(need)
+	}
 	if errors.Is(err, errNoSpace) && w.seg != nil && w.segs.reclaimable(w.seg) {
 		w.seal() // all of it is released: its space is what we need
 		w.segs.removeReleased()

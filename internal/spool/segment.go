@@ -37,6 +37,8 @@ type segment struct {
 	mem     atomic.Pointer[memIndex]
 	idx     atomic.Pointer[idxFile]
 
+	inherited bool // an earlier process wrote it, and perhaps still has it open: it is not used again
+
 	removed *handle // keeps the file that somebody removed; nil: it has its name
 }
 

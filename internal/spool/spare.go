@@ -169,6 +169,9 @@ func (p *spareSegments) prepare() {
 // The name goes first: who still reads by the old one finds nothing, and no
 // other record. Then the header goes, so that under whatever name a crash leaves the file it is an unused segment.
 func (p *spareSegments) recycle(g *segment, files *files) bool {
+	if g.inherited {
+		return false
+	}
 	p.mu.Lock()
 	if g.size != p.full || len(p.ready) >= maxSpareSegments || p.closed {
 		p.mu.Unlock()
@@ -229,6 +232,20 @@ func (p *spareSegments) sweep() error {
 		}
 	}
 	return nil
+}
+
+// abandon closes the spares and leaves their names to the process that has the spool now.
+func (p *spareSegments) abandon() {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.wg.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.ready {
+		_ = s.file.Close() // nothing in it is wanted
+	}
+	p.ready = nil
 }
 
 // close removes the spares, waiting for one that is being made.

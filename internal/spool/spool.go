@@ -56,6 +56,7 @@ type Spool struct {
 	log      *slog.Logger
 	ids      secret
 	lock     io.Closer // nil: read-only
+	owner    *owner
 	health   *readHealth
 	writes   *writeHealth
 	files    *files
@@ -90,6 +91,7 @@ func Open(fs disk.FS, opts Options) (*Spool, error) {
 	if err := s.open(); err != nil {
 		s.files.close()
 		errs := []error{fmt.Errorf("open spool: %w", err)}
+		s.owner.close()
 		if s.lock != nil {
 			errs = append(errs, s.settled.close(), s.writer.high.close(), s.lock.Close())
 		}
@@ -132,6 +134,7 @@ func (o Options) withDefaults() Options {
 func newSpool(fs disk.FS, o Options) *Spool {
 	s := &Spool{fs: fs, opts: o, log: o.Logger, closed: make(chan struct{})}
 	s.health = newReadHealth(o.Logger)
+	s.owner = &owner{fs: fs, log: o.Logger}
 	s.files = newFiles(fs, s.health)
 	s.space = newSpace(fs, o)
 	s.bodies = &bodyFiles{fs: fs, files: s.files}
@@ -145,7 +148,7 @@ func newSpool(fs disk.FS, o Options) *Spool {
 	s.segs.saved.L = &s.segs.sealMu
 	s.writes = &writeHealth{fs: fs}
 	s.writer = &writer{
-		spare: s.spare, segs: s.segs, space: s.space, fs: fs, log: o.Logger, events: o.Events, clock: &syncClock{}, health: s.writes,
+		spare: s.spare, segs: s.segs, space: s.space, fs: fs, log: o.Logger, events: o.Events, clock: &syncClock{}, health: s.writes, owner: s.owner,
 		high: &highWater{fs: fs, log: o.Logger}, moved: make(chan struct{}),
 	}
 	s.settled = &settlement{
@@ -186,6 +189,9 @@ func (s *Spool) begin() error {
 func (s *Spool) beginChange() error {
 	if s.opts.ReadOnly {
 		return fmt.Errorf("%w: the spool is open for reading only", record.ErrClosed)
+	}
+	if err := s.owner.check(); err != nil {
+		return err
 	}
 	return s.begin()
 }
@@ -238,7 +244,13 @@ func (s *Spool) Close() error {
 	defer s.life.Unlock()
 	s.writer.wg.Wait()
 	var errs []error
-	if !s.opts.ReadOnly {
+	switch {
+	case s.opts.ReadOnly:
+	case errors.Is(s.owner.check(), errOwned): // nothing is written any more to what another process has
+		s.segs.close()
+		s.spare.abandon()
+		errs = append(errs, s.settled.journal.close(), s.settled.close(), s.writer.high.close())
+	default:
 		if s.writer.seg != nil {
 			s.writer.seal()
 		}
@@ -247,6 +259,7 @@ func (s *Spool) Close() error {
 		errs = append(errs, s.buckets.save(), s.settled.journal.sync(), s.settled.journal.close(), s.settled.save(s.snapshot), s.settled.close(), s.writer.high.close())
 	}
 	s.files.close()
+	s.owner.close()
 	if s.lock != nil {
 		errs = append(errs, s.lock.Close())
 	}

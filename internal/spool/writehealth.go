@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"sync"
@@ -22,6 +23,7 @@ type writeHealth struct {
 
 	mu      sync.Mutex
 	failure error     // of the newest write, sync or new segment; nil: it did not fail; guarded by mu
+	ended   error     // the spool takes nothing any more; guarded by mu
 	probed  time.Time // when the last probe began; guarded by mu
 	probing bool      // guarded by mu
 }
@@ -37,7 +39,14 @@ func (h *writeHealth) worked() { h.failed(nil) }
 func (h *writeHealth) err() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.failure
+	return cmp.Or(h.ended, h.failure)
+}
+
+// end has err stay.
+func (h *writeHealth) end(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.ended = err
 }
 
 // due reports whether a probe is to be made now, and notes that it begins. ended follows.

@@ -51,6 +51,7 @@ type writer struct {
 	events Events
 	clock  *syncClock
 	health *writeHealth
+	owner  *owner
 	logID  string // the log's name
 	wg     sync.WaitGroup
 
@@ -228,7 +229,8 @@ func (w *writer) gather(acked int) {
 const gatherMin = 8
 
 // sync makes a segment durable up to the end of the batch, its name included,
-// and makes sure that it still has that name: what is in a removed file is gone with the process.
+// and makes sure that it still has that name, because what is in a removed file is gone with the process,
+// and that no other process has opened the spool, because that one would not find what comes now.
 func (w *writer) sync(b *batch) error {
 	begun := time.Now()
 	w.clock.begin(begun)
@@ -240,6 +242,9 @@ func (w *writer) sync(b *batch) error {
 		if err = w.fs.SyncDir("."); err != nil {
 			err = fmt.Errorf("fsync the directory: %w", err)
 		}
+	}
+	if err == nil {
+		err = w.owner.check()
 	}
 	if err == nil {
 		var linked bool
@@ -295,6 +300,12 @@ func (w *writer) wait() (record.Seq, <-chan struct{}) {
 // says nothing about what this one lost. What was not acked is written again to a new segment,
 // whose header says how far the old one counts.
 func (w *writer) fail(err error, b *batch) {
+	if errors.Is(err, errOwned) {
+		w.health.end(err)
+		w.queue.end(err)
+		w.queue.finishAll(b.entries, err)
+		return
+	}
 	w.failures.Add(1)
 	w.log.Error("a write to the spool failed: the segment is given up, and what was not acked is written again to a new one", "segment", w.seg.name, "error", err)
 	if isFull(err) {

@@ -27,11 +27,8 @@ import (
 // accident is something that people and platforms do to a machine.
 type accident struct {
 	name string
-	// knownToFail says what is not mended yet. Such an accident is no part of the share of
-	// every change; the long share runs it, and shows that it still fails.
-	knownToFail string
-	long        bool // takes long, or is much like another one: only the long share runs it
-	run         func(*mishap) error
+	long bool // takes long, or is much like another one: only the long share runs it
+	run  func(*mishap) error
 }
 
 // accidents are all of them.
@@ -47,15 +44,11 @@ func TestTortureAccidents(t *testing.T) {
 	s3 := testserver.Versitygw(t)
 	row := torture.Report(t, "real binary, accidents", "accidents")
 	slots := make(chan struct{}, killLanes) // they wait more than they work
-	var skipped, failing sync.Map
+	var skipped sync.Map
 	t.Run("all", func(t *testing.T) {
 		for n, a := range accidents {
 			t.Run(a.name, func(t *testing.T) {
 				t.Parallel()
-				if a.knownToFail != "" && torture.Share(0, 0, 1) == 0 {
-					failing.Store(a.name, true)
-					t.Skip("known to fail: " + a.knownToFail)
-				}
 				if a.long && torture.Share(0, 0, 1) == 0 {
 					t.Skip("only --long runs it")
 				}
@@ -83,7 +76,6 @@ func TestTortureAccidents(t *testing.T) {
 		notes = append(notes, fmt.Sprintf("not here: %s (%s)", name, why))
 		return true
 	})
-	failing.Range(func(name, _ any) bool { notes = append(notes, fmt.Sprintf("known to fail: %s", name)); return true })
 	slices.Sort(notes)
 	row.Note = strings.Join(notes, "; ")
 }
