@@ -49,6 +49,8 @@ var mutants = []mutant{
 		"err := b.file.Sync()\n", "err := b.file.Sync()\n	if err != nil {\n		err = b.file.Sync()\n	}\n", spoolSuite, "TestFsyncFails"},
 	{"records are acked into a segment that was removed", "internal/spool/writer.go",
 		"linked, err = b.file.Linked(); err == nil && !linked {", "linked, err = b.file.Linked(); err == nil && !linked && false {", spoolSuite, "TestRemovedSegment"},
+	{"records are acked into a spool that another process has opened", "internal/spool/writer.go",
+		"		err = w.owner.check()\n", "", spoolSuite, "TestSecondOwner"},
 	{"a record whose write failed is acked", "internal/spool/writer.go",
 		"w.queue.requeue(b.entries, err)", "w.queue.finishAll(b.entries, nil)", spoolSuite, "TestAppendAllCrash"},
 	{"a long body is not synced", "internal/spool/body.go",
