@@ -258,6 +258,7 @@ func (v *verifier) judgeHeads() {
 // it: a log goes on while its witnesses are away.
 func (v *verifier) judgeWitnesses(valid []*signedHead) {
 	var newest *signedHead
+	enough := false // of them cosigned the newest
 	for _, h := range slices.Backward(valid) {
 		if h.source == external || !h.reached || h.tree != h.Root {
 			continue
@@ -267,12 +268,15 @@ func (v *verifier) judgeWitnesses(valid []*signedHead) {
 			v.report.Witnessed = &Witnessed{h.Size, c}
 		}
 		if h.source == current {
-			newest = h
+			newest, enough = h, ok
 		}
 	}
-	if w := v.report.Witnessed; newest != nil && (w == nil || w.Size < newest.Size) {
+	if w := v.report.Witnessed; newest != nil && !enough {
 		what := "no checkpoint here does"
-		if w != nil {
+		switch {
+		case w != nil && w.Size >= newest.Size:
+			what = fmt.Sprintf("one that is kept here, of size %d, does: the cosignatures were taken away from this one", w.Size)
+		case w != nil:
 			what = fmt.Sprintf("the newest that does has size %d, so leaves %d to %d rest on the log's own word", w.Size, w.Size, newest.Size-1)
 		}
 		v.faultf(newest.name, "%v; %s", v.opt.Policy.Check(newest.raw), what)
