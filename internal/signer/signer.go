@@ -80,6 +80,7 @@ func (c *Command) ask(ctx context.Context, want string, request ...string) ([]st
 	cmd.Stdin = strings.NewReader(version + " " + strings.Join(request, " ") + "\n")
 	cmd.Stdout, cmd.Stderr = &out, &said
 	cmd.WaitDelay = time.Second // for a child of its own that keeps the pipes open
+	killGroup(cmd)
 	err := cmd.Run()
 	answer := strings.Fields(out.String())
 	switch {

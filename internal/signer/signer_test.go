@@ -91,18 +91,34 @@ func TestHangingProgram(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the program is a shell script")
 	}
-	file := filepath.Join(t.TempDir(), "program")
-	if err := os.WriteFile(file, []byte("#!/bin/sh\nsleep 20 &\nsleep 20\n"), 0o700); err != nil {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "program")
+	if err := os.WriteFile(file, []byte("#!/bin/sh\nsleep 600 &\necho $! > "+dir+"/pid\nsleep 20\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	start := time.Now()
 	_, err := New([]string{"/bin/sh", file}).Sign(ctx, proof.SignerKey{Algorithm: proof.Ed25519}, nil)
 	if err == nil || !strings.Contains(err.Error(), "no answer") || time.Since(start) > 15*time.Second {
 		t.Errorf("after %s: %v", time.Since(start), err)
 	}
+	if pid, err := os.ReadFile(filepath.Join(dir, "pid")); err != nil || !gone(strings.TrimSpace(string(pid))) {
+		t.Errorf("what it had started runs on: %s, %v", pid, err)
+	}
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("the cause is hidden: %v", err)
 	}
+}
+
+// gone says whether a process ended, or does within a second; on systems without /proc it cannot tell.
+func gone(pid string) bool {
+	for range 100 {
+		state, err := os.ReadFile("/proc/" + pid + "/stat")
+		if runtime.GOOS != "linux" || err != nil || strings.Contains(string(state), ") Z ") {
+			return true
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return false
 }
