@@ -150,11 +150,16 @@ func (f *verifyFlags) options() (proof.VerifyOptions, error) {
 func (f *verifyFlags) witnessPolicy() (*proof.Policy, error) {
 	var keys []string
 	for _, w := range f.witnesses {
-		if b, err := os.ReadFile(w); err == nil {
-			keys = append(keys, strings.Fields(string(b))...)
-		} else {
+		b, err := os.ReadFile(w)
+		if err != nil {
 			keys = append(keys, w)
+			continue
 		}
+		in := strings.Fields(string(b))
+		if len(in) == 0 {
+			return nil, &usageError{problem: fmt.Sprintf("--witness: %s holds no verifier key", w)}
+		}
+		keys = append(keys, in...)
 	}
 	switch {
 	case f.policy != "" && (len(keys) > 0 || f.quorum != 0):
@@ -268,7 +273,7 @@ func (c *cli) verifyProof(l *config.Loaded, f *verifyFlags) error {
 		return err
 	}
 	if policy != nil {
-		if err := policy.Check(p.Checkpoint); err != nil {
+		if err := errors.Join(policy.CheckLog(vkey), policy.Check(p.Checkpoint)); err != nil {
 			return err
 		}
 	}

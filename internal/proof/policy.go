@@ -159,6 +159,15 @@ func (p *Policy) accepts(key publicKey) bool {
 	return len(p.logs) == 0
 }
 
+// CheckLog says whether the policy is about the log with this public key.
+func (p *Policy) CheckLog(vkey string) error {
+	key, err := parsePublic(vkey)
+	if err == nil && !p.accepts(key) {
+		err = fmt.Errorf("the policy is about another log than %s with this key", key.Name())
+	}
+	return err
+}
+
 // Cosignatures are what a checkpoint bears.
 type Cosignatures struct {
 	Witnesses []string  `json:"witnesses"` // the key names of those that cosigned it
