@@ -35,15 +35,7 @@ func (l *Log) checkpoint(ctx context.Context, keep bool) error {
 		defer l.mu.Unlock()
 		return l.fail(fmt.Errorf("publish checkpoint of log %s: %w", l.name, err))
 	}
-	err := l.keep(ctx, keep)
-	if _, foreign := errors.AsType[*ForeignObjectError](err); foreign && !keep {
-		// The checkpoint is published, and the next one is kept under another name.
-		if l.opt.Events.Failed != nil {
-			l.opt.Events.Failed(fmt.Errorf("keep checkpoint of log %s: %w", l.name, err))
-		}
-		return nil
-	}
-	if err != nil {
+	if err := l.keepIf(ctx, keep); err != nil {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		return l.fail(fmt.Errorf("keep checkpoint of log %s: %w", l.name, err))
@@ -51,11 +43,32 @@ func (l *Log) checkpoint(ctx context.Context, keep bool) error {
 	return nil
 }
 
+// keepIf keeps the published checkpoint where it is time to, or where it covers a change of key.
+func (l *Log) keepIf(ctx context.Context, must bool) error {
+	err := l.keep(ctx, must || l.unkept)
+	if _, foreign := errors.AsType[*ForeignObjectError](err); foreign && !must {
+		// The checkpoint is published, and the next one is kept under another name.
+		if l.opt.Events.Failed != nil {
+			l.opt.Events.Failed(fmt.Errorf("keep checkpoint of log %s: %w", l.name, err))
+		}
+		err = nil
+	}
+	if err == nil {
+		l.unkept = false
+	}
+	return err
+}
+
 // publishAll publishes what is pending now: with one checkpoint, or, where the disk is full, with as many as
 // it takes to have each of them decided in the room that was set aside.
 func (l *Log) publishAll(ctx context.Context, final bool) error {
 	s := l.snapshot()
 	for end := s.reach(); s.edge.size < end; s = l.snapshot() {
+		if l.unkept { // whoever knows the old key finds the new one in no other checkpoint
+			if err := l.keepIf(ctx, false); err != nil {
+				return err
+			}
+		}
 		s.pending = s.pending[:end-s.edge.size]
 		for {
 			err := l.publish(ctx, s, final)
@@ -129,6 +142,7 @@ func (l *Log) publish(ctx context.Context, s *state, final bool) error {
 	l.state, l.etag, l.when = grown, etag, time.Now()
 	if rotated {
 		l.key, l.next = next, Key{}
+		l.unkept = true
 	}
 	l.forget(grown.next)
 	l.noteWitnesses(grown, absent)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,6 +37,7 @@ type Log struct {
 	decided    uint64          // owned by publishing: up to where leaves are durable here
 	confirmed  map[string]bool // owned by publishing: objects that are there for the next checkpoint
 	absent     string          // owned by publishing: the witnesses that did not cosign the last checkpoint
+	unkept     bool            // owned by publishing: the published checkpoint covers a change of key, and is not kept for good yet
 
 	mu       sync.Mutex
 	state    *state     // under mu; replaced, never changed in place, but for appends to pending
@@ -92,7 +94,15 @@ func Open(ctx context.Context, st store.Store, key Key, o Options) (*Log, error)
 	if err != nil {
 		return nil, fmt.Errorf("open log %s: %w", key.Name(), err)
 	}
+	l.unkept = l.twoKeys(l.state.checkpoint) // a process may have died before it was kept
 	return l, nil
+}
+
+// twoKeys says whether a checkpoint bears a signature of another key of the log beside that of its own, as the one that covers
+// a change of key does.
+func (l *Log) twoKeys(checkpoint []byte) bool {
+	n, err := note.Open(checkpoint, note.VerifierList(l.key.public.verifiers()...))
+	return err == nil && slices.ContainsFunc(n.UnverifiedSigs, func(s note.Signature) bool { return s.Name == l.name })
 }
 
 // load brings the memory on disk and the checkpoint in the bucket together.

@@ -509,6 +509,42 @@ func TestRotate(t *testing.T) {
 	b.add(b.open(), 5, 5)
 }
 
+// A change of key that another checkpoint covers than Rotate's own is kept for good too, and so is one whose process died
+// right behind it: who knows only the old key finds the way to the new one.
+func TestChangeOfKeyIsKept(t *testing.T) {
+	for _, dies := range []bool{false, true} {
+		b := newBench(t)
+		l := b.open()
+		b.do(l.Start("p", "c", ""))
+		b.add(l, 1, 3)
+		b.do(l.Checkpoint(t.Context())) // kept, as the first one of its hour
+		next, err := GenerateKey("test-log")
+		b.do(err)
+		b.do(l.beginRotation(t.Context(), next))
+		if dies {
+			b.failing("/history/", store.Credentials)
+		}
+		if err := l.Checkpoint(t.Context()); (err != nil) != dies {
+			t.Errorf("dies %v: %v", dies, err)
+		}
+		old := b.key
+		b.st.hook = nil
+		if dies {
+			b.opt.Next = next
+			b.open() // and dies again, right behind the end of the change
+			b.key, b.opt.Next = next, Key{}
+			l = b.open()
+			b.do(l.Start("p", "c", ""))
+		}
+		b.add(l, 4, 4)
+		b.do(l.Checkpoint(t.Context()))
+		b.do(l.Stop(t.Context()))
+		for _, b.key = range []Key{next, old} {
+			b.clean()
+		}
+	}
+}
+
 func TestPassingObjects(t *testing.T) {
 	b := newBench(t)
 	l := b.open()

@@ -54,7 +54,7 @@ func (m *memory) save(data []byte) error {
 	if err := m.write(data); err != nil {
 		return err
 	}
-	if err := m.exchange(); err != nil {
+	if err := m.exchange(data); err != nil {
 		m.looked = false // which of the two names is durable now, nobody knows
 		return err
 	}
@@ -122,10 +122,16 @@ func (m *memory) write(data []byte) error {
 	return err
 }
 
-// exchange gives what was written the name of the state, durably.
-func (m *memory) exchange() error {
-	x, ok := m.disk.(exchanging)
-	if ok && m.room > 0 && x.Exchange(spareFile, stateFile) == nil {
+// exchange gives data, which was written, the name of the state, durably.
+func (m *memory) exchange(data []byte) error {
+	done := false
+	if x, ok := m.disk.(exchanging); ok && m.room > 0 {
+		err := x.Exchange(spareFile, stateFile)
+		if done = err == nil; !done && !m.holds(spareFile, data) {
+			return err // it may have happened all the same: then the spare file is the state before
+		}
+	}
+	if done {
 		m.spare, m.room = m.room, m.spare
 	} else {
 		if err := m.disk.Rename(spareFile, stateFile); err != nil {
@@ -134,6 +140,12 @@ func (m *memory) exchange() error {
 		m.spare, m.room = 0, m.spare
 	}
 	return m.disk.SyncDir(stateDir)
+}
+
+// holds says whether a file begins with data.
+func (m *memory) holds(name string, data []byte) bool {
+	b, err := readFile(m.disk, name)
+	return err == nil && bytes.HasPrefix(b, data)
 }
 
 func noRoom(err error) error {

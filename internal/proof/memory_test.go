@@ -176,3 +176,71 @@ func TestStateIsNotWrittenOverUnsyncedNames(t *testing.T) {
 		}
 	}
 }
+
+// An exchange of names that fails and happened nevertheless does not bring the older state back.
+func TestStateAfterFailedExchange(t *testing.T) {
+	s := func(n int) *state {
+		return &state{head: Head{Log: "test-log"}, edge: &edge{}, pending: [][]byte{fmt.Append(nil, n)}}
+	}
+	for _, happened := range []bool{false, true} {
+		under, fail := crashdisk.New(), false
+		d := faultdisk.New(under, func(c faultdisk.Call) *faultdisk.Fault {
+			if fail && c.Op == faultdisk.Exchange {
+				return &faultdisk.Fault{Err: syscall.EIO, Apply: happened}
+			}
+			return nil
+		})
+		m := &memory{disk: d}
+		saved := 0
+		for n := range 8 {
+			fail = n == 3 || n == 4
+			if err := s(n).save(m); err == nil {
+				saved = n
+			} else if !fail {
+				t.Errorf("%d: %v", n, err)
+			}
+			got, err := loadState(under, "test-log")
+			if err != nil || string(got.pending[0]) < fmt.Sprint(saved) {
+				t.Fatalf("happened %v: state %s after save %d: %v", happened, got.pending[0], saved, err)
+			}
+		}
+		if saved != 7 {
+			t.Errorf("happened %v: %d saved", happened, saved)
+		}
+	}
+}
+
+// Who reads the state while it is written, as a verification beside the daemon does, may hold the file that becomes the spare
+// one: that is no damage.
+func TestStateReadWhileWritten(t *testing.T) {
+	under := crashdisk.New()
+	m := &memory{disk: under}
+	save := func(n int) {
+		s := &state{head: Head{Log: "test-log"}, edge: &edge{}, checkpoint: fmt.Append(nil, n), pending: [][]byte{bytes.Repeat([]byte{byte(n)}, 20000)}}
+		if err := s.save(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range 3 {
+		save(n)
+	}
+	reads := 0
+	d := faultdisk.New(under, func(c faultdisk.Call) *faultdisk.Fault {
+		if c.Op == faultdisk.Read && c.Name == stateFile {
+			if reads++; reads == 1 {
+				save(3)
+				f, err := under.OpenWrite(spareFile) // as far as the next save has come
+				if err == nil {
+					_, err = f.WriteAt(make([]byte, 5000), 3000)
+				}
+				if err = syncClose(f, err); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		return nil
+	})
+	if checkpoint, _, err := LastPublished(d); err != nil || string(checkpoint) != "3" {
+		t.Errorf("%q, %v", checkpoint, err)
+	}
+}

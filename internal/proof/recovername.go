@@ -23,16 +23,12 @@ func RecoverName(data disk.FS) (string, error) {
 	if name, _, _ := strings.Cut(public, "+"); CheckName(name) == nil {
 		return name, nil
 	}
-	b, err := readFile(data, stateFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
+	s, err := readState(data)
+	if _, damaged := errors.AsType[*StateError](err); damaged || errors.Is(err, fs.ErrNotExist) {
+		return "", nil // whoever opens the log is told of the damage
 	}
 	if err != nil {
 		return "", err
-	}
-	s, err := decodeState(b)
-	if err != nil {
-		return "", nil // whoever opens the log is told of the damage
 	}
 	return s.head.Log, nil
 }

@@ -92,21 +92,41 @@ func (s *state) save(m *memory) error {
 
 // loadState reads what save wrote; nil if there is none.
 func loadState(d disk.FS, log string) (*state, error) {
-	b, err := readFile(d, stateFile)
+	s, err := readState(d)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
+	if _, damaged := errors.AsType[*StateError](err); damaged {
+		return nil, err
+	}
 	if err != nil {
 		return nil, fmt.Errorf("load proof state: %w", denied(stateFile, err))
-	}
-	s, err := decodeState(b)
-	if err != nil {
-		return nil, &StateError{Err: err}
 	}
 	if s.head.Log != log {
 		return nil, errOwner(s.head.Log, log)
 	}
 	return s, nil
+}
+
+// stateReads is how often a state is read before it is called damaged.
+const stateReads = 3
+
+// readState reads the state as it stands. Where a process saves meanwhile, the file that was opened may be the
+// spare one by now and be written over: what cannot be decoded is read again.
+func readState(d disk.FS) (*state, error) {
+	for n := 1; ; n++ {
+		b, err := readFile(d, stateFile)
+		if err != nil {
+			return nil, err
+		}
+		s, err := decodeState(b)
+		if err == nil {
+			return s, nil
+		}
+		if n == stateReads {
+			return nil, &StateError{Err: err}
+		}
+	}
 }
 
 func errOwner(owner, log string) error {
@@ -117,11 +137,7 @@ func errOwner(owner, log string) error {
 // bucket: the memory is of that log, and the key to which a change was begun is there. A memory that
 // is not there, or cannot be read, is no error here: Open tells.
 func CheckState(d disk.FS, k Keys) error {
-	b, err := readFile(d, stateFile)
-	if err != nil {
-		return nil
-	}
-	s, err := decodeState(b)
+	s, err := readState(d)
 	if err != nil {
 		return nil
 	}
@@ -194,16 +210,15 @@ func denied(file string, err error) error {
 // one it put into the bucket, and the last seq that it proves; nil if there is
 // none. A bucket with an older one was rolled back.
 func LastPublished(d disk.FS) (checkpoint []byte, proven record.Seq, err error) {
-	b, err := readFile(d, stateFile)
+	s, err := readState(d)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, 0, nil
 	}
+	if _, damaged := errors.AsType[*StateError](err); damaged {
+		return nil, 0, err
+	}
 	if err != nil {
 		return nil, 0, fmt.Errorf("read proof state: %w", denied(stateFile, err))
-	}
-	s, err := decodeState(b)
-	if err != nil {
-		return nil, 0, &StateError{Err: err}
 	}
 	if len(s.checkpoint) == 0 {
 		return nil, 0, nil
