@@ -407,7 +407,7 @@ class Verifier:
 
     def cosigned(self, c):
         """Whether enough of the witnesses have cosigned the checkpoint."""
-        keys = [PublicKey(vkey, (4, 6)) for vkey in self.options.witness]
+        keys = {vkey.split("+", 2)[-1]: PublicKey(vkey, (4, 6)) for vkey in self.options.witness}.values()  # each key counts once
         have = sum(any(name == k.name and s[:4] == k.id and k.signed_checkpoint(s[4:], c) for name, s in c.lines) for k in keys)
         if have < (len(keys) if self.options.quorum is None else self.options.quorum):
             fault("%s is cosigned by %d of %d witnesses" % (c.path, have, len(keys)))

@@ -148,6 +148,10 @@ func TestStrangersAccept(t *testing.T) {
 		if said, _, python := s.judge(t, &copied{top: t.TempDir()}, b, nil, args...); python != nil {
 			t.Errorf("%v\n%s", python, said)
 		}
+		twice := []string{"--witness", b.witness[0], "--witness", b.witness[0], "--quorum", "2"}
+		if said, _, python := s.judge(t, &copied{top: t.TempDir()}, b, nil, twice...); python == nil {
+			t.Errorf("one witness counts twice: %s", said)
+		}
 	})
 	t.Run("packs", func(t *testing.T) {
 		b := newBench(t)
