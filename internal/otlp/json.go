@@ -33,11 +33,17 @@ func (s *splitter) json(data []byte) error {
 		return fmt.Errorf("%w: no JSON object", ErrMalformed)
 	}
 	groups, scopes, items := s.signal.names()
+	if root.Raw = strings.TrimSpace(root.Raw); !root.Get(groups).Exists() && strings.TrimSpace(root.Raw[1:len(root.Raw)-1]) != "" {
+		return fmt.Errorf("%w: there is no %s", ErrMalformed, groups)
+	}
 	return each(root, groups, func(group gjson.Result) error {
 		outer := without(group, scopes)
 		var resource attributes
 		if r := group.Get("resource"); r.IsObject() {
 			resource = attributesOf(r.Get("attributes"))
+		}
+		if err := s.around(resource); err != nil {
+			return err
 		}
 		return each(group, scopes, func(one gjson.Result) error {
 			sc := &scope{resource: resource, outer: outer, inner: without(one, items), name: one.Get("scope.name").String()}
@@ -48,10 +54,30 @@ func (s *splitter) json(data []byte) error {
 	})
 }
 
+// otherNames are what some call the lists that hold items: none of what is in them is to be taken for nothing.
+var otherNames = map[string]bool{
+	"resource_spans": true, "scope_spans": true, "resource_logs": true, "scope_logs": true, "log_records": true, "logs": true,
+	"instrumentationLibrarySpans": true, "instrumentation_library_spans": true, "instrumentationLibraryLogs": true, "instrumentation_library_logs": true,
+}
+
 // each calls f with the objects of a list that is a member of v.
 func each(v gjson.Result, name string, f func(gjson.Result) error) (err error) {
-	list := v.Get(name)
-	if list.Exists() && list.Type != gjson.Null && !list.IsArray() {
+	var list gjson.Result
+	v.ForEach(func(key, member gjson.Result) bool {
+		switch {
+		case key.Str == name && list.Exists():
+			err = fmt.Errorf("%w: %s is there twice", ErrMalformed, name)
+		case key.Str == name:
+			list = member
+		case otherNames[key.Str]:
+			err = fmt.Errorf("%w: %.40q is not what OTLP calls it", ErrMalformed, key.Str)
+		}
+		return err == nil
+	})
+	if err != nil || list.Type == gjson.Null {
+		return err
+	}
+	if !list.IsArray() {
 		return fmt.Errorf("%w: %s is no list", ErrMalformed, name)
 	}
 	list.ForEach(func(_, one gjson.Result) bool {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"regexp"
 	"strings"
+	"unsafe"
 
 	"github.com/tidwall/gjson"
 )
@@ -33,62 +34,15 @@ var inText = regexp.MustCompile(`(?i)(?:authorization|api[-_]?key|cookie|access[
 var hints = [...]string{"uthorization", "UTHORIZATION", "api_key", "api-key", "apikey", "apiKey", "ApiKey", "Api-Key", "API-Key", "API_KEY", "API-KEY", "APIKEY",
 	"ookie", "OOKIE", "ccess_token", "ccess-token", "ccessToken", "ccess-Token", "CCESS_TOKEN", "?key=", "&key=", "?sig", "&sig", "?token=", "&token=", "lient_secret", "lientSecret", "lient-secret", "LIENT_SECRET"}
 
-// longCredential is how long a text is at least that is masked wherever it stands. A shorter one, which
-// other bytes may well be equal to, is masked in its attribute alone.
-const longCredential = 12
+// longCredential is how long a text is at least that is masked wherever it stands, and mostLong how many of them. A shorter one, which
+// other bytes may well be equal to, and one more is masked in its attribute alone.
+const (
+	longCredential = 12
+	mostLong       = 64
+)
 
 // secret is what is replaced by what.
 type secret struct{ old, masked []byte }
-
-// secrets are the credentials that an attribute holds.
-func (a *attribute) secrets() (out []secret) {
-	if isCredential(a.key) {
-		v := gjson.Result{}
-		switch {
-		case a.inJSON():
-			v = gjson.ParseBytes(a.raw).Get("value")
-		case a.value.kind == kindProtobuf:
-			v = gjson.ParseBytes(a.value.appendJSON(nil))
-		}
-		for _, s := range append(texts(v, nil), a.value.text) {
-			out = append(out, a.secret(s))
-		}
-		return out
-	}
-	s := a.value.text
-	switch {
-	case a.inJSON():
-		s = shared(a.raw) // as it is spelled there
-	case a.value.kind == kindProtobuf:
-		s = a.value.string()
-	case a.value.kind != kindText:
-		return nil
-	}
-	if !hinted(s) {
-		return nil
-	}
-	for _, m := range inText.FindAllStringSubmatch(s, 64) {
-		if strings.ContainsAny(m[1], "0123456789") {
-			out = append(out, a.secret(m[1]))
-		}
-	}
-	return out
-}
-
-func (a *attribute) secret(s string) secret {
-	old := []byte(s)
-	if len(s) < longCredential {
-		old = a.raw
-		i := bytes.LastIndex(old, []byte(s))
-		if i < 0 || len(s) == 0 {
-			return secret{}
-		}
-		masked := bytes.Clone(old)
-		copy(masked[i:], strings.Repeat("*", len(s)))
-		return secret{old, masked}
-	}
-	return secret{old, bytes.Repeat([]byte{'*'}, len(s))}
-}
 
 func hinted(s string) bool {
 	if len(s) < 24 {
@@ -102,62 +56,227 @@ func hinted(s string) bool {
 	return false
 }
 
-// inJSON reports whether the attribute came as OTLP/JSON.
-func (a *attribute) inJSON() bool { return len(a.raw) > 0 && a.raw[0] == '{' }
+// leaf is called with a text in a value, as it is spelled and as it is meant, and the name before it.
+type leaf func(key, spelled, meant string)
 
-// texts are the texts in a JSON value, at any depth, as they are spelled and as they are meant.
-func texts(v gjson.Result, out []string) []string {
-	if v.Type == gjson.String && len(v.Raw) >= 2 {
-		if out = append(out, v.Raw[1:len(v.Raw)-1]); v.Str != v.Raw[1:len(v.Raw)-1] {
-			out = append(out, v.Str)
-		}
-	}
-	if v.IsArray() || v.IsObject() {
+// maxJSONDepth is how deep a value in OTLP/JSON is looked into: each list or map of it is several of JSON's.
+const maxJSONDepth = 4 * maxDepth
+
+// eachText calls f with the texts in a value of OTLP/JSON, at any depth.
+func eachText(key string, v gjson.Result, depth int, f leaf) {
+	switch {
+	case v.Type == gjson.String && len(v.Raw) >= 2:
+		f(key, v.Raw[1:len(v.Raw)-1], v.Str)
+	case depth == 0:
+	case v.IsArray():
 		v.ForEach(func(_, e gjson.Result) bool {
-			out = texts(e, out)
-			return len(out) < 512
+			eachText(key, e, depth-1, f)
+			return true
+		})
+	case v.IsObject():
+		if name := v.Get("key"); name.Type == gjson.String {
+			key = name.Str
+		}
+		v.ForEach(func(name, e gjson.Result) bool {
+			if name.Str != "key" {
+				eachText(key, e, depth-1, f)
+			}
+			return true
 		})
 	}
-	return out
+}
+
+// eachBytes calls f with the texts and bytes in an AnyValue, at any depth.
+func eachBytes(key string, anyValue []byte, depth int, f leaf) {
+	if depth == 0 {
+		f(key, shared(anyValue), shared(anyValue)) // nobody looks into it either
+		return
+	}
+	_ = eachField(anyValue, func(v field) error { // as far as it can be read
+		switch {
+		case v.is(1), v.is(7):
+			f(key, v.text(), v.text())
+		case v.is(5):
+			_ = eachField(v.bytes, func(e field) error {
+				if e.is(1) {
+					eachBytes(key, e.bytes, depth-1, f)
+				}
+				return nil
+			})
+		case v.is(6):
+			_ = eachField(v.bytes, func(e field) error {
+				if e.is(1) {
+					a, _ := parseAttribute(e.bytes)
+					_ = eachField(e.bytes, func(x field) error {
+						if x.is(2) {
+							eachBytes(a.key, x.bytes, depth-1, f)
+						}
+						return nil
+					})
+				}
+				return nil
+			})
+		}
+		return nil
+	})
+}
+
+// masker masks the credentials of an item.
+type masker struct {
+	raw, outer, inner []byte
+	original          []byte // raw as it came: what is read shares its memory
+	copied            bool   // raw and outer are no longer what came
+	found             bool
+	long              []secret
+	known             map[string]bool // in long
 }
 
 // mask is the item's bytes and those around it, with an asterisk for each byte of a credential: lengths stay, and so does
 // everything else. The bytes are copied where something is masked.
 func (r *Record) mask() (raw, outer, inner []byte) {
-	it := r.item
-	raw, outer, inner = it.raw, it.scope.outer, it.scope.inner
-	var secrets []secret
-	look := func(list attributes) {
+	it, c := r.item, &r.content
+	m := masker{raw: it.raw, outer: it.scope.outer, inner: it.scope.inner, original: it.raw}
+	told := func(key string) {
+		if m.found && len(r.masked) < 64 {
+			r.masked = append(r.masked, cutAt(key, 256))
+		}
+		m.found = false
+	}
+	look := func(list attributes, place func(a *attribute) leaf) {
 		for i := range list {
-			found := list[i].secrets()
-			if len(found) > 0 && len(r.masked) < 64 {
-				r.masked = append(r.masked, cutAt(list[i].key, 256))
+			if a := &list[i]; isCredential(a.key) || hinted(shared(a.raw)) {
+				it.eachLeaf(a.key, a.raw, place(a))
+				told(a.key)
 			}
-			secrets = append(secrets, found...)
 		}
 	}
-	look(r.content.attrs)
-	body := attribute{key: "body", value: r.content.body}
-	if it.encoding == JSON && it.signal == Logs {
-		body.raw = it.raw // as it is spelled there
+	within := func(*attribute) leaf { return m.leaf(func(text string) { m.place(m.original, 0, text) }) }
+	look(c.attrs, within)
+	for i := range c.events {
+		look(c.events[i].attrs, within)
 	}
-	look(attributes{body})
-	for i := range r.content.events {
-		look(r.content.events[i].attrs)
+	switch body := within(nil); {
+	case it.signal != Logs || !hinted(shared(it.raw)):
+	case it.encoding == JSON:
+		eachText("body", gjson.Parse(shared(it.raw)).Get("body"), maxJSONDepth, body)
+	default:
+		_ = eachField(it.raw, func(f field) error {
+			if f.is(5) {
+				eachBytes("body", f.bytes, maxDepth, body)
+			}
+			return nil
+		})
 	}
-	look(it.scope.resource)
-	for _, s := range secrets {
-		if len(s.old) == 0 {
-			continue
+	told("body")
+	within(nil)("", c.message, c.message)
+	told("status.message")
+	within(nil)("", c.name, c.name)
+	told("name")
+	from := 0 // attributes stand in their order
+	look(it.scope.resource, func(a *attribute) leaf {
+		at := bytes.Index(m.outer[from:], a.raw)
+		if at < 0 {
+			return m.leaf(func(string) {})
 		}
-		for _, b := range []*[]byte{&raw, &outer, &inner} {
-			*b = bytes.ReplaceAll(*b, s.old, s.masked)
+		at += from
+		from = at + len(a.raw)
+		return m.leaf(func(text string) { m.place(a.raw, at, text) })
+	})
+	for _, s := range m.long {
+		for _, b := range []*[]byte{&m.raw, &m.outer, &m.inner} {
+			if bytes.Contains(*b, s.old) {
+				*b = bytes.ReplaceAll(*b, s.old, s.masked)
+			}
 		}
 		if d := r.derived; d != nil {
 			d.mask(s)
 		}
 	}
-	return raw, outer, inner
+	return m.raw, m.outer, m.inner
+}
+
+// eachLeaf calls f with the texts in an attribute's value.
+func (it *Item) eachLeaf(key string, attribute []byte, f leaf) {
+	if it.encoding == JSON {
+		eachText(key, gjson.Parse(shared(attribute)).Get("value"), maxJSONDepth, f)
+		return
+	}
+	_ = eachField(attribute, func(v field) error { // as far as it can be read
+		if v.is(2) {
+			eachBytes(key, v.bytes, maxDepth, f)
+		}
+		return nil
+	})
+}
+
+// leaf finds the credentials in a text. place masks one where it stands.
+func (m *masker) leaf(place func(text string)) leaf {
+	found := func(spelled, meant string) {
+		if spelled == "" {
+			return
+		}
+		m.found = true
+		place(spelled)
+		m.everywhere(spelled)
+		m.everywhere(meant)
+		quoted := appendString(nil, meant)
+		m.everywhere(string(quoted[1 : len(quoted)-1])) // as it may be derived
+	}
+	return func(key, spelled, meant string) {
+		if isCredential(key) {
+			found(spelled, meant)
+			return
+		}
+		in := func(s string, skip int) {
+			if !hinted(s) {
+				return
+			}
+			for _, at := range inText.FindAllStringSubmatchIndex(s, 1024) {
+				if at[2] >= skip && strings.ContainsAny(s[at[2]:at[3]], "0123456789") {
+					text := spelled[at[2]-skip : at[3]-skip]
+					found(text, text)
+				}
+			}
+		}
+		in(spelled, 0)
+		if key += ": "; len(spelled) <= maxKeyed {
+			in(key+spelled, len(key))
+		}
+	}
+}
+
+// maxKeyed is how long a text may be that is a credential because of the end of its name.
+const maxKeyed = 8 << 10
+
+// everywhere has a text masked wherever it stands.
+func (m *masker) everywhere(s string) {
+	if len(s) < longCredential || len(m.long) >= mostLong || m.known[s] {
+		return
+	}
+	if m.known == nil {
+		m.known = map[string]bool{}
+	}
+	m.known[s] = true
+	m.long = append(m.long, secret{[]byte(s), bytes.Repeat([]byte{'*'}, len(s))})
+}
+
+// place masks a text that is in part of the item, or of what stands around it at an offset.
+func (m *masker) place(part []byte, offset int, text string) {
+	at := int(uintptr(unsafe.Pointer(unsafe.StringData(text))) - uintptr(unsafe.Pointer(unsafe.SliceData(part))))
+	if at < 0 || at+len(text) > len(part) {
+		return // a copy: it stands there in another spelling
+	}
+	if !m.copied {
+		m.raw, m.outer, m.copied = bytes.Clone(m.raw), bytes.Clone(m.outer), true
+	}
+	to := m.outer
+	if unsafe.SliceData(part) == unsafe.SliceData(m.original) {
+		to = m.raw
+	}
+	to = to[offset+at : offset+at+len(text)]
+	for i := range to {
+		to[i] = '*'
+	}
 }
 
 // mask masks a credential in what was derived.

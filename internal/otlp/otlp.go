@@ -41,6 +41,9 @@ const (
 	// MaxParts bounds what the items take with what stands around each of them: a resource is repeated in every record.
 	MaxParts = 256 << 20
 
+	// MaxAround bounds the attributes of all resources, which stay in memory as long as the request does.
+	MaxAround = 1 << 18
+
 	maxAttributes = 1024 // of an item, a resource or an event, that are looked at
 	maxEvents     = 64   // of a span, that are looked at
 )
@@ -96,6 +99,15 @@ type splitter struct {
 	encoding Encoding
 	items    []Item
 	parts    int // bytes of all items with what stands around them
+	attrs    int // attributes of all resources
+}
+
+// around counts the attributes of a resource.
+func (s *splitter) around(resource attributes) error {
+	if s.attrs += len(resource); s.attrs > MaxAround {
+		return ErrTooMuch
+	}
+	return nil
 }
 
 func (s *splitter) add(raw []byte, sc *scope) error {

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -294,6 +295,71 @@ func TestMasksCredentials(t *testing.T) {
 		}
 		if again := readAll(t, Traces, encoding, kept); encoding == Protobuf && len(again) != 1 {
 			t.Error("what was kept is no request")
+		}
+	}
+}
+
+// Nor does one stand in a record that is nested in a list or a map, that is bytes, or that is short beside others.
+func TestMasksNestedCredentials(t *testing.T) {
+	const secret = "sk-MARKED-0123456789abcdef"
+	for name, attrs := range map[string]map[string]any{
+		"a map of headers": {"headers": map[string]any{"a": "b", "authorization": "Bearer " + secret}},
+		"lists of maps":    {"x": []any{map[string]any{"y": map[string]any{"api_key": secret}}}},
+		"a longer name":    {"http.request.header.x-litellm-api-key": secret},
+		"bytes":            {"http.request.header.authorization": []byte("Bearer " + secret)},
+		"bytes in a list":  {"http.request.header.authorization": []any{[]byte("Bearer " + secret)}},
+		"short ones":       {"db.password": []any{"MARKED1", "MARKED2"}},
+		"short and long":   {"db.password": []any{secret, "MARKED1"}},
+	} {
+		attrs["gen_ai.request.model"] = "m"
+		for _, encoding := range []Encoding{Protobuf, JSON} {
+			data := request(t, "x", span(1, "chat", attrs))
+			if encoding == JSON {
+				data = asJSON(t, data)
+			}
+			b := bodyOf(t, readAll(t, Traces, encoding, data)[0])
+			kept, _ := base64.StdEncoding.DecodeString(b.Base64)
+			if encoding == JSON {
+				kept = b.OTLP
+			}
+			if bytes.Contains(kept, []byte("MARKED")) || bytes.Contains(kept, []byte(base64.StdEncoding.EncodeToString([]byte("Bearer "+secret)))) || len(b.Masked) != 1 {
+				t.Errorf("%s in %s: masked %v: %q", name, encoding, b.Masked, kept)
+			}
+		}
+	}
+	around := append(protowire.AppendBytes([]byte{0x0a}, protowire.AppendBytes([]byte{0x0a}, append(protowire.AppendString([]byte{0x0a}, "password"), protowire.AppendBytes([]byte{0x12}, protowire.AppendString([]byte{0x0a}, "MARKED"))...))), 0x12, 2, 0x12, 0)
+	for _, r := range readAll(t, Traces, Protobuf, protowire.AppendBytes([]byte{0x0a}, around)) {
+		if kept, _ := base64.StdEncoding.DecodeString(bodyOf(t, r).Base64); bytes.Contains(kept, []byte("MARKED")) || !bytes.Contains(kept, []byte("******")) {
+			t.Errorf("around an empty span: %q", kept)
+		}
+	}
+	s := span(1, "chat", map[string]any{"gen_ai.request.model": "m"})
+	s.Status = &trace.Status{Code: trace.Status_STATUS_CODE_ERROR, Message: "401 for api_key=" + secret}
+	if text := readAll(t, Traces, JSON, asJSON(t, request(t, "x", s)))[0].AppendBody(nil); bytes.Contains(text, []byte("MARKED")) {
+		t.Errorf("in the status: %s", text)
+	}
+}
+
+// A request that holds something under names that are not looked for is malformed: it is not acknowledged as an empty one.
+func TestNamesThatAreNotLookedFor(t *testing.T) {
+	const items = `[{"scopeSpans":[{"spans":[{"name":"chat","attributes":[{"key":"gen_ai.request.model","value":{"stringValue":"m"}}]}]}]}]`
+	for name, data := range map[string]string{
+		"twice":               `{"resourceSpans":` + items + `,"resourceSpans":` + items + `}`,
+		"snake case":          `{"resource_spans":` + strings.NewReplacer("scopeSpans", "scope_spans").Replace(items) + `}`,
+		"snake case within":   `{"resourceSpans":` + strings.NewReplacer("scopeSpans", "scope_spans").Replace(items) + `}`,
+		"scopes twice":        `{"resourceSpans":[{"scopeSpans":[],"scopeSpans":[{"spans":[]}]}]}`,
+		"items twice":         `{"resourceSpans":[{"scopeSpans":[{"spans":[{}],"spans":[{}]}]}]}`,
+		"before they were so": `{"resourceSpans":` + strings.NewReplacer("scopeSpans", "instrumentationLibrarySpans").Replace(items) + `}`,
+		"the other signal":    `{"resourceLogs":[{"scopeLogs":[{"logRecords":[{}]}]}]}`,
+		"something else":      `{"hello":"world"}`,
+	} {
+		if list, err := Split(Traces, JSON, []byte(data)); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: %d items, %v", name, len(list), err)
+		}
+	}
+	for _, data := range []string{`{}`, `{"resourceSpans":null}`, `{"resourceSpans":[]}`, `{"resourceSpans":[{"resource":{},"schemaUrl":"x"}]}`, `{"resourceSpans":[{"scopeSpans":[{"scope":{"name":"x"}}]}],"later":1}`} {
+		if list, err := Split(Traces, JSON, []byte(data)); err != nil || len(list) != 0 {
+			t.Errorf("%s: %d items, %v", data, len(list), err)
 		}
 	}
 }

@@ -94,6 +94,7 @@ func (s *splitter) protobufGroup(group []byte) error {
 		outer = join(outer, f.raw)
 		if f.is(numResource) {
 			resource, _ = parseAttributes(f.bytes) // it is only told of
+			return s.around(resource)
 		}
 		return nil
 	})

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -106,17 +107,20 @@ func TestMemoryOfHostileRequests(t *testing.T) {
 		return message(1, append(message(1, resource), message(2, message(2, span))...))
 	}
 	for name, data := range map[string][]byte{
-		"empty spans":      message(1, message(2, bytes.Repeat([]byte{0x12, 0}, most/2-16))),
-		"empty scopes":     message(1, bytes.Repeat([]byte{0x12, 2, 0x12, 0}, most/4-16)),
-		"empty groups":     bytes.Repeat([]byte{0x0a, 0}, most/2-16),
-		"empty attributes": traces(nil, bytes.Repeat([]byte{0x4a, 0}, most/2-32)),
-		"empty events":     traces(nil, bytes.Repeat([]byte{0x5a, 0}, most/2-32)),
-		"a resource":       message(1, append(message(1, make([]byte, most/2)), message(2, bytes.Repeat([]byte{0x12, 0}, 90_000))...)),
-		"deep":             traces(nil, attribute(nested)),
-		"one value":        traces(nil, attribute(message(1, bytes.Repeat([]byte("[1,"), most/3-64)))),
-		"a Python repr":    traces(nil, attribute(message(1, append([]byte("["), bytes.Repeat([]byte("'\\n',"), most/5-64)...)))),
-		"empty values":     traces(nil, attribute(message(6, bytes.Repeat([]byte{0x0a, 0}, most/2-64)))),
-		"gzip":             gzipped(message(1, message(2, bytes.Repeat([]byte{0x12, 0}, most/2-16)))),
+		"empty spans":            message(1, message(2, bytes.Repeat([]byte{0x12, 0}, most/2-16))),
+		"empty scopes":           message(1, bytes.Repeat([]byte{0x12, 2, 0x12, 0}, most/4-16)),
+		"empty groups":           bytes.Repeat([]byte{0x0a, 0}, most/2-16),
+		"empty attributes":       traces(nil, bytes.Repeat([]byte{0x4a, 0}, most/2-32)),
+		"empty events":           traces(nil, bytes.Repeat([]byte{0x5a, 0}, most/2-32)),
+		"a resource":             message(1, append(message(1, make([]byte, most/2)), message(2, bytes.Repeat([]byte{0x12, 0}, 90_000))...)),
+		"many resources":         bytes.Repeat(message(1, append(message(1, bytes.Repeat([]byte{0x0a, 0}, 1000)), message(2, []byte{0x12, 0})...)), most/2016),
+		"many resources in JSON": []byte(`{"resourceSpans":[` + strings.Repeat(`{"resource":{"attributes":[`+strings.Repeat("{},", 999)+`{}]},"scopeSpans":[{"spans":[{}]}]},`, most/3100) + `{}]}`),
+		"many credentials":       traces(nil, bytes.Repeat(message(9, append(message(1, []byte("password")), message(2, message(5, bytes.Repeat(message(1, message(1, []byte("0123456789ab"))), 400)))...)), most/6500)),
+		"deep":                   traces(nil, attribute(nested)),
+		"one value":              traces(nil, attribute(message(1, bytes.Repeat([]byte("[1,"), most/3-64)))),
+		"a Python repr":          traces(nil, attribute(message(1, append([]byte("["), bytes.Repeat([]byte("'\\n',"), most/5-64)...)))),
+		"empty values":           traces(nil, attribute(message(6, bytes.Repeat([]byte{0x0a, 0}, most/2-64)))),
+		"gzip":                   gzipped(message(1, message(2, bytes.Repeat([]byte{0x12, 0}, most/2-16)))),
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, err := otlpapi.New(otlpapi.Options{Spool: &nowhere{}, Bodies: ingest.NewBodies(most, 4*most), KeepOther: true})
