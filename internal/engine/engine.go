@@ -66,6 +66,7 @@ type Engine struct {
 	ledger   *ledger   // nil: no transparency log
 	scrubber *scrubber // nil: the destination is not scrubbed
 	gaps     gaps
+	gate     *gate      // the destination as the uploader has it; nil: nothing is ever removed there
 	expiring sync.Mutex // held while records are removed by policy
 	suspect  bool       // a fork was found in another destination
 
@@ -160,6 +161,10 @@ func (e *Engine) open(ctx context.Context) (err error) {
 func (e *Engine) wire(ctx context.Context) error {
 	u := e.opts.Upload
 	u.Source, u.Store, u.Layout, u.Log = e.spool, e.dest.Store, e.dest.Layout, e.name
+	if e.dest.Remove != nil {
+		e.gate = newGate(e.dest.Store)
+		u.Store = e.gate
+	}
 	u.Logger, u.CheckpointEvery = e.component("upload"), e.opts.Proof.CheckpointEvery
 	collision := u.Events.Collision
 	u.Events.Collision = func(o record.Outcome) {

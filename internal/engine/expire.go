@@ -13,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"indelible/internal/layout"
 	"indelible/internal/proof"
 	"indelible/internal/record"
 	"indelible/internal/store"
@@ -73,10 +74,7 @@ func (e *Engine) Expire(ctx context.Context, retain time.Duration, dry bool) (x 
 		return x, err
 	}
 	x.Before, x.Through, x.Rule = time.Now().UTC().Add(-retain), was.Through, e.dest.Remove == nil
-	if x.aside, err = e.aside(ctx); err != nil {
-		return x, err
-	}
-	if x.Ranges, err = e.due(ctx, log, was.Through, x.Before, x.aside); err != nil {
+	if x.Ranges, x.aside, err = e.due(ctx, log, was.Through, x.Before); err != nil {
 		return x, err
 	}
 	for _, r := range x.Ranges {
@@ -124,7 +122,7 @@ func (e *Engine) aside(ctx context.Context) (map[record.Seq]bool, error) {
 }
 
 // due are the ranges of records behind after that arrived before a moment. What was set aside and waits is left out.
-func (e *Engine) due(ctx context.Context, log *proof.Log, after record.Seq, before time.Time, aside map[record.Seq]bool) (ranges []proof.SeqRange, err error) {
+func (e *Engine) due(ctx context.Context, log *proof.Log, after record.Seq, before time.Time) (ranges []proof.SeqRange, aside map[record.Seq]bool, err error) {
 	add := func(first, last record.Seq) {
 		if n := len(ranges); n > 0 && ranges[n-1].Last+1 == first {
 			ranges[n-1].Last = last
@@ -135,8 +133,11 @@ func (e *Engine) due(ctx context.Context, log *proof.Log, after record.Seq, befo
 	// A pack's leaf has the time of its first record; the others arrived before what comes behind it.
 	var pack *proof.Leaf
 	for l, err := range e.leaves(ctx, log, after+1) {
+		if err == nil && aside == nil { // asked once the leaves are fixed: what they say was set aside is among it, or stored
+			aside, err = e.aside(ctx)
+		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if !l.Time.Before(before) {
 			break
@@ -159,7 +160,10 @@ func (e *Engine) due(ctx context.Context, log *proof.Log, after record.Seq, befo
 			break
 		}
 	}
-	return ranges, nil
+	if aside == nil {
+		aside, err = e.aside(ctx)
+	}
+	return ranges, aside, err
 }
 
 // maxExpireRanges bounds the leaves of one call; the next goes on.
@@ -173,7 +177,7 @@ func (e *Engine) leaves(ctx context.Context, log *proof.Log, from record.Seq) fu
 type doomed struct {
 	leaf  proof.Leaf
 	hash  uint64
-	spare bool // a younger record has it too
+	spare bool // a record that is not removed has it too
 }
 
 // maxDoomed is how many objects are removed between two looks at what is younger.
@@ -181,7 +185,17 @@ const maxDoomed = 1 << 19
 
 // removeObjects removes the objects of what the log says is removed.
 func (e *Engine) removeObjects(ctx context.Context, log *proof.Log, was *expired, x *Expired) error {
-	seed := maphash.MakeSeed()
+	if was.Removed >= was.Through {
+		return nil
+	}
+	if e.gate != nil {
+		e.gate.watch(true)
+		defer e.gate.watch(false)
+	}
+	keep, err := e.spare(ctx, log)
+	if err != nil {
+		return err
+	}
 	for was.Removed < was.Through {
 		var list []doomed
 		upto := was.Removed
@@ -190,23 +204,25 @@ func (e *Engine) removeObjects(ctx context.Context, log *proof.Log, was *expired
 				return err
 			}
 			last := max(l.Seq, l.Last)
-			if last > was.Through || len(list) == maxDoomed {
+			if last > was.Through || len(list) >= maxDoomed {
 				break
 			}
 			upto = last
-			if l.Kind == proof.Gap {
+			if l.Kind == proof.Gap || !keep.removed(&l) { // it waited, and may be stored by now
 				continue
 			}
-			list = append(list, doomed{leaf: l, hash: maphash.String(seed, l.Key)})
+			for _, l.Key = range e.names(&l) {
+				list = append(list, doomed{leaf: l, hash: maphash.String(keep.seed, l.Key)})
+			}
 		}
 		if upto == was.Removed {
 			return nil
 		}
-		if err := e.spareShared(ctx, log, seed, upto, was.Through, list); err != nil {
+		if err := e.spareShared(ctx, log, keep, list); err != nil {
 			return err
 		}
 		for i := range list {
-			if err := e.removeOne(ctx, &list[i], x); err != nil {
+			if err := e.removeOne(ctx, &list[i], keep, x); err != nil {
 				return err
 			}
 		}
@@ -218,27 +234,23 @@ func (e *Engine) removeObjects(ctx context.Context, log *proof.Log, was *expired
 	return nil
 }
 
-// spareShared finds the objects that a younger record has as well: the same bytes may have been sent again under their key.
-func (e *Engine) spareShared(ctx context.Context, log *proof.Log, seed maphash.Seed, upto, through record.Seq, list []doomed) error {
+// spareShared finds the objects that a record has as well which is not removed: the same bytes may have been sent again under their key.
+func (e *Engine) spareShared(ctx context.Context, log *proof.Log, keep *spared, list []doomed) error {
 	byHash := make([]int, len(list))
 	for i := range byHash {
 		byHash[i] = i
 	}
 	slices.SortFunc(byHash, func(a, b int) int { return cmp.Compare(list[a].hash, list[b].hash) })
-	for l, err := range e.leaves(ctx, log, upto+1) {
-		if err != nil {
-			return err
+	return proof.EachObject(ctx, e.dest.Store, e.dest.Layout.Base(), log.Public(), func(l *proof.Leaf) {
+		if l.Kind == proof.Pack || keep.removed(l) {
+			return // a later one that is removed has its turn, and finds it gone
 		}
-		if l.Kind != proof.Record || l.Seq <= through {
-			continue // within the range the later one's turn comes, and finds it gone
-		}
-		h := maphash.String(seed, l.Key)
+		h := maphash.String(keep.seed, l.Key)
 		at, ok := slices.BinarySearchFunc(byHash, h, func(i int, h uint64) int { return cmp.Compare(list[i].hash, h) })
 		for ; ok && at < len(byHash) && list[byHash[at]].hash == h; at++ {
 			list[byHash[at]].spare = true
 		}
-	}
-	return ctx.Err()
+	})
 }
 
 func (x *Expired) keep(key string, reason error) {
@@ -247,16 +259,44 @@ func (x *Expired) keep(key string, reason error) {
 	}
 }
 
-// removeOne removes the object of one leaf, if it is what the leaf says.
-func (e *Engine) removeOne(ctx context.Context, d *doomed, x *Expired) error {
-	l := &d.leaf
-	switch l.Kind {
-	case proof.Record, proof.Pack:
-	default:
-		return e.removeLate(ctx, l, x)
+// names are the keys under which the object of a leaf may be: of a record that was set aside, and stored later, its
+// key or a variant of it.
+func (e *Engine) names(l *proof.Leaf) []string {
+	switch {
+	case l.Kind == proof.Record, l.Kind == proof.Pack:
+		return []string{l.Key}
+	case l.SentKey == "":
+		return nil // nobody knows its name
 	}
-	if d.spare {
+	stored := e.dest.Layout.Key(l.Bucket, l.SentKey)
+	return []string{stored, e.dest.Layout.Variant(stored, l.Seq)}
+}
+
+// removeOne removes the object of one leaf, if it is what the leaf says and nobody else's.
+func (e *Engine) removeOne(ctx context.Context, d *doomed, keep *spared, x *Expired) error {
+	l := &d.leaf
+	if d.spare || keep.waits(e, l) {
 		return nil
+	}
+	info, err := e.dest.Store.Head(ctx, l.Key, store.GetOptions{})
+	if store.ClassOf(err) == store.NotFound {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	by, ours := e.dest.Layout.Info(info)
+	if l.Kind != proof.Pack {
+		late, log := l.Kind != proof.Record, info.Meta[layout.MetaLog]
+		switch {
+		case late && (!ours || log != e.name || by.Seq != l.Seq):
+			return nil
+		case keep.elsewhere(l.Key, ours && log != "" && log != e.name):
+			x.keep(l.Key, errOtherLog)
+			return nil
+		case ours && log == e.name && !keep.removed(&proof.Leaf{Seq: by.Seq}):
+			return nil // it was removed, and a younger record made it again
+		}
 	}
 	size, err := e.sameBytes(ctx, l.Key, l.Digest)
 	switch {
@@ -269,13 +309,19 @@ func (e *Engine) removeOne(ctx context.Context, d *doomed, x *Expired) error {
 		return err
 	}
 	if l.Kind == proof.Pack {
-		if err := e.removeBeside(ctx, l, size, x); err != nil {
+		err := e.removeBeside(ctx, l, size, x)
+		if errors.Is(err, errOtherBytes) {
 			x.keep(l.Key, err)
 			return nil
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return e.removeObject(ctx, l.Key, size, x)
 }
+
+var errOtherLog = errors.New("a record of another log in this destination has it too")
 
 var errOtherBytes = errors.New("it is not what the log says: run \"indelible verify\"")
 
@@ -300,42 +346,18 @@ func (e *Engine) sameBytes(ctx context.Context, key string, want record.Digest) 
 }
 
 func (e *Engine) removeObject(ctx context.Context, key string, size int64, x *Expired) error {
-	if err := e.dest.Remove(ctx, key); err != nil {
-		return err
-	}
-	x.Objects++
-	x.Bytes += size
-	return nil
-}
-
-// removeLate removes the object of a record that was set aside, and stored later under its key or a variant of it.
-func (e *Engine) removeLate(ctx context.Context, l *proof.Leaf, x *Expired) error {
-	if l.SentKey == "" {
-		return nil // nobody knows its name
-	}
-	stored := e.dest.Layout.Key(l.Bucket, l.SentKey)
-	for _, key := range []string{stored, e.dest.Layout.Variant(stored, l.Seq)} {
-		info, err := e.dest.Store.Head(ctx, key, store.GetOptions{})
-		if store.ClassOf(err) == store.NotFound {
-			continue
-		}
-		if err != nil {
+	remove := func() error {
+		if err := e.dest.Remove(ctx, key); err != nil {
 			return err
 		}
-		if is, ours := e.dest.Layout.Info(info); !ours || is.Seq != l.Seq {
-			continue
-		}
-		size, err := e.sameBytes(ctx, key, l.Digest)
-		if errors.Is(err, errOtherBytes) {
-			x.keep(key, err)
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		return e.removeObject(ctx, key, size, x)
+		x.Objects++
+		x.Bytes += size
+		return nil
 	}
-	return nil
+	if e.gate == nil {
+		return remove()
+	}
+	return e.gate.unless(key, remove)
 }
 
 // removeBeside removes the bodies that lie beside a pack.

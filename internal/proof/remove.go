@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"indelible/internal/record"
@@ -66,6 +67,89 @@ func eachRemoval(ctx context.Context, st store.Store, base, vkey string, back bo
 		return fmt.Errorf("read removed leaves of log %s: %w", key.Name(), err)
 	}
 	return nil
+}
+
+// EachObject calls yield with every leaf of the log that names an object, each checked against the signed checkpoint
+// that was the newest when it was called.
+func EachObject(ctx context.Context, st store.Store, base, vkey string, yield func(*Leaf)) error {
+	key, err := parsePublic(vkey)
+	if err != nil {
+		return fmt.Errorf("read leaves: invalid public key: %w", err)
+	}
+	w := leafWalk{reader: newReader(patientStore{st}, base, key.Name()), seq: 1}
+	w.each = func(_ uint64, l *Leaf) bool {
+		if l.Kind == Record || l.Kind == Stored || l.Kind == Pack {
+			yield(l)
+		}
+		return true
+	}
+	if err := w.run(ctx, key, nil); err != nil {
+		return fmt.Errorf("read leaves of log %s: %w", key.Name(), err)
+	}
+	return nil
+}
+
+// OtherObjects calls yield with the keys of the objects that other logs under the same prefix name, and says whether
+// they are removed there. Nobody signs for that here. A log that cannot be read is an error: what it names is not known.
+func OtherObjects(ctx context.Context, st store.Store, base, log string, yield func(key string, removed bool)) error {
+	dir := slashed(base) + "_indelible/"
+	for info, err := range (patientStore{st}).List(ctx, store.ListOptions{Prefix: dir, Delimiter: "/"}) {
+		if err != nil {
+			return err
+		}
+		name := strings.TrimSuffix(strings.TrimPrefix(info.Key, dir), "/")
+		if !info.Prefix || name == log {
+			continue
+		}
+		if err := otherObjects(ctx, newReader(patientStore{st}, base, name), yield); err != nil {
+			return fmt.Errorf("read which objects the log %s has, which lies beside this one: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func otherObjects(ctx context.Context, r reader, yield func(key string, removed bool)) error {
+	checkpoint, _, err := r.get(ctx, "checkpoint")
+	if store.ClassOf(err) == store.NotFound {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	head, err := parseHeadText(unsigned(checkpoint))
+	if err != nil {
+		return err
+	}
+	each := func(do func(*Leaf)) error {
+		for n := uint64(0); n*width < head.Size; n++ {
+			leaves, err := r.bundle(ctx, n, head.Size)
+			if err != nil {
+				return err
+			}
+			for _, raw := range leaves {
+				l, err := ParseLeaf(raw)
+				if err != nil {
+					return err
+				}
+				do(&l)
+			}
+		}
+		return nil
+	}
+	var removed rangeSet
+	err = each(func(l *Leaf) {
+		if l.Kind == Removed {
+			removed.add(l.First, l.Last)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return each(func(l *Leaf) {
+		if l.Kind == Record || l.Kind == Stored {
+			yield(l.Key, removed.has(l.Seq))
+		}
+	})
 }
 
 // RemovedError says that a record was removed by policy, as a leaf of the log proves.
