@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"indelible/internal/disk"
+	"indelible/internal/disk/osdisk"
 	"indelible/internal/record"
 	"indelible/internal/store"
 )
@@ -43,9 +44,10 @@ type Store struct {
 
 	start int64 // names this Store's temporary files
 
-	mu   sync.Mutex
-	made map[string]bool // directories and notes known to be durable, at most maxMade
-	tmp  uint64          // counts temporary files
+	mu     sync.Mutex
+	made   map[string]bool // directories and notes known to be durable, at most maxMade
+	madeIn *osdisk.FS      // the directory that they are in; nil: the file system is nobody's path
+	tmp    uint64          // counts temporary files
 	// doubts holds, by key, the Puts that failed when the name could exist
 	// already: what they wrote counts as not stored until a Put succeeds.
 	doubts map[string]doubt

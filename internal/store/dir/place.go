@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"indelible/internal/disk"
+	"indelible/internal/disk/osdisk"
 )
 
 // find opens the object under key; fs.ErrNotExist if there is none.
@@ -156,28 +157,35 @@ func (s *Store) mkdir(name string) error {
 	if s.knownDurable(name) {
 		return nil
 	}
+	in := s.opened()
 	if err := s.disk.MkdirAll(name); errors.Is(err, fs.ErrExist) {
 		// It is there, and what it is could not be found out. ErrExist is for the names of objects.
 		return fmt.Errorf("make directory %s: %v", name, err)
 	} else if err != nil {
 		return err
 	}
-	s.setDurable(name)
+	s.setDurable(name, in)
 	return nil
 }
 
 // knownDurable says that a directory or a note was found or made durable before.
 func (s *Store) knownDurable(name string) bool {
+	in := s.opened()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.made[name]
+	return s.madeIn == in && s.made[name]
 }
 
-func (s *Store) setDurable(name string) {
+// setDurable notes a name that was made durable in a directory: in another one, that came in its place, it may not be.
+func (s *Store) setDurable(name string, in *osdisk.FS) {
+	now := s.opened()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.made) >= maxMade {
+	if in != now {
+		return
+	}
+	if s.madeIn != in || len(s.made) >= maxMade {
 		clear(s.made)
 	}
-	s.made[name] = true
+	s.made[name], s.madeIn = true, in
 }

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+
+	"indelible/internal/store"
 )
 
 // Names with a "~" in them are those that a record gets beside another of its key. Who asks for such
@@ -35,7 +37,7 @@ func (s *Store) note(key string) error {
 		if err != nil {
 			return err
 		}
-		if !used {
+		if !used && s.empty() {
 			if err := s.mark(tildeWhole); err != nil {
 				return err
 			}
@@ -48,11 +50,20 @@ func (s *Store) note(key string) error {
 	return s.mark(tildeNote(stem))
 }
 
+// empty reports that the store has no object, also none that another tool has put there.
+func (s *Store) empty() bool {
+	for range s.keys(context.Background(), ".", "", store.ListOptions{}) {
+		return false // or it cannot be found out
+	}
+	return true
+}
+
 // mark makes an empty file durable, once.
 func (s *Store) mark(name string) error {
 	if s.knownDurable(name) {
 		return nil
 	}
+	in := s.opened()
 	if err := s.mkdir(path.Dir(name)); err != nil {
 		return err
 	}
@@ -67,7 +78,7 @@ func (s *Store) mark(name string) error {
 	if err := s.disk.SyncDir(path.Dir(name)); err != nil {
 		return err
 	}
-	s.setDurable(name)
+	s.setDurable(name, in)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package dir_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -126,6 +127,22 @@ func wantNoted(t *testing.T, when string, s *dir.Store) {
 			if err != nil || absent(t, s, prefix) {
 				t.Errorf("%s: %s is there and said to be absent, %v", when, info.Key, err)
 			}
+		}
+	}
+}
+
+// Nor of a copy of a bucket that another tool made: it has objects, and none of their attributes.
+func TestAbsentInACopy(t *testing.T) {
+	for _, key := range []string{"a~1", "_indelible/x/a~1", "_indelible/.other"} {
+		root := t.TempDir()
+		if err := errors.Join(os.MkdirAll(filepath.Dir(filepath.Join(root, key)), 0o700), os.WriteFile(filepath.Join(root, key), []byte("{}"), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		s := open(t, root)
+		storetest.MustPut(t, s, described("b", "{}"))
+		storetest.MustPut(t, s, described("c", "{}"))
+		if absent(t, s, "a~") || absent(t, s, key[:len(key)-1]+"~") {
+			t.Errorf("%s was there before, and something is said to be absent", key)
 		}
 	}
 }
