@@ -14,10 +14,11 @@ import (
 // is not to be told from others otherwise:
 //
 //	+------------+------------------+-------+--
-//	| length u32 | CRC-32C u32      | bytes | ...   little endian; the CRC is of length and bytes
+//	| length u32 | CRC-32C u32      | bytes | ...   little endian; the CRC is of the file's name, length and bytes
 //	+------------+------------------+-------+--
 //
-// Recover believes them up to the first one that is not whole.
+// Recover believes them up to the first one that is not whole. The name is in the checksum because a power cut can leave
+// blocks of a file that was removed in the place of those that were not written.
 const (
 	frameHeader = 8
 	maxFrame    = 1 << 20
@@ -28,14 +29,19 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // frames are the bytes in such a file. One goroutine at a time uses it.
 type frames struct {
 	file    disk.File
+	salt    uint32 // of the file's name
 	lengths []uint32
 	ends    []int64 // where each frame's bytes end in all bytes: made by index
 	size    int64   // of all bytes
 }
 
-// frameSum is the checksum of a frame.
-func frameSum(header, p []byte) uint32 {
-	return crc32.Update(crc32.Checksum(header[:4], castagnoli), castagnoli, p)
+func newFrames(file disk.File, name string) *frames {
+	return &frames{file: file, salt: crc32.Checksum([]byte(name), castagnoli)}
+}
+
+// sum is the checksum of a frame.
+func (f *frames) sum(header, p []byte) uint32 {
+	return crc32.Update(crc32.Update(f.salt, castagnoli, header[:4]), castagnoli, p)
 }
 
 // append writes p; what is behind a frame that failed is not read. scratch is used to write header and bytes together.
@@ -43,7 +49,7 @@ func (f *frames) append(p, scratch []byte) ([]byte, error) {
 	for len(p) > 0 {
 		part := p[:min(len(p), maxFrame)]
 		b := binary.LittleEndian.AppendUint32(scratch[:0], uint32(len(part)))
-		b = binary.LittleEndian.AppendUint32(b, frameSum(b, part))
+		b = binary.LittleEndian.AppendUint32(b, f.sum(b, part))
 		b = append(b, part...)
 		scratch = b
 		if _, err := f.file.WriteAt(b, f.size+int64(len(f.lengths))*frameHeader); err != nil {
@@ -83,8 +89,8 @@ func (f *frames) ReadAt(p []byte, off int64) (n int, err error) {
 }
 
 // readFrames finds the frames of a file that are whole, from its start on. rest is how many bytes are behind them.
-func readFrames(file disk.File, size int64) (f *frames, rest int64, err error) {
-	f = &frames{file: file}
+func readFrames(file disk.File, name string, size int64) (f *frames, rest int64, err error) {
+	f = newFrames(file, name)
 	at := int64(0)
 	var buf []byte
 	for size-at >= frameHeader {
@@ -102,7 +108,7 @@ func readFrames(file disk.File, size int64) (f *frames, rest int64, err error) {
 		if err := readFull(file, buf[:n], at+frameHeader); err != nil {
 			return nil, 0, err
 		}
-		if frameSum(header[:], buf[:n]) != binary.LittleEndian.Uint32(header[4:]) {
+		if f.sum(header[:], buf[:n]) != binary.LittleEndian.Uint32(header[4:]) {
 			break
 		}
 		at += frameHeader + n

@@ -66,7 +66,7 @@ func (r *Recorder) recoverFile(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	whole, rest, err := readFrames(f, size)
+	whole, rest, err := readFrames(f, name, size)
 	if err != nil {
 		return err
 	}

@@ -32,6 +32,7 @@ func TestRecover(t *testing.T) {
 	first, second := strings.Repeat("first", 2000), strings.Repeat("second", 2000)
 	written := answerFile(t, first, second)
 	tail := len(written) - len(second)
+	older := answerFileOf(t, "older", first, second)
 	for name, c := range map[string]struct {
 		file []byte
 		want string // of the answer; "" is no record
@@ -48,6 +49,8 @@ func TestRecover(t *testing.T) {
 		"zeros in the first frame":  {append(bytes.Clone(written[:30]), make([]byte, len(written)-30)...), "", true},
 		"a bit in the first frame":  {flipped(written, 30), "", false},
 		"a bit in the first length": {flipped(written, 1), "", false},
+		"another file's frames":     {append(bytes.Clone(written[:tail-frameHeader]), older[len(older)-len(second)-frameHeader:]...), first, true},
+		"another file":              {older, "", false},
 		"written by another build":  {[]byte("{\"v\":1}\ndata: the answer\n"), "", false},
 	} {
 		root := t.TempDir()
@@ -88,6 +91,11 @@ func TestRecover(t *testing.T) {
 // answerFile is what a process leaves of an answer that it has written in these parts.
 func answerFile(t *testing.T, parts ...string) []byte {
 	t.Helper()
+	return answerFileOf(t, "1", parts...)
+}
+
+func answerFileOf(t *testing.T, id string, parts ...string) []byte {
+	t.Helper()
 	root := t.TempDir()
 	data, err := osdisk.Open(root)
 	if err != nil {
@@ -97,8 +105,8 @@ func answerFile(t *testing.T, parts ...string) []byte {
 		t.Fatal(err)
 	}
 	r := &Recorder{o: Options{Data: data, MaxKept: 1 << 20}, shared: &shared{}}
-	x := &exchange{r: r, c: capture.Exchange{ID: "x", Method: "POST", URL: "https://h/x", Status: 200, Start: time.Now()}}
-	tp := r.newTape("x", 1, time.Now())
+	x := &exchange{r: r, c: capture.Exchange{ID: id, Method: "POST", URL: "https://h/x", Status: 200, Start: time.Now()}}
+	tp := r.newTape(id+answerSuffix, 1, time.Now())
 	tp.head = x.unfinished
 	for _, p := range parts {
 		if err := tp.write([]byte(p), time.Now()); err != nil {
@@ -106,7 +114,7 @@ func answerFile(t *testing.T, parts ...string) []byte {
 		}
 	}
 	tp.leave()
-	b, err := os.ReadFile(filepath.Join(root, Dir, "x"))
+	b, err := os.ReadFile(filepath.Join(root, Dir, id+answerSuffix))
 	if err := errors.Join(err, data.Close()); err != nil {
 		t.Fatal(err)
 	}

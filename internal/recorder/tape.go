@@ -115,7 +115,7 @@ func (t *tape) create() (err error) {
 	if err != nil {
 		return err
 	}
-	t.file = &frames{file: f}
+	t.file = newFrames(f, t.name)
 	if t.head != nil {
 		err = t.append(t.head())
 	}
