@@ -2,6 +2,7 @@ package proof
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"maps"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"indelible/internal/record"
 	"indelible/internal/testserver"
@@ -218,4 +220,79 @@ func TestStrangersRefuse(t *testing.T) {
 			}
 		})
 	}
+}
+
+// halfRemoved is a log that says that records 2 to 103 are removed, and a bucket where that is half done: the attributes
+// of record 2 are gone, and of the first pack a body beside it.
+func halfRemoved(b *bench) {
+	packed(b)
+	l := b.open()
+	b.do(l.Start("p", "c", ""))
+	b.do(l.Remove(b.t.Context(), "retention", SeqRange{2, 103}))
+	b.do(l.Stop(b.t.Context()))
+	b.st.describe(b.outcomeKey(2), nil, nil)
+	b.st.remove(b.besideKey(50))
+}
+
+func TestRemovalHalfDone(t *testing.T) {
+	b := newBench(t)
+	halfRemoved(b)
+	if r := b.verify(VerifyOptions{Packs: linePacks{}}); r.FaultCount != 0 {
+		t.Errorf("%v", r.Faults)
+	}
+	b.st.describe(b.outcomeKey(3), nil, nil)
+	b.st.describe(b.outcomeKey(105), nil, nil)
+	if r := b.verify(VerifyOptions{Packs: linePacks{}}); r.FaultCount != 1 || r.Faults[0].Seq != 105 {
+		t.Errorf("%v", r.Faults)
+	}
+}
+
+// stubParquet stands for pyarrow: it reads a row from each line.
+const stubParquet = `
+import json
+class ParquetFile:
+    def __init__(self, path): self.path = path
+    def iter_batches(self, n, columns): yield self
+    def to_pylist(self):
+        for line in open(self.path):
+            row = json.loads(line)
+            row["body"] = row["body"].encode()
+            yield row
+`
+
+func TestStrangersAcceptRemovalHalfDone(t *testing.T) {
+	s := meetStrangers(t)
+	b := newBench(t)
+	halfRemoved(b)
+	s.accept(t, b)
+	stub := filepath.Join(t.TempDir(), "pyarrow")
+	b.do(os.MkdirAll(stub, 0o700))
+	b.do(os.WriteFile(filepath.Join(stub, "__init__.py"), nil, 0o600))
+	b.do(os.WriteFile(filepath.Join(stub, "parquet.py"), []byte(stubParquet), 0o600))
+	t.Setenv("PYTHONPATH", filepath.Dir(stub))
+	b = newBench(t)
+	l := b.open()
+	b.do(l.Start("p", "c", ""))
+	p := b.packOf(1, 1, 1)
+	var tree RowTree
+	at := time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
+	row := record.Info{Seq: 1, Time: at, Door: "s3", Bucket: "logs", Key: "k", Size: 4, Digest: sha256.Sum256([]byte("body"))}
+	tree.Add(&row)
+	line, err := json.Marshal(map[string]any{
+		"seq": 1, "time_ns": at.UnixNano(), "door": "s3", "source": "", "bucket": "logs", "key": "k", "sent_key": nil, "size": 4,
+		"sha256": row.Digest.String(), "attrs_sha256": rowLeaf(&row).Attrs.String(), "extra": `{"object":"` + testBase + `beside"}`, "body": "",
+	})
+	b.do(err)
+	b.st.put(testBase+"beside", []byte("body"))
+	p.Size, p.Digest, p.Root = int64(len(line)), sha256.Sum256(line), tree.Root()
+	b.st.put(p.Key, line)
+	b.do(l.Pack(t.Context(), p))
+	b.do(l.Checkpoint(t.Context()))
+	s.accept(t, b)
+	b.st.remove(testBase + "beside")
+	if said, _, python := s.judge(t, &copied{top: t.TempDir()}, b, nil, "--allow-incomplete"); python == nil {
+		t.Errorf("a body is gone and nobody said so:\n%s", said)
+	}
+	b.do(l.Remove(t.Context(), "retention", SeqRange{1, 1}))
+	s.accept(t, b)
 }

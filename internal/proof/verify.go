@@ -229,6 +229,11 @@ func (v *verifier) settleAttrs() {
 		v.incomplete("headers and metadata of %d objects could not be compared: there are none here", v.bareN)
 	case v.bareN > 0:
 		for _, f := range v.bare {
+			if v.leaves.removed.has(f.Seq) { // the attributes go first
+				f.What += "; removed, as the log says: " + v.leaves.whyRemoved(f.Seq)
+				v.notice(f)
+				continue
+			}
 			v.fault(f)
 		}
 		v.report.FaultCount += v.bareN - int64(len(v.bare))
