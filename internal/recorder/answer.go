@@ -201,6 +201,9 @@ func (a *answer) end(n int, err error) (int, error) {
 		a.err = ferr
 		return 0, a.err // the end is withheld
 	}
+	if err == io.EOF && a.x.c.Fault == errStopped {
+		err = &keepError{errEnded} // the record says that it is cut
+	}
 	a.err = err
 	if _, announced := a.resp.Trailer[ReceiptHeader]; announced {
 		a.resp.Trailer[ReceiptHeader] = nil // the upstream's own is none of this log

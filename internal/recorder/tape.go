@@ -55,6 +55,9 @@ type tape struct {
 	checked   int64          // where free space is looked at again; guarded by mu
 }
 
+// errEnded says that bytes came after the record was written, which has none of them.
+var errEnded = errors.New("the record is written already")
+
 // errNoRoom says that the reserve of the disk begins.
 var errNoRoom = errors.New("no room beyond the reserve")
 
@@ -62,12 +65,12 @@ func (r *Recorder) newTape(name string, most int64, now time.Time) *tape {
 	return &tape{data: r.o.Data, reserve: r.o.Reserve, scratch: &r.scratch, name: Dir + "/" + name, limit: r.o.MaxKept, most: most, begun: now, sum: sha256.New()}
 }
 
-// write keeps p. Its error says that bytes could not be kept because of the disk; they are counted all the same.
+// write keeps p. Its error says that bytes could not be kept, because of the disk, where they are counted all the same, or because the tape has ended.
 func (t *tape) write(p []byte, now time.Time) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.done {
-		return nil // closed meanwhile
+		return errEnded
 	}
 	t.sum.Write(p)
 	t.size += int64(len(p))

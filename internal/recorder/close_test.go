@@ -1,0 +1,54 @@
+package recorder
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"indelible/internal/capture"
+	"indelible/internal/disk/osdisk"
+)
+
+type transport func(*http.Request) (*http.Response, error)
+
+func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// What an upstream goes on to send after Close has written the record is in no record: whoever reads gets none of it,
+// and does not take the answer for whole.
+func TestNothingIsReadBehindTheRecord(t *testing.T) {
+	for name, rest := range map[string]string{"more": "rest", "the end": ""} {
+		data, err := osdisk.Open(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var log kept
+		r, err := New(Options{Log: &log, Door: "lib", Data: data, Base: transport(func(r *http.Request) (*http.Response, error) {
+			body := io.NopCloser(io.MultiReader(strings.NewReader("part"), strings.NewReader(rest))) // knows of no context
+			return &http.Response{StatusCode: 200, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, Body: body, ContentLength: -1, Request: r}, nil
+		})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		req, _ := http.NewRequest("POST", "http://h/v1/x", strings.NewReader("{}"))
+		resp, err := r.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(resp.Body, make([]byte, 4)); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(resp.Body)
+		if err == nil || len(b) > 0 {
+			t.Errorf("%s: read %q and %v", name, b, err)
+		}
+		e, _, perr := capture.Parse([]byte(log.bodies[len(log.bodies)-1]))
+		if err := errors.Join(perr, resp.Body.Close(), data.Close()); err != nil || e.Transport != capture.ProxyError || string(e.Response.Body.Bytes) != "part" {
+			t.Errorf("%s: %v, %s", name, err, e.Transport)
+		}
+	}
+}
