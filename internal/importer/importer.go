@@ -169,7 +169,10 @@ func (r *run) take(ctx context.Context, it *item) error {
 		if r.Dry {
 			return nil
 		}
-		return errors.Join(r.flush(ctx), r.manifest.add(it.carried))
+		if err := r.flush(ctx); err != nil {
+			return err
+		}
+		return r.manifest.add(it.carried)
 	}
 	r.sum.Seen++
 	if r.Progress != nil {
@@ -184,9 +187,12 @@ func (r *run) take(ctx context.Context, it *item) error {
 		return nil
 	case it.class == gone:
 		r.sum.Seen--
-		return nil
+		return r.keep(ctx, it)
 	case it.err != nil:
 		r.sum.fail(it.key, it.err)
+		if err := r.keep(ctx, it); err != nil {
+			return err
+		}
 		if r.inARow++; r.inARow == maxInARow {
 			return fmt.Errorf("%d objects in a row could not be taken, %s among them (%w): the same call goes on from there", maxInARow, it.key, it.err)
 		}
@@ -213,6 +219,17 @@ func (r *run) take(ctx context.Context, it *item) error {
 		return r.flush(ctx)
 	}
 	return nil
+}
+
+// keep has the manifest say what it said before of an object that could not be read.
+func (r *run) keep(ctx context.Context, it *item) error {
+	if it.had == nil || r.Dry {
+		return nil
+	}
+	if err := r.flush(ctx); err != nil {
+		return err
+	}
+	return r.manifest.add([]line{*it.had})
 }
 
 // flush appends the batch, and notes in the manifest what became of it.
@@ -298,6 +315,7 @@ func (r *run) long(ctx context.Context, it *item) error {
 			return err
 		}
 		it.info = info
+		it.line.ETag, it.line.Version, it.line.Modified = info.ETag, info.Version, info.ModTime.UTC()
 		one := it.record(r)
 		one.Body, one.Size = body, info.Size
 		receipts, err = r.Log.AppendAll(ctx, []record.Record{one})
@@ -311,7 +329,7 @@ func (r *run) long(ctx context.Context, it *item) error {
 		return fmt.Errorf("%s: %w", it.key, err)
 	}
 	r.sum.fail(it.key, err)
-	return nil
+	return r.keep(ctx, it)
 }
 
 // pause waits, or returns ctx's error.

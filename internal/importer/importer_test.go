@@ -283,6 +283,67 @@ func TestObjectsThatCannotBeTaken(t *testing.T) {
 	w.once(w.objects)
 }
 
+// What was taken stays known where a later run cannot read it, for whatever reason.
+func TestTakenStaysKnown(t *testing.T) {
+	const key = "2026-11-01/time-0001.json"
+	for _, class := range []store.Class{store.Archived, store.Poison, store.NotFound} {
+		w := newWorld(t, 3)
+		if s, err := w.run(w.disk); err != nil || s.Taken != 3 {
+			t.Fatalf("%v, %+v", err, s)
+		}
+		have := w.store
+		w.store = failing{moved{have, key}, map[string]store.Class{key: class}}
+		if s, err := w.run(w.disk); err != nil || s.Already != 2 {
+			t.Fatalf("%v, %+v", err, s)
+		}
+		w.store = moved{have, key}
+		if s, err := w.run(w.disk); err != nil || s.Taken != 0 || s.Already != 3 {
+			t.Errorf("class %v: %v, %+v", class, err, s)
+		}
+		w.once(w.objects)
+	}
+}
+
+// Where a batch cannot be appended, nothing that sorts behind it is noted: the next run would begin there.
+func TestNothingIsNotedBeforeItsTurn(t *testing.T) {
+	w := newWorld(t, 3)
+	if s, err := w.run(w.disk); err != nil || s.Taken != 3 {
+		t.Fatalf("%v, %+v", err, s)
+	}
+	w.put("2026-11-01/new.json", "new", nil)
+	w.store = without{w.store, "2026-11-02/"}
+	w.log.dieIn, w.log.partly = 1, 1
+	if _, err := w.run(w.disk); !errors.Is(err, errDead) {
+		t.Fatal(err)
+	}
+	if s, err := w.run(w.disk); err != nil || s.Taken+s.Already != 3 {
+		t.Errorf("%v, %+v", err, s)
+	}
+	if s, err := w.run(w.disk); err != nil || s.Taken != 0 {
+		t.Errorf("%v, %+v", err, s)
+	}
+	w.once(w.objects)
+}
+
+// moved is a store in which one object has another ETag than before, and the same bytes.
+type moved struct {
+	store.Store
+	key string
+}
+
+func (s moved) List(ctx context.Context, o store.ListOptions) iter.Seq2[store.Info, error] {
+	return func(yield func(store.Info, error) bool) {
+		for i, err := range s.Store.List(ctx, o) {
+			if i.Key == s.key {
+				i.ETag = "another"
+			}
+			if !yield(i, err) {
+				return
+			}
+		}
+	}
+}
+
 type failing struct {
 	store.Store
 	class map[string]store.Class

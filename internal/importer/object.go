@@ -38,6 +38,7 @@ type item struct {
 	body  []byte // of a short one
 	err   error  // why it is not taken
 	line  line   // what the manifest says of it
+	had   *line  // what it said of it before; nil: nothing
 	// These are no objects:
 	end     error  // the list ended with this error
 	carried []line // what an earlier run noted, and is not listed any more
@@ -109,8 +110,10 @@ func (r *run) look(ctx context.Context, listed store.Info, before *line) *item {
 		return it
 	}
 	if d, ok := r.manifest.doubted[recordKey{bucket, key}]; ok && before == nil {
+		d.Key = listed.Key
 		before = &d
 	}
+	it.had = before
 	err := retry(ctx, func() error { return r.read(ctx, it, before != nil) })
 	switch {
 	case store.ClassOf(err) == store.NotFound:
