@@ -78,8 +78,13 @@ func eachText(key string, v gjson.Result, depth int, f leaf) {
 			key = name.Str
 		}
 		v.ForEach(func(name, e gjson.Result) bool {
-			if name.Str != "key" {
-				eachText(key, e, depth-1, f)
+			switch under := key; {
+			case name.Str == "key":
+			case isCredential(name.Str):
+				under = name.Str
+				fallthrough
+			default:
+				eachText(under, e, depth-1, f)
 			}
 			return true
 		})
@@ -291,6 +296,11 @@ func (d *Derived) mask(s secret) {
 func MaskText(data []byte) []byte {
 	if !hinted(shared(data)) {
 		return data
+	}
+	if !tooDeep(data) && gjson.ValidBytes(data) {
+		m := masker{raw: data, original: data}
+		eachText("", gjson.Parse(shared(data)), maxJSONDepth, m.leaf(func(text string) { m.place(data, 0, text) }))
+		data = m.raw
 	}
 	var out []byte
 	for _, at := range inText.FindAllSubmatchIndex(data, 1024) {

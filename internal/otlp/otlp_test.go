@@ -340,6 +340,14 @@ func TestMasksNestedCredentials(t *testing.T) {
 	}
 }
 
+// In JSON that is kept raw, what is named like a credential is masked as well.
+func TestMasksRawJSON(t *testing.T) {
+	const data = `{"resource_spans":[{"x":[{"key":"authorization","value":{"stringValue":"Bearer MARKED"}},{"key":"a","value":{"stringValue":"b"}}],"api_key":"MARKED"}]}`
+	if got, want := string(MaskText([]byte(data))), strings.NewReplacer("Bearer MARKED", "*************", "MARKED", "******").Replace(data); got != want {
+		t.Errorf("%s", got)
+	}
+}
+
 // A request that holds something under names that are not looked for is malformed: it is not acknowledged as an empty one.
 func TestNamesThatAreNotLookedFor(t *testing.T) {
 	const items = `[{"scopeSpans":[{"spans":[{"name":"chat","attributes":[{"key":"gen_ai.request.model","value":{"stringValue":"m"}}]}]}]}]`
