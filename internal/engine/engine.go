@@ -68,6 +68,8 @@ type Engine struct {
 	gaps     gaps
 	gate     *gate      // the destination as the uploader has it; nil: nothing is ever removed there
 	expiring sync.Mutex // held while records are removed by policy
+	opened   time.Time  // when this process opened the log
+	openedAt time.Time  // the same by the clock alone
 	suspect  bool       // a fork was found in another destination
 
 	mu   sync.Mutex
@@ -90,7 +92,8 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	e := &Engine{opts: o, log: o.Logger}
+	e := &Engine{opts: o, log: o.Logger, opened: time.Now()}
+	e.openedAt = e.opened.Round(0)
 	err := e.open(ctx)
 	if err == nil {
 		err = ctx.Err()

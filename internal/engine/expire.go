@@ -73,7 +73,7 @@ func (e *Engine) Expire(ctx context.Context, retain time.Duration, dry bool) (x 
 	if err != nil {
 		return x, err
 	}
-	x.Before, x.Through, x.Rule = time.Now().UTC().Add(-retain), was.Through, e.dest.Remove == nil
+	x.Before, x.Through, x.Rule = e.now().Add(-retain), was.Through, e.dest.Remove == nil
 	if x.Ranges, x.aside, err = e.due(ctx, log, was.Through, x.Before); err != nil {
 		return x, err
 	}
@@ -99,6 +99,15 @@ func (e *Engine) Expire(ctx context.Context, retain time.Duration, dry bool) (x 
 		e.records.Removed(e.name, was.Removed)
 	}
 	return x, err
+}
+
+// now is the time, but for a clock that was set ahead since this process began: nothing is removed for that.
+func (e *Engine) now() time.Time {
+	now, steady := time.Now().UTC(), e.openedAt.UTC().Add(time.Since(e.opened))
+	if steady.Before(now) {
+		return steady
+	}
+	return now
 }
 
 // days is a duration as configurations have it.

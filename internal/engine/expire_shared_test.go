@@ -203,3 +203,17 @@ func TestExpireSparesSharedObjects(t *testing.T) {
 		})
 	}
 }
+
+// A clock that is set years ahead removes nothing.
+func TestExpireBelievesNoClockSetAhead(t *testing.T) {
+	b := newBucket(t)
+	e, _ := refusable(t, b, t.TempDir(), "")
+	defer start(t, e)()
+	put(t, e, "k/1", "body")
+	until(t, "not stored", func() bool { return e.Stats().Log.Proven == 1 })
+	e.openedAt = e.openedAt.Add(-3 * 365 * 24 * time.Hour) // as the present would be seen
+	x, err := e.Expire(t.Context(), time.Millisecond, false)
+	if err != nil || x.Records != 0 || !b.has(t, "k/1") {
+		t.Errorf("%+v, %v", x, err)
+	}
+}

@@ -72,7 +72,7 @@ func judgeRules(rules []types.LifecycleRule, want Retention) rulesVerdict {
 		}
 		proof, packs := want.Base+"_indelible/", want.Base+"packs/"
 		switch {
-		case all && overlap(prefix, proof):
+		case !ruleByTag(r) && overlap(prefix, proof):
 			v.wrong = fmt.Sprintf("the rule %q removes objects below %s: that is the signed log itself", id, proof)
 			v.remedy = "give the rule a prefix that leaves " + proof + " out, such as " + packs
 			return v
@@ -117,6 +117,12 @@ func ruleTakesAll(r *types.LifecycleRule) bool {
 		return len(f.And.Tags) == 0 && f.And.ObjectSizeGreaterThan == nil && f.And.ObjectSizeLessThan == nil
 	}
 	return f.Tag == nil && f.ObjectSizeGreaterThan == nil && f.ObjectSizeLessThan == nil
+}
+
+// ruleByTag says whether a rule is about tagged objects alone: of the log, only what passes has a tag.
+func ruleByTag(r *types.LifecycleRule) bool {
+	f := r.Filter
+	return f != nil && (f.Tag != nil || f.And != nil && len(f.And.Tags) > 0)
 }
 
 // ruleFor is the rule that removes packs, in the form of aws s3api put-bucket-lifecycle-configuration. It is a day
