@@ -106,7 +106,7 @@ func openKey(ctx context.Context, d disk.FS, from KeySource, name, public string
 		p, err := parsePublic(public)
 		return Key{public: p, signer: from.Signer}, false, err
 	case from.Signer != nil:
-		k, err = outsideKey(ctx, from.Signer, name)
+		k, err = outsideKey(ctx, from.Signer, name, from.QuantumSafe)
 		return k, false, err
 	case public != "":
 		return Key{}, false, fmt.Errorf("%s is gone: the log %s can be verified for ever, but grow no more: put the key back from its copy, or, if a program outside holds it, name that in proof.key", KeyFile, name)
@@ -169,7 +169,7 @@ func nextKey(ctx context.Context, k *Keys) (next Key, line string, err error) {
 		next, err = GenerateKey(k.Key.Name(), also(k.from.QuantumSafe || k.Key.QuantumSafe())...)
 		return next, next.Secret(), err
 	}
-	if next, err = outsideKey(ctx, k.from.Signer, k.Key.Name()); err == nil && next.Public() == k.Key.Public() {
+	if next, err = outsideKey(ctx, k.from.Signer, k.Key.Name(), k.from.QuantumSafe); err == nil && next.Public() == k.Key.Public() {
 		err = ErrSameKey
 	}
 	return next, next.Public(), err

@@ -143,8 +143,8 @@ func parseNoteKey(secret, name string) (Key, error) {
 	return k, nil
 }
 
-// outsideKey is the key whose public half a signer gives.
-func outsideKey(ctx context.Context, signer Signer, name string) (Key, error) {
+// outsideKey is the key whose public half a signer gives; quantumSafe demands both halves.
+func outsideKey(ctx context.Context, signer Signer, name string, quantumSafe bool) (Key, error) {
 	if err := CheckName(name); err != nil {
 		return Key{}, err
 	}
@@ -161,6 +161,9 @@ func outsideKey(ctx context.Context, signer Signer, name string) (Key, error) {
 	}
 	if _, err := parsePublic(k.Public()); err != nil {
 		return Key{}, fmt.Errorf("the signer's public key: %w", err)
+	}
+	if quantumSafe && !k.QuantumSafe() {
+		return Key{}, errors.New("proof.ml_dsa asks for keys that sign with ML-DSA-44 as well, and the program of proof.key gives an Ed25519 key alone: have it give both, or take proof.ml_dsa out")
 	}
 	return k, nil
 }

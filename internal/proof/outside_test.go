@@ -105,6 +105,24 @@ func TestKeyOutside(t *testing.T) {
 	}
 }
 
+// Where ML-DSA-44 is asked for, a signer that has only an Ed25519 key is refused, at the first start and at a change of key.
+func TestKeyOutsideLacksAHalf(t *testing.T) {
+	d, out := tempDisk(t), newKeeper(t, 1)
+	from := KeySource{Name: "test-log", Signer: out, QuantumSafe: true}
+	if _, err := OpenKeys(t.Context(), d, from); err == nil || !strings.Contains(err.Error(), "proof.ml_dsa") {
+		t.Errorf("at the first start: %v", err)
+	}
+	out.keys = newKeeper(t, 1, MLDSA44).keys
+	k, err := OpenKeys(t.Context(), d, from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out.keys = append(out.keys, newKeeper(t, 1).keys...)
+	if err := BeginRotation(t.Context(), d, &k); err == nil || !strings.Contains(err.Error(), "proof.ml_dsa") || !k.Next.zero() {
+		t.Errorf("at a change of key: %v", err)
+	}
+}
+
 // The way of a key into an HSM, killed at any step, ends with the one key or the other, and a log that goes on.
 func TestKeyMovesOutside(t *testing.T) {
 	for die := 1; ; die++ {
