@@ -1,11 +1,17 @@
 package engine
 
 import (
+	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"indelible/internal/store"
+	"indelible/internal/store/dir"
 )
 
 // A scrub finds what the destination lost after it had taken it, and what it found stays told although a
@@ -54,6 +60,49 @@ func TestScrub(t *testing.T) {
 	e.scrubber.scrub(t.Context())
 	if s = e.Stats().Scrub; s.Faults != 1 || s.Problem != "" {
 		t.Fatalf("what was found is not told any more: %+v", s)
+	}
+}
+
+// expiring is a store in which the first look at a record meets a removal by policy.
+type expiring struct {
+	store.Store
+	began  atomic.Bool
+	expire func()
+}
+
+func (s *expiring) Get(ctx context.Context, key string, o store.GetOptions) (io.ReadCloser, store.Info, error) {
+	if !strings.Contains(key, "_indelible/") && !s.began.Swap(true) {
+		s.expire()
+	}
+	return s.Store.Get(ctx, key, o)
+}
+
+// What is removed by policy while a scrub looks is not told as lost.
+func TestScrubWhileExpiring(t *testing.T) {
+	b := newBucket(t)
+	e := aged(t, b, t.TempDir(), 8)
+	log, err := e.ledger.open(t.Context())
+	if err == nil {
+		err = log.Checkpoint(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	removed := 0
+	remove := b.Store.(*dir.Store).Remove
+	e.dest.Remove = func(ctx context.Context, key string) error {
+		removed++
+		return remove(ctx, key)
+	}
+	e.dest.Store = &expiring{Store: e.dest.Store, expire: func() {
+		if _, err := e.Expire(context.Background(), time.Millisecond, false); err != nil {
+			t.Error(err)
+		}
+	}}
+	s := scrubber{engine: e, opts: Scrub{Every: time.Hour, Sample: 100}}
+	s.scrub(t.Context())
+	if st := s.snapshot(); removed == 0 || st.Faults != 0 || st.Problem != "" || st.Ended.IsZero() {
+		t.Errorf("%d objects removed: %+v", removed, st)
 	}
 }
 
