@@ -119,7 +119,7 @@ var mutants = []mutant{
 	{"the directory store does not sync an object's name", "internal/store/dir/dir.go",
 		"err = errors.Join(s.disk.Remove(tmp), s.disk.SyncDir(path.Dir(name)))", "err = s.disk.Remove(tmp)", dirSuite, "TestCrashAtEachOperation"},
 	{"that a key may have variants is not noted durably", "internal/store/dir/tilde.go",
-		"	if err := s.disk.SyncDir(path.Dir(name)); err != nil {\n		return err\n	}\n	s.setDurable(name)", "	s.setDurable(name)", dirSuite, "TestAbsentAfterAFailure"},
+		"	if err := s.disk.SyncDir(path.Dir(name)); err != nil {\n		return err\n	}\n	s.setDurable(name, in)", "	s.setDurable(name, in)", dirSuite, "TestAbsentAfterAFailure"},
 
 	{"a leaf is published before it is remembered", "internal/proof/checkpoint.go",
 		"	if err := l.decide(s); err != nil {\n		return err\n	}\n	// Lay out", "	// Lay out", proofSuite, "TestDeathAtEveryPut"},
