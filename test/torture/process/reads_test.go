@@ -24,7 +24,7 @@ import (
 // delivered once reads work again.
 func TestTortureReads(t *testing.T) {
 	torture.NeedsShare(t)
-	lives, most := torture.Share(0, 2, 60), torture.Share(0, 6, 60)
+	lives, most := torture.Share(0, 2, 60), torture.Share(0, 10, 60)
 	row := torture.Report(t, "real binary, reads of the spool fail", "outages")
 	binary, forgetfs := driver.Build(t), buildForgetfs(t)
 	s3 := testserver.Versitygw(t)
