@@ -170,7 +170,8 @@ func TestNoRoomForTheCloseRecord(t *testing.T) {
 			return record.Receipt{}, record.ErrPushback
 		})
 	})
-	if s := ask(t, "POST", b.url+"/x", "{}"); !s.Err || s.Status != 200 {
+	// The reset that tells of it may overtake the status and the first part.
+	if s := ask(t, "POST", b.url+"/x", "{}"); !s.Err || s.Status != 200 && s.Status != 0 {
 		t.Errorf("%+v", s)
 	}
 	if e := b.records(); len(e.open) != 1 || len(e.last) != 0 {
