@@ -70,6 +70,17 @@ func ask(t testing.TB, method, url, body string, header ...string) seen {
 	return s
 }
 
+// askTooMuch asks until the refusal arrives: it comes before the whole body has been sent, and the
+// client gives up on an answer that is not there soon after its writing failed.
+func askTooMuch(t testing.TB, url, body string) seen {
+	t.Helper()
+	s := ask(t, "POST", url, body)
+	for try := 0; s.Err && s.Status == 0 && try < 30; try++ {
+		s = ask(t, "POST", url, body)
+	}
+	return s
+}
+
 func gzipped(text string) string {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)

@@ -267,7 +267,7 @@ func TestBounds(t *testing.T) {
 		_, _ = io.WriteString(c, ok+isChunked+"\r\n"+chunked(strings.Repeat("x", long))+"\r\n")
 	})
 	b := newBench(t, up.addr, func(o *proxy.Options, _ *spool.Spool) { o.Recorder.MaxRequest, o.Recorder.MaxKept = 100_000, 100_000 })
-	if s := ask(t, "POST", b.url+"/x", strings.Repeat("y", 100_001)); s.Status != 413 || !strings.Contains(s.Body, "doors.proxy.max_request") {
+	if s := askTooMuch(t, b.url+"/x", strings.Repeat("y", 100_001)); s.Status != 413 || !strings.Contains(s.Body, "doors.proxy.max_request") {
 		t.Errorf("%+v", s)
 	}
 	if s := ask(t, "POST", b.url+"/x", strings.Repeat("y", 100_000)); len(s.Body) != long || s.Err {
