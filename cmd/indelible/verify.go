@@ -187,15 +187,15 @@ func (f *verifyFlags) witnessPolicy() (*proof.Policy, error) {
 }
 
 // readCheckpoint reads one that somebody kept.
-func readCheckpoint(flag, name string) (proof.KeptHead, error) {
+func readCheckpoint(flag, name string) (proof.KeptCheckpoint, error) {
 	b, err := os.ReadFile(name)
 	if err == nil {
-		_, err = proof.ParseHead(b)
+		_, err = proof.ParseCheckpoint(b)
 	}
 	if err != nil {
-		return proof.KeptHead{}, &usageError{problem: flag + ": " + err.Error()}
+		return proof.KeptCheckpoint{}, &usageError{problem: flag + ": " + err.Error()}
 	}
-	return proof.KeptHead{Name: name, Checkpoint: b}, nil
+	return proof.KeptCheckpoint{Name: name, Checkpoint: b}, nil
 }
 
 // when reads a point in time: RFC 3339, a day, or how long ago. "" is the zero time.
@@ -286,17 +286,17 @@ func (c *cli) verifyProof(l *config.Loaded, f *verifyFlags) error {
 		defer func() { _ = r.Close() }()
 		body = r
 	}
-	leaf, head, err := p.Check(vkey, body)
+	leaf, cp, err := p.Check(vkey, body)
 	if err != nil {
 		return err
 	}
 	if f.json {
 		return writeJSON(c.stdout, map[string]any{
-			"ok": true, "log": head.Log, "size": head.Size, "index": p.Index, "seq": leaf.Seq, "kind": leaf.Kind,
+			"ok": true, "log": cp.Log, "size": cp.Size, "index": p.Index, "seq": leaf.Seq, "kind": leaf.Kind,
 			"time": leaf.Time, "key": leaf.Key, "sha256": leaf.Digest.String(), "record_compared": body != nil,
 		})
 	}
-	fmt.Fprintf(c.stdout, "verified: leaf %d of %d in the log %s: %s\n", p.Index, head.Size, head.Log, p.Raw)
+	fmt.Fprintf(c.stdout, "verified: leaf %d of %d in the log %s: %s\n", p.Index, cp.Size, cp.Log, p.Raw)
 	if body != nil {
 		fmt.Fprintf(c.stdout, "%s is the record that was logged\n", f.record)
 	} else {

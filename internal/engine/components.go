@@ -77,8 +77,8 @@ func (c *Components) Published() (size uint64, proven record.Seq, err error) {
 	if err != nil || checkpoint == nil {
 		return 0, 0, err
 	}
-	head, err := proof.ParseHead(checkpoint)
-	return head.Size, proven, err
+	cp, err := proof.ParseCheckpoint(checkpoint)
+	return cp.Size, proven, err
 }
 
 // Look opens what is there to be read, beside a process that may write it.

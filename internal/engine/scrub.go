@@ -114,7 +114,7 @@ func (s *scrubber) verify(ctx context.Context) (proof.Report, error) {
 	if checkpoint == nil {
 		return proof.Report{}, errors.New("the log has no checkpoint yet")
 	}
-	o.Kept = []proof.KeptHead{{Name: "data directory " + s.engine.opts.Dir, Checkpoint: checkpoint}}
+	o.Kept = []proof.KeptCheckpoint{{Name: "data directory " + s.engine.opts.Dir, Checkpoint: checkpoint}}
 	return proof.Verify(ctx, s.engine.Store(), s.engine.Layout().Base(), ledger.Public(), o)
 }
 

@@ -279,7 +279,7 @@ func (l *Log) beginRotation(ctx context.Context, next Key) error {
 		begun, failed, old := l.rotating(), l.failed, l.key
 		other := begun && l.next.Public() != next.Public() || old.Public() == next.Public()
 		pending := len(l.state.pending)
-		before := l.state.grow(pending, nil).head
+		before := l.state.grow(pending, nil).cp
 		l.mu.Unlock()
 		switch {
 		case other:
@@ -298,7 +298,7 @@ func (l *Log) beginRotation(ctx context.Context, next Key) error {
 }
 
 // rotationLeaf is the leaf of a change of key behind this tree.
-func rotationLeaf(ctx context.Context, before Head, old, next Key) (*Leaf, error) {
+func rotationLeaf(ctx context.Context, before Checkpoint, old, next Key) (*Leaf, error) {
 	root := hex.EncodeToString(before.Root[:])
 	text := rotation(before.Log, old.Public(), next.Public(), before.Size, root)
 	oldSig, err := old.signStatement(ctx, text)

@@ -202,7 +202,7 @@ func TestOpenTenMillion(t *testing.T) {
 			b.st.put(b.path(tilePath(level, atLevel(size, level)/width, len(part))), encodeTile(part))
 		}
 	}
-	checkpoint, err := Head{Log: "test-log", Size: size, Root: e.root()}.sign(context.Background(), b.key)
+	checkpoint, err := Checkpoint{Log: "test-log", Size: size, Root: e.root()}.sign(context.Background(), b.key)
 	b.do(err)
 	b.st.put(b.path("checkpoint"), checkpoint)
 	b.st.gets = 0

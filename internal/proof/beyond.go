@@ -76,7 +76,7 @@ func (l *Log) checkHistory(ctx context.Context, s *state) error {
 		if err != nil {
 			return err
 		}
-		if head, err := l.ours(raw); err == nil && head.Size > s.reach() {
+		if cp, err := l.ours(raw); err == nil && cp.Size > s.reach() {
 			return s.errBeyond(info.Key)
 		}
 	}

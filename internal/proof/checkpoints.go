@@ -24,10 +24,10 @@ const (
 	external               // from elsewhere than the bucket: it must be one of the log's
 )
 
-// signedHead is one checkpoint that was found. Nothing that it says is
+// foundCheckpoint is one checkpoint that was found. Nothing that it says is
 // believed before its signature was checked.
-type signedHead struct {
-	Head
+type foundCheckpoint struct {
+	Checkpoint
 	name     string // where it was found
 	raw      []byte
 	source   source
@@ -70,21 +70,21 @@ func (v *verifier) collect(ctx context.Context) error {
 		list = append(list, keptObject{info.Key, "", history})
 	}
 	list = append(list, v.olderVersions(ctx)...)
-	if err := v.readHeads(ctx, list); err != nil {
+	if err := v.readCheckpoints(ctx, list); err != nil {
 		return err
 	}
-	if err := v.readHeads(ctx, []keptObject{{v.dir + "checkpoint", "", current}}); err != nil {
+	if err := v.readCheckpoints(ctx, []keptObject{{v.dir + "checkpoint", "", current}}); err != nil {
 		return err
 	}
 	for _, k := range v.opt.Kept {
-		v.addHead(k.Name, k.Checkpoint, external, time.Time{})
+		v.addCheckpoint(k.Name, k.Checkpoint, external, time.Time{})
 	}
-	v.sortHeads()
+	v.sortCheckpoints()
 	return nil
 }
 
-func (v *verifier) sortHeads() {
-	slices.SortStableFunc(v.heads, func(a, b *signedHead) int { return cmp.Compare(a.Size, b.Size) })
+func (v *verifier) sortCheckpoints() {
+	slices.SortStableFunc(v.checkpoints, func(a, b *foundCheckpoint) int { return cmp.Compare(a.Size, b.Size) })
 }
 
 // olderVersions are those of the checkpoint and of history/: in a bucket that
@@ -122,8 +122,8 @@ func thin(list []keptObject) []keptObject {
 	return kept
 }
 
-// readHeads reads checkpoints side by side.
-func (v *verifier) readHeads(ctx context.Context, list []keptObject) error {
+// readCheckpoints reads checkpoints side by side.
+func (v *verifier) readCheckpoints(ctx context.Context, list []keptObject) error {
 	return inParallel(ctx, v.opt.Parallel, slices.Values(list), func(ctx context.Context, o keptObject) error {
 		raw, info, err := v.object(ctx, o.key, o.version)
 		name := o.key
@@ -142,7 +142,7 @@ func (v *verifier) readHeads(ctx context.Context, list []keptObject) error {
 			v.tell(o.source)(Fault{Object: name, What: fmt.Sprintf("the checkpoint cannot be read: %v", err)})
 			return nil
 		}
-		if h := v.addHead(name, raw, o.source, info.ModTime); h != nil && o.source == history && v.dir+historyName(h.Size) != o.key {
+		if h := v.addCheckpoint(name, raw, o.source, info.ModTime); h != nil && o.source == history && v.dir+historyName(h.Size) != o.key {
 			v.noticef(name, "the checkpoint kept here has size %d, which its name does not tell", h.Size)
 		}
 		return nil
@@ -158,8 +158,8 @@ func (v *verifier) tell(s source) func(Fault) {
 	return v.notice
 }
 
-func (v *verifier) addHead(name string, raw []byte, s source, modified time.Time) *signedHead {
-	h, err := ParseHead(raw)
+func (v *verifier) addCheckpoint(name string, raw []byte, s source, modified time.Time) *foundCheckpoint {
+	h, err := ParseCheckpoint(raw)
 	if err == nil && h.Log != v.key.Name() {
 		err = fmt.Errorf("the checkpoint is that of log %q, not of %s", h.Log, v.key.Name())
 	}
@@ -167,26 +167,26 @@ func (v *verifier) addHead(name string, raw []byte, s source, modified time.Time
 		v.tell(s)(Fault{Object: name, What: err.Error()})
 		return nil
 	}
-	head := &signedHead{Head: h, name: name, raw: raw, source: s, modified: modified}
+	cp := &foundCheckpoint{Checkpoint: h, name: name, raw: raw, source: s, modified: modified}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.heads = append(v.heads, head)
-	return head
+	v.checkpoints = append(v.checkpoints, cp)
+	return cp
 }
 
 // target is the checkpoint whose tree is to be walked next: the greatest in the
 // bucket that bears a signature valid for its size as far as the changes of key are known, and
 // whose right edge in the bucket makes its root. Where no edge does, the newest checkpoint is
 // walked all the same, so that the report says what is wrong with its tree. nil: none is left.
-func (v *verifier) target(ctx context.Context) (*signedHead, error) {
+func (v *verifier) target(ctx context.Context) (*foundCheckpoint, error) {
 	keys := v.keys()
-	var broken *signedHead
-	for _, h := range slices.Backward(v.heads) {
+	var broken *foundCheckpoint
+	for _, h := range slices.Backward(v.checkpoints) {
 		if h.source == external || h.tried || h.Size < v.tree.size || h.Size == v.tree.size && v.walked || checkSignature(h, keys) != nil {
 			continue
 		}
 		if !h.broken {
-			_, err := v.edge(ctx, h.Head)
+			_, err := v.edge(ctx, h.Checkpoint)
 			if look := cannotLook(err); look != nil {
 				return nil, look
 			}
@@ -206,23 +206,23 @@ func (v *verifier) target(ctx context.Context) (*signedHead, error) {
 	return broken, nil
 }
 
-// reachHeads notes the root and the latest time at the size that the walk has come to.
-func (v *verifier) reachHeads() {
-	for v.nextHead < len(v.heads) && v.heads[v.nextHead].Size <= v.tree.size {
-		if h := v.heads[v.nextHead]; h.Size == v.tree.size && !v.broken {
+// reachCheckpoints notes the root and the latest time at the size that the walk has come to.
+func (v *verifier) reachCheckpoints() {
+	for v.nextCheckpoint < len(v.checkpoints) && v.checkpoints[v.nextCheckpoint].Size <= v.tree.size {
+		if h := v.checkpoints[v.nextCheckpoint]; h.Size == v.tree.size && !v.broken {
 			h.reached, h.tree, h.latest = true, v.compact.root(), v.leaves.latest
 		}
-		v.nextHead++
+		v.nextCheckpoint++
 	}
 }
 
-// judgeHeads judges every checkpoint once the tree was walked as far as it could be.
-func (v *verifier) judgeHeads() {
+// judgeCheckpoints judges every checkpoint once the tree was walked as far as it could be.
+func (v *verifier) judgeCheckpoints() {
 	keys := v.keys()
 	newest := uint64(0) // size of the checkpoint
 	signed := 0
-	var valid []*signedHead
-	for _, h := range v.heads {
+	var valid []*foundCheckpoint
+	for _, h := range v.checkpoints {
 		if err := checkSignature(h, keys); err != nil {
 			what := fmt.Sprintf("the checkpoint of size %d: %v", h.Size, err)
 			if h.source == history || h.source == older {
@@ -242,12 +242,12 @@ func (v *verifier) judgeHeads() {
 	if signed == 0 {
 		v.faultf(v.dir, "there is no checkpoint here that is signed by the key of log %s: nothing can be verified; is it the right place and key?", v.key.Name())
 	}
-	var last *signedHead // the greatest that agrees
+	var last *foundCheckpoint // the greatest that agrees
 	for _, h := range valid {
 		if h.Size < v.report.From {
 			continue // what lies before the checkpoint that was given was audited then
 		}
-		last = v.judgeHead(h, newest, last)
+		last = v.judgeCheckpoint(h, newest, last)
 	}
 	if v.opt.Policy != nil {
 		v.judgeWitnesses(valid)
@@ -256,8 +256,8 @@ func (v *verifier) judgeHeads() {
 
 // judgeWitnesses demands the policy's quorum of the newest checkpoint, which covers all before it. Those before may lack
 // it: a log goes on while its witnesses are away.
-func (v *verifier) judgeWitnesses(valid []*signedHead) {
-	var newest *signedHead
+func (v *verifier) judgeWitnesses(valid []*foundCheckpoint) {
+	var newest *foundCheckpoint
 	enough := false // of them cosigned the newest
 	for _, h := range slices.Backward(valid) {
 		if h.source == external || !h.reached || h.tree != h.Root {
@@ -283,7 +283,7 @@ func (v *verifier) judgeWitnesses(valid []*signedHead) {
 	}
 }
 
-func (v *verifier) judgeHead(h *signedHead, newest uint64, last *signedHead) *signedHead {
+func (v *verifier) judgeCheckpoint(h *foundCheckpoint, newest uint64, last *foundCheckpoint) *foundCheckpoint {
 	switch {
 	case h.Size > newest && h.source == external:
 		v.faultf(h.name, "this checkpoint has size %d, but the bucket's only %d: the bucket was put back to an older state", h.Size, newest)
@@ -309,14 +309,14 @@ func (v *verifier) judgeHead(h *signedHead, newest uint64, last *signedHead) *si
 }
 
 // checkSignature says whether a key that is valid for the checkpoint's size has signed it.
-func checkSignature(h *signedHead, keys []trusted) error {
+func checkSignature(h *foundCheckpoint, keys []trusted) error {
 	var valid []publicKey
 	for _, k := range keys {
 		if h.Size >= k.from && h.Size <= k.to {
 			valid = append(valid, k.publicKey)
 		}
 	}
-	if _, err := openHead(h.raw, h.Log, valid...); err != nil {
+	if _, err := openCheckpoint(h.raw, h.Log, valid...); err != nil {
 		return fmt.Errorf("it does not bear the log's signature: %w", err)
 	}
 	return nil
@@ -350,7 +350,7 @@ func (v *verifier) keys() []trusted {
 
 // compareClock compares the times in the leaves with the store's clock: a
 // checkpoint cannot cover a leaf from its future.
-func (v *verifier) compareClock(h *signedHead) {
+func (v *verifier) compareClock(h *foundCheckpoint) {
 	if h.modified.IsZero() || h.latest.IsZero() || v.opt.ClockBound <= 0 {
 		return
 	}

@@ -20,7 +20,7 @@ const rescueAdvice = `"` + RescueCommand + `" brings the records that wait here 
 // and otherwise finds out what became of that. Only a checkpoint of another tree, a
 // newer one or one of a foreign key is a fork; one that is gone, or an older one of our own,
 // is put again once the published tiles were found in the bucket, and layOut did its part again.
-func (l *Log) putCheckpoint(ctx context.Context, s *state, head Head, checkpoint []byte, layOut func() error) (string, error) {
+func (l *Log) putCheckpoint(ctx context.Context, s *state, cp Checkpoint, checkpoint []byte, layOut func() error) (string, error) {
 	l.mu.Lock()
 	etag := l.etag
 	l.mu.Unlock()
@@ -33,13 +33,13 @@ func (l *Log) putCheckpoint(ctx context.Context, s *state, head Head, checkpoint
 		}
 		conflict := store.ClassOf(err) == store.Exists || store.ClassOf(err) == store.NotFound
 		if conflict {
-			there, found, gerr := l.getUnless(ctx, "checkpoint", func(b []byte) bool { return l.states(b, head) })
+			there, found, gerr := l.getUnless(ctx, "checkpoint", func(b []byte) bool { return l.states(b, cp) })
 			switch {
 			case store.ClassOf(gerr) == store.NotFound:
 				there, found = nil, store.Info{}
 			case gerr != nil:
 				return "", gerr
-			case l.states(there, head):
+			case l.states(there, cp):
 				return found.ETag, nil // an earlier attempt came through after all
 			}
 			repair := false
@@ -78,23 +78,23 @@ func (l *Log) restorable(ctx context.Context, s *state, found []byte) (repair bo
 	if found == nil && len(s.checkpoint) == 0 {
 		return false, l.checkUnclaimed(ctx, s) // there never was one
 	}
-	what := fmt.Sprintf("the checkpoint of size %d was gone from the bucket", s.head.Size)
+	what := fmt.Sprintf("the checkpoint of size %d was gone from the bucket", s.cp.Size)
 	if found != nil {
-		head, perr := ParseHead(found)
+		cp, perr := ParseCheckpoint(found)
 		switch {
 		case perr != nil && len(s.checkpoint) > 0:
-			what = fmt.Sprintf("in the bucket the checkpoint of size %d was overwritten with something that is none", s.head.Size)
-		case perr == nil && head.Log == s.head.Log && head.Size < s.head.Size:
+			what = fmt.Sprintf("in the bucket the checkpoint of size %d was overwritten with something that is none", s.cp.Size)
+		case perr == nil && cp.Log == s.cp.Log && cp.Size < s.cp.Size:
 			// Whoever signed it: what states a part of our tree forks nothing.
-			if err := l.older(ctx, s, head); err != nil {
+			if err := l.older(ctx, s, cp); err != nil {
 				return false, err
 			}
-			what = fmt.Sprintf("in the bucket the checkpoint of size %d was put back to that of size %d", s.head.Size, head.Size)
+			what = fmt.Sprintf("in the bucket the checkpoint of size %d was put back to that of size %d", s.cp.Size, cp.Size)
 		default:
-			if head, err = l.ours(found); err != nil {
+			if cp, err = l.ours(found); err != nil {
 				return false, err
 			}
-			_, err = s.advance(head, found)
+			_, err = s.advance(cp, found)
 			return false, err
 		}
 	}
@@ -106,25 +106,25 @@ func (l *Log) restorable(ctx context.Context, s *state, found []byte) (repair bo
 }
 
 // older says whether an older checkpoint states a part of our tree.
-func (l *Log) older(ctx context.Context, s *state, head Head) error {
-	root, err := l.rootAt(ctx, s.head, head.Size)
+func (l *Log) older(ctx context.Context, s *state, cp Checkpoint) error {
+	root, err := l.rootAt(ctx, s.cp, cp.Size)
 	if err != nil {
-		return fmt.Errorf("the bucket's checkpoint has size %d, but this data directory published one of size %d, and the tiles do not show whether they are of one tree (%w): the bucket was put back to an older state; %s: %w", head.Size, s.head.Size, err, rescueAdvice, ErrForked)
+		return fmt.Errorf("the bucket's checkpoint has size %d, but this data directory published one of size %d, and the tiles do not show whether they are of one tree (%w): the bucket was put back to an older state; %s: %w", cp.Size, s.cp.Size, err, rescueAdvice, ErrForked)
 	}
-	if root != head.Root {
-		return fmt.Errorf("the bucket's checkpoint of size %d is of another tree than ours: another process writes this log; %s: %w", head.Size, rescueAdvice, ErrForked)
+	if root != cp.Root {
+		return fmt.Errorf("the bucket's checkpoint of size %d is of another tree than ours: another process writes this log; %s: %w", cp.Size, rescueAdvice, ErrForked)
 	}
 	return nil
 }
 
-// rootAt is the root that the tree of head had at an earlier size, from its tiles.
-func (l *Log) rootAt(ctx context.Context, head Head, size uint64) (tlog.Hash, error) {
+// rootAt is the root that the tree of cp had at an earlier size, from its tiles.
+func (l *Log) rootAt(ctx context.Context, cp Checkpoint, size uint64) (tlog.Hash, error) {
 	if size == 0 {
 		return (&edge{}).root(), nil
 	}
 	r := reader{store: patientStore{l.store}, dir: l.dir}
-	tiles := tileReader{ctx: ctx, reader: r, size: head.Size}
-	return tlog.TreeHash(int64(size), tlog.TileHashReader(tlog.Tree{N: int64(head.Size), Hash: head.Root}, &tiles))
+	tiles := tileReader{ctx: ctx, reader: r, size: cp.Size}
+	return tlog.TreeHash(int64(size), tlog.TileHashReader(tlog.Tree{N: int64(cp.Size), Hash: cp.Root}, &tiles))
 }
 
 // checkTiles makes sure that the bucket has every tile and bundle of the
@@ -143,7 +143,7 @@ func (l *Log) checkTiles(ctx context.Context, s *state) error {
 		if ok && covers(n, w) > atLevel(s.reach(), max(level, 0)) {
 			return s.errBeyond(info.Key)
 		}
-		if !ok || covers(n, w) > atLevel(s.head.Size, max(level, 0)) {
+		if !ok || covers(n, w) > atLevel(s.cp.Size, max(level, 0)) {
 			continue
 		}
 		known = true
@@ -154,15 +154,15 @@ func (l *Log) checkTiles(ctx context.Context, s *state) error {
 	if !known {
 		return fmt.Errorf("the bucket has no tile of this log: is it the right bucket and prefix? If it was emptied, %s: %w", rescueAdvice, ErrForked)
 	}
-	for level := entries; level == entries || atLevel(s.head.Size, level) > 0; level++ {
-		if want := atLevel(s.head.Size, max(level, 0)) / width; have[level] < want {
+	for level := entries; level == entries || atLevel(s.cp.Size, level) > 0; level++ {
+		if want := atLevel(s.cp.Size, max(level, 0)) / width; have[level] < want {
 			return fmt.Errorf("the bucket lacks %d of the %d full tiles at level %d: it was put back to an older state; %s: %w", want-have[level], want, level, rescueAdvice, ErrForked)
 		}
 	}
 	clear(l.confirmed)
 	puts := partials(&edge{}, s.edge, true)
 	if len(s.tail) > 0 {
-		puts = append(puts, object{name: tilePath(entries, s.head.Size/width, len(s.tail)), build: func() []byte { return encodeBundle(s.tail) }})
+		puts = append(puts, object{name: tilePath(entries, s.cp.Size/width, len(s.tail)), build: func() []byte { return encodeBundle(s.tail) }})
 	}
 	return l.putAll(ctx, puts)
 }

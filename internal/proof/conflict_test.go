@@ -34,18 +34,18 @@ func TestCheckpointBehindTheBack(t *testing.T) {
 			}
 		}, "right bucket", ""},
 		"an older one of another tree": {func(b *bench) {
-			c, err := Head{Log: "test-log", Size: 299}.sign(context.Background(), b.key)
+			c, err := Checkpoint{Log: "test-log", Size: 299}.sign(context.Background(), b.key)
 			b.do(err)
 			b.st.put(b.path("checkpoint"), c)
 		}, "another tree", ""},
 		"a newer one": {func(b *bench) {
-			c, err := Head{Log: "test-log", Size: 5000}.sign(context.Background(), b.key)
+			c, err := Checkpoint{Log: "test-log", Size: 5000}.sign(context.Background(), b.key)
 			b.do(err)
 			b.st.put(b.path("checkpoint"), c)
 		}, "more than this data directory knows", ""},
 		"a foreign one": {func(b *bench) {
 			key, _ := GenerateKey("test-log")
-			c, err := Head{Log: "test-log", Size: 600}.sign(context.Background(), key)
+			c, err := Checkpoint{Log: "test-log", Size: 600}.sign(context.Background(), key)
 			b.do(err)
 			b.st.put(b.path("checkpoint"), c)
 		}, "our key", ""},
@@ -105,7 +105,7 @@ func TestOlderCheckpointOfAFormerKey(t *testing.T) {
 	l = b.open()
 	b.add(l, 301, 301)
 	b.do(l.Checkpoint(t.Context()))
-	if _, err := openHead(b.st.data(b.path("checkpoint")), "test-log", next.public); err != nil {
+	if _, err := openCheckpoint(b.st.data(b.path("checkpoint")), "test-log", next.public); err != nil {
 		t.Error(err)
 	}
 	b.leaves()
@@ -213,7 +213,7 @@ func TestForeignHistory(t *testing.T) {
 		junk := []byte("squatted")
 		if fork {
 			var err error
-			junk, err = Head{Log: "test-log", Size: 3}.sign(context.Background(), b.key)
+			junk, err = Checkpoint{Log: "test-log", Size: 3}.sign(context.Background(), b.key)
 			b.do(err)
 		}
 		b.st.put(b.path(historyName(3)), junk)

@@ -66,12 +66,12 @@ func (w *world) look() {
 		return
 	}
 	raw := w.st.data(w.path("checkpoint"))
-	head, err := openHead(raw, "test-log", w.key.public)
+	cp, err := openCheckpoint(raw, "test-log", w.key.public)
 	w.do(err)
-	if old, ok := w.seen[head.Size]; ok && old != head.Root.String() {
-		w.t.Fatalf("two trees of size %d were signed", head.Size)
+	if old, ok := w.seen[cp.Size]; ok && old != cp.Root.String() {
+		w.t.Fatalf("two trees of size %d were signed", cp.Size)
 	}
-	w.seen[head.Size] = head.Root.String()
+	w.seen[cp.Size] = cp.Root.String()
 }
 
 // live is one life of the process: it opens the log, adds what the spool hands
@@ -209,5 +209,5 @@ func hundredDeaths(t *testing.T) {
 		t.Errorf("%d records of %d", r.Records, w.acked)
 	}
 	w.leaves()
-	t.Logf("%d heads, %d records", len(w.seen), w.acked)
+	t.Logf("%d checkpoints, %d records", len(w.seen), w.acked)
 }

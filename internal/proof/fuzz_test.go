@@ -11,11 +11,11 @@ import (
 
 // FuzzDecodeState: a state file with the right checksum and any content is read or refused.
 func FuzzDecodeState(f *testing.F) {
-	head, err := json.Marshal(stateHeader{Log: "l"})
+	header, err := json.Marshal(stateHeader{Log: "l"})
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(append([]byte(stateV1), append(head, '\n')...))
+	f.Add(append([]byte(stateV1), append(header, '\n')...))
 	f.Add([]byte(stateV1 + "{\"Bytes\":[-1,1]}\n"))
 	f.Add([]byte(stateV1 + "{\"Size\":18446744073709551615}\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -38,7 +38,7 @@ var inKey = strings.NewReplacer("/", "_", ":", "_")
 var costSuffixes = [...]string{"_batch_cost", "_background_cost", "_video_cost", "_guardrail_cost"}
 
 // LiteLLM bounds a file name: this much of it, "_", and the SHA-256 of the whole.
-const boundedHead = 64
+const boundedPrefix = 64
 
 // timePart is the length of "time-HH-MM-SS-ffffff_", which stands before the id.
 const timePart = len("time-00-00-00-000000_")
@@ -65,7 +65,7 @@ func (s *idSet) read(ids iter.Seq2[KnownID, error]) error {
 				s.bare[inKey.Replace(bare)] = append(s.bare[inKey.Replace(bare)], k)
 			}
 		}
-		if n := boundedHead - timePart; len(spelled) > n {
+		if n := boundedPrefix - timePart; len(spelled) > n {
 			s.long[spelled[:n]] = append(s.long[spelled[:n]], spelled)
 		}
 	}
@@ -132,12 +132,12 @@ func (s *idSet) keyIDs(l *Leaf) []string {
 func (s *idSet) bounded(key string) (string, bool) {
 	name := path.Base(key)
 	bare := strings.TrimSuffix(name, path.Ext(name))
-	if len(bare) != boundedHead+1+2*sha256.Size || !strings.HasPrefix(bare, "time-") || bare[boundedHead] != '_' {
+	if len(bare) != boundedPrefix+1+2*sha256.Size || !strings.HasPrefix(bare, "time-") || bare[boundedPrefix] != '_' {
 		return "", false
 	}
-	head, want := bare[:boundedHead], bare[boundedHead+1:]
-	for _, id := range s.long[head[timePart:]] {
-		if sum := sha256.Sum256([]byte(head[:timePart] + id)); hex.EncodeToString(sum[:]) == want {
+	prefix, want := bare[:boundedPrefix], bare[boundedPrefix+1:]
+	for _, id := range s.long[prefix[timePart:]] {
+		if sum := sha256.Sum256([]byte(prefix[:timePart] + id)); hex.EncodeToString(sum[:]) == want {
 			return id, true
 		}
 	}

@@ -35,7 +35,7 @@ type leafWalk struct {
 	back bool
 	// each takes every leaf, whatever its kind, instead of what is yielded; nil: those that give records their places.
 	each func(index uint64, l *Leaf) (more bool)
-	head Head
+	cp   Checkpoint
 }
 
 func (w *leafWalk) run(ctx context.Context, key publicKey, yield func(Leaf, error) bool) error {
@@ -46,7 +46,7 @@ func (w *leafWalk) run(ctx context.Context, key publicKey, yield func(Leaf, erro
 	if err != nil {
 		return err
 	}
-	if w.head, err = openHead(checkpoint, key.Name(), key); err != nil || w.head.Size == 0 {
+	if w.cp, err = openCheckpoint(checkpoint, key.Name(), key); err != nil || w.cp.Size == 0 {
 		return err
 	}
 	first, ok, err := w.first(ctx)
@@ -55,17 +55,17 @@ func (w *leafWalk) run(ctx context.Context, key publicKey, yield func(Leaf, erro
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	tiles := &cachedTiles{tileReader: tileReader{ctx: ctx, reader: w.reader, size: w.head.Size}, kept: map[tlog.Tile][]byte{}}
-	hashes := tlog.TileHashReader(tlog.Tree{N: int64(w.head.Size), Hash: w.head.Root}, tiles)
+	tiles := &cachedTiles{tileReader: tileReader{ctx: ctx, reader: w.reader, size: w.cp.Size}, kept: map[tlog.Tile][]byte{}}
+	hashes := tlog.TileHashReader(tlog.Tree{N: int64(w.cp.Size), Hash: w.cp.Root}, tiles)
 	if w.back {
 		for n := first; ; n-- {
-			b := w.readBundle(ctx, n, w.head.Size)
+			b := w.readBundle(ctx, n, w.cp.Size)
 			if more, err := w.bundle(&b, hashes, yield); err != nil || !more || n == 0 {
 				return err
 			}
 		}
 	}
-	for next := range w.blocks(ctx, first, w.head.Size, leavesAhead, false) {
+	for next := range w.blocks(ctx, first, w.cp.Size, leavesAhead, false) {
 		b := <-next
 		if more, err := w.bundle(&b, hashes, yield); err != nil || !more {
 			return err
@@ -82,7 +82,7 @@ func (w *leafWalk) first(ctx context.Context) (uint64, bool, error) {
 	if w.seq <= 1 && !w.back {
 		return 0, true, nil
 	}
-	f := finder{reader: w.reader, size: w.head.Size}
+	f := finder{reader: w.reader, size: w.cp.Size}
 	at, ok, err := f.find(ctx, w.seq)
 	if err != nil {
 		return 0, false, err
@@ -91,7 +91,7 @@ func (w *leafWalk) first(ctx context.Context) (uint64, bool, error) {
 	case ok:
 		return at.index / width, true, nil
 	case w.back:
-		return (w.head.Size - 1) / width, true, nil // the walk passes over what is newer
+		return (w.cp.Size - 1) / width, true, nil // the walk passes over what is newer
 	}
 	return 0, false, nil
 }

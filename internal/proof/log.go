@@ -126,7 +126,7 @@ func (l *Log) load(ctx context.Context) error {
 	}
 	if err != nil {
 		if mine == nil {
-			mine = &state{head: Head{Log: l.name}, edge: &edge{}}
+			mine = &state{cp: Checkpoint{Log: l.name}, edge: &edge{}}
 		}
 		if err := l.adopt(mine); err != nil {
 			return err
@@ -135,23 +135,23 @@ func (l *Log) load(ctx context.Context) error {
 		return err
 	}
 	l.etag, l.when = info.ETag, info.ModTime
-	if head, perr := ParseHead(published); mine != nil && len(mine.checkpoint) > 0 && (perr != nil || head.Log == l.name && head.Size < mine.head.Size) {
+	if cp, perr := ParseCheckpoint(published); mine != nil && len(mine.checkpoint) > 0 && (perr != nil || cp.Log == l.name && cp.Size < mine.cp.Size) {
 		if err := l.adopt(mine); err != nil {
 			return err
 		}
 		_, err := l.restorable(ctx, mine, published)
 		return err
 	}
-	head, err := l.openPublished(published)
+	cp, err := l.openPublished(published)
 	if err != nil {
 		return err
 	}
 	if mine == nil {
-		if mine, err = l.rebuild(ctx, head); err != nil {
+		if mine, err = l.rebuild(ctx, cp); err != nil {
 			return err
 		}
 		mine.rebuilt, mine.checkpoint = true, published
-	} else if mine, err = mine.advance(head, published); err != nil {
+	} else if mine, err = mine.advance(cp, published); err != nil {
 		return err
 	}
 	if err := l.checkBeyond(ctx, mine); err != nil {
@@ -162,32 +162,32 @@ func (l *Log) load(ctx context.Context) error {
 
 // openPublished checks the bucket's checkpoint against our keys, and finishes
 // the change to the next one where the bucket has it already.
-func (l *Log) openPublished(checkpoint []byte) (Head, error) {
-	head, err := openHead(checkpoint, l.name, l.key.public)
+func (l *Log) openPublished(checkpoint []byte) (Checkpoint, error) {
+	cp, err := openCheckpoint(checkpoint, l.name, l.key.public)
 	if !l.next.zero() {
-		if h, nerr := openHead(checkpoint, l.name, l.next.public); nerr == nil {
+		if h, nerr := openCheckpoint(checkpoint, l.name, l.next.public); nerr == nil {
 			l.key, l.next = l.next, Key{}
 			return h, nil
 		}
 	}
 	if _, ok := errors.AsType[*note.UnverifiedNoteError](err); ok {
-		return Head{}, fmt.Errorf("the bucket holds a log of this name that our key (%s) has not signed: choose another name, or give it its key; %s: %w", l.key, rescueAdvice, ErrForked)
+		return Checkpoint{}, fmt.Errorf("the bucket holds a log of this name that our key (%s) has not signed: choose another name, or give it its key; %s: %w", l.key, rescueAdvice, ErrForked)
 	}
-	return head, err
+	return cp, err
 }
 
 // advance moves the state to the checkpoint that the bucket has: the one that was
 // published last, or one of those that were decided and perhaps published.
-func (s *state) advance(head Head, checkpoint []byte) (*state, error) {
+func (s *state) advance(cp Checkpoint, checkpoint []byte) (*state, error) {
 	switch {
-	case head.Size < s.edge.size:
-		return nil, fmt.Errorf("the bucket's checkpoint has size %d, but this data directory put one of size %d there: the bucket was put back to an older state; %s: %w", head.Size, s.edge.size, rescueAdvice, ErrForked)
-	case head.Size > s.edge.size+uint64(len(s.pending)):
-		return nil, fmt.Errorf("the bucket's checkpoint has size %d, more than this data directory knows of (%d): another process writes this log, or the data directory is an old copy; %s: %w", head.Size, s.edge.size+uint64(len(s.pending)), rescueAdvice, ErrForked)
+	case cp.Size < s.edge.size:
+		return nil, fmt.Errorf("the bucket's checkpoint has size %d, but this data directory put one of size %d there: the bucket was put back to an older state; %s: %w", cp.Size, s.edge.size, rescueAdvice, ErrForked)
+	case cp.Size > s.edge.size+uint64(len(s.pending)):
+		return nil, fmt.Errorf("the bucket's checkpoint has size %d, more than this data directory knows of (%d): another process writes this log, or the data directory is an old copy; %s: %w", cp.Size, s.edge.size+uint64(len(s.pending)), rescueAdvice, ErrForked)
 	}
-	n := s.grow(int(head.Size-s.edge.size), nil)
-	if n.head.Root != head.Root {
-		return nil, fmt.Errorf("the bucket's checkpoint of size %d is of another tree than ours: another process writes this log; %s: %w", head.Size, rescueAdvice, ErrForked)
+	n := s.grow(int(cp.Size-s.edge.size), nil)
+	if n.cp.Root != cp.Root {
+		return nil, fmt.Errorf("the bucket's checkpoint of size %d is of another tree than ours: another process writes this log; %s: %w", cp.Size, rescueAdvice, ErrForked)
 	}
 	n.checkpoint = checkpoint
 	return n, nil
@@ -219,19 +219,19 @@ func (s *state) grow(n int, full func(level int, n uint64, hashes []tlog.Hash)) 
 	} else {
 		g.tail = append(append(make([][]byte, 0, width), s.tail...), s.pending[:n]...)
 	}
-	g.head = Head{Log: s.head.Log, Size: g.edge.size, Root: g.edge.root()}
+	g.cp = Checkpoint{Log: s.cp.Log, Size: g.edge.size, Root: g.edge.root()}
 	return g
 }
 
 // rebuild makes the state from nothing but the bucket.
-func (l *Log) rebuild(ctx context.Context, head Head) (*state, error) {
-	e, err := l.edge(ctx, head)
+func (l *Log) rebuild(ctx context.Context, cp Checkpoint) (*state, error) {
+	e, err := l.edge(ctx, cp)
 	if err != nil {
 		return nil, err
 	}
-	s := &state{head: head, edge: e}
-	f := finder{reader: l.reader, size: head.Size}
-	told, bundles := false, (head.Size+width-1)/width
+	s := &state{cp: cp, edge: e}
+	f := finder{reader: l.reader, size: cp.Size}
+	told, bundles := false, (cp.Size+width-1)/width
 	for n := bundles; n > 0 && !(told && s.last != ""); n-- { // mostly one turn
 		if err := f.load(ctx, n-1); err != nil {
 			return nil, err

@@ -122,7 +122,7 @@ func (b *bench) do(err error) {
 func (b *bench) leaves() []Leaf {
 	b.t.Helper()
 	raw := b.st.data(Dir(testBase, "test-log") + "checkpoint")
-	head, err := openHead(raw, "test-log", b.key.public)
+	cp, err := openCheckpoint(raw, "test-log", b.key.public)
 	b.do(err)
 	r := newReader(b.st, testBase, "test-log")
 	var leaves []Leaf
@@ -134,8 +134,8 @@ func (b *bench) leaves() []Leaf {
 		}
 		return out, nil
 	})
-	for n := uint64(0); n*width < head.Size; n++ {
-		bundle, err := r.bundle(context.Background(), n, head.Size)
+	for n := uint64(0); n*width < cp.Size; n++ {
+		bundle, err := r.bundle(context.Background(), n, cp.Size)
 		b.do(err)
 		for _, rec := range bundle {
 			stored, err := tlog.StoredHashes(int64(len(leaves)), rec, at)
@@ -146,12 +146,12 @@ func (b *bench) leaves() []Leaf {
 			leaves = append(leaves, leaf)
 		}
 	}
-	root, err := tlog.TreeHash(int64(head.Size), at)
+	root, err := tlog.TreeHash(int64(cp.Size), at)
 	b.do(err)
-	if root != head.Root {
-		b.t.Fatalf("root of size %d is not the one signed", head.Size)
+	if root != cp.Root {
+		b.t.Fatalf("root of size %d is not the one signed", cp.Size)
 	}
-	for _, tile := range tlog.NewTiles(8, 0, int64(head.Size)) {
+	for _, tile := range tlog.NewTiles(8, 0, int64(cp.Size)) {
 		want, err := tlog.ReadTileData(tile, at)
 		b.do(err)
 		got, _, err := r.get(context.Background(), tilePath(tile.L, uint64(tile.N), tile.W))
@@ -466,14 +466,14 @@ func TestRun(t *testing.T) {
 		cancel()
 		b.do(<-done)
 	})
-	heads := 0
+	checkpoints := 0
 	for _, k := range b.st.keys() {
 		if strings.Contains(k, "/history/") {
-			heads++
+			checkpoints++
 		}
 	}
-	if heads != 4 {
-		t.Errorf("%d heads kept, want one for each hour begun", heads)
+	if checkpoints != 4 {
+		t.Errorf("%d checkpoints kept, want one for each hour begun", checkpoints)
 	}
 }
 
@@ -486,8 +486,8 @@ func TestRotate(t *testing.T) {
 	b.do(l.Rotate(t.Context(), next))
 	both := b.st.data(Dir(testBase, "test-log") + "checkpoint")
 	for _, k := range []Key{b.key, next} {
-		if _, err := openHead(both, "test-log", k.public); err != nil {
-			t.Errorf("the head of the change lacks the signature of %s: %v", k, err)
+		if _, err := openCheckpoint(both, "test-log", k.public); err != nil {
+			t.Errorf("the checkpoint of the change lacks the signature of %s: %v", k, err)
 		}
 	}
 	leaves := b.leaves()
@@ -559,7 +559,7 @@ func TestPassingObjects(t *testing.T) {
 	b.do(l.Stop(t.Context()))
 	for _, name := range []string{"tile/0/001.p/45", "tile/entries/001.p/45"} {
 		if tags := b.st.tags[dir+name]; tags != nil {
-			t.Errorf("%s of the last head is marked %v", name, tags)
+			t.Errorf("%s of the last checkpoint is marked %v", name, tags)
 		}
 	}
 }

@@ -68,7 +68,7 @@ func TestStateSurvivesAnyKill(t *testing.T) {
 			m := &memory{disk: d}
 			for range 6 {
 				n++
-				s := &state{head: Head{Log: "test-log"}, edge: &edge{}, pending: [][]byte{fmt.Append(nil, n)}}
+				s := &state{cp: Checkpoint{Log: "test-log"}, edge: &edge{}, pending: [][]byte{fmt.Append(nil, n)}}
 				for range rng.IntN(50) {
 					s.pending = append(s.pending, bytes.Repeat([]byte{byte(n)}, 6000))
 				}
@@ -108,7 +108,7 @@ func TestStateAfterFailedSync(t *testing.T) {
 	})
 	m := &memory{disk: d}
 	s := func(n int) *state {
-		return &state{head: Head{Log: "test-log"}, edge: &edge{}, pending: [][]byte{fmt.Append(nil, n)}}
+		return &state{cp: Checkpoint{Log: "test-log"}, edge: &edge{}, pending: [][]byte{fmt.Append(nil, n)}}
 	}
 	for n := range 3 {
 		if err := s(n).save(m); err != nil {
@@ -136,7 +136,7 @@ func TestStateAfterFailedSync(t *testing.T) {
 // cut may bring back as the state: the next process makes the names durable before it writes over it.
 func TestStateIsNotWrittenOverUnsyncedNames(t *testing.T) {
 	s := func(n int) *state {
-		s := &state{head: Head{Log: "test-log"}, edge: &edge{}, pending: [][]byte{fmt.Append(nil, n)}}
+		s := &state{cp: Checkpoint{Log: "test-log"}, edge: &edge{}, pending: [][]byte{fmt.Append(nil, n)}}
 		for range 4 {
 			s.pending = append(s.pending, bytes.Repeat([]byte{byte(n)}, 6000))
 		}
@@ -180,7 +180,7 @@ func TestStateIsNotWrittenOverUnsyncedNames(t *testing.T) {
 // An exchange of names that fails and happened nevertheless does not bring the older state back.
 func TestStateAfterFailedExchange(t *testing.T) {
 	s := func(n int) *state {
-		return &state{head: Head{Log: "test-log"}, edge: &edge{}, pending: [][]byte{fmt.Append(nil, n)}}
+		return &state{cp: Checkpoint{Log: "test-log"}, edge: &edge{}, pending: [][]byte{fmt.Append(nil, n)}}
 	}
 	for _, happened := range []bool{false, true} {
 		under, fail := crashdisk.New(), false
@@ -216,7 +216,7 @@ func TestStateReadWhileWritten(t *testing.T) {
 	under := crashdisk.New()
 	m := &memory{disk: under}
 	save := func(n int) {
-		s := &state{head: Head{Log: "test-log"}, edge: &edge{}, checkpoint: fmt.Append(nil, n), pending: [][]byte{bytes.Repeat([]byte{byte(n)}, 20000)}}
+		s := &state{cp: Checkpoint{Log: "test-log"}, edge: &edge{}, checkpoint: fmt.Append(nil, n), pending: [][]byte{bytes.Repeat([]byte{byte(n)}, 20000)}}
 		if err := s.save(m); err != nil {
 			t.Fatal(err)
 		}

@@ -132,8 +132,8 @@ func (m *memStore) List(_ context.Context, o store.ListOptions) iter.Seq2[store.
 				continue
 			}
 			info := m.peek(key)
-			if head, _, found := strings.Cut(key[len(o.Prefix):], o.Delimiter); found && o.Delimiter != "" {
-				rolled = o.Prefix + head + o.Delimiter
+			if dirName, _, found := strings.Cut(key[len(o.Prefix):], o.Delimiter); found && o.Delimiter != "" {
+				rolled = o.Prefix + dirName + o.Delimiter
 				info = store.Info{Key: rolled, Prefix: true}
 			}
 			if !yield(info, nil) {

@@ -110,7 +110,7 @@ func TestMLDSAHoldsAlone(t *testing.T) {
 func TestMLDSAMessage(t *testing.T) {
 	k, _ := GenerateKey("log", MLDSA44)
 	v := k.public.parts[1]
-	text := Head{Log: "log", Size: 0x0102, Root: [32]byte{31: 9}}.text()
+	text := Checkpoint{Log: "log", Size: 0x0102, Root: [32]byte{31: 9}}.text()
 	got, err := v.message(0x65, []byte(text))
 	want := "subtree/v1\n\x00" + "\x03log" + "\x00\x00\x00\x00\x00\x00\x00\x65" + "\x03log" + strings.Repeat("\x00", 8) + "\x00\x00\x00\x00\x00\x00\x01\x02" + strings.Repeat("\x00", 31) + "\x09"
 	if err != nil || string(got) != want {

@@ -28,8 +28,8 @@ func OriginIn(data disk.FS, log string, first record.Seq, reason string) Origin 
 	if err != nil || checkpoint == nil {
 		return o
 	}
-	if head, err := ParseHead(checkpoint); err == nil {
-		o.Size, o.Root = head.Size, head.Root
+	if cp, err := ParseCheckpoint(checkpoint); err == nil {
+		o.Size, o.Root = cp.Size, cp.Root
 	}
 	return o
 }

@@ -46,11 +46,11 @@ func (v *verifier) readOtherLog(ctx context.Context, r reader) error {
 	if err != nil {
 		return ctx.Err()
 	}
-	head, err := parseHeadText(unsigned(checkpoint))
+	cp, err := parseCheckpointText(unsigned(checkpoint))
 	if err != nil {
 		return nil
 	}
-	bundles := (head.Size + width - 1) / width
+	bundles := (cp.Size + width - 1) / width
 	var ended atomic.Bool
 	numbers := func(yield func(uint64) bool) {
 		for n := uint64(0); n < bundles && !ended.Load(); n++ {
@@ -60,7 +60,7 @@ func (v *verifier) readOtherLog(ctx context.Context, r reader) error {
 		}
 	}
 	return inParallel(ctx, v.opt.Parallel, numbers, func(ctx context.Context, n uint64) error {
-		leaves, err := r.bundle(ctx, n, head.Size)
+		leaves, err := r.bundle(ctx, n, cp.Size)
 		if err != nil {
 			ended.Store(true)
 			return ctx.Err()

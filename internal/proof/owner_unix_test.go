@@ -40,7 +40,7 @@ func TestRotationKeepsOwnerAndMode(t *testing.T) {
 	if err := FinishRotation(d, &k); err != nil {
 		t.Fatal(err)
 	}
-	if err := (&state{head: Head{Log: "test-log"}, edge: &edge{}}).save(&memory{disk: d}); err != nil {
+	if err := (&state{cp: Checkpoint{Log: "test-log"}, edge: &edge{}}).save(&memory{disk: d}); err != nil {
 		t.Fatal(err)
 	}
 	for name, mode := range map[string]os.FileMode{KeyFile: 0o600, PublicFile: 0o644, OldFile: 0o600, stateFile: 0o600, stateDir: os.ModeDir | 0o700} {

@@ -52,9 +52,9 @@ func TestQuorum(t *testing.T) {
 	}
 	// A witness of the newer kind.
 	raw := b.st.data(b.path("checkpoint"))
-	head, err := ParseHead(raw)
+	cp, err := ParseCheckpoint(raw)
 	b.do(err)
-	lines, err := stranger.signatureLines(t.Context(), head.text())
+	lines, err := stranger.signatureLines(t.Context(), cp.text())
 	b.do(err)
 	if p, err = WitnessPolicy([]string{third}, 0); err != nil || p.Check(append(raw, lines...)) != nil || p.Check(raw) == nil {
 		t.Errorf("an ML-DSA-44 cosignature: %v", err)

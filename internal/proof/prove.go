@@ -83,11 +83,11 @@ func prove(ctx context.Context, r reader, key publicKey, seq record.Seq) (*Offli
 	if err != nil {
 		return nil, Leaf{}, err
 	}
-	head, err := openHead(checkpoint, key.Name(), key)
+	cp, err := openCheckpoint(checkpoint, key.Name(), key)
 	if err != nil {
 		return nil, Leaf{}, err
 	}
-	f := finder{reader: r, size: head.Size}
+	f := finder{reader: r, size: cp.Size}
 	at, ok, err := f.find(ctx, seq)
 	if err != nil {
 		return nil, Leaf{}, err
@@ -95,12 +95,12 @@ func prove(ctx context.Context, r reader, key publicKey, seq record.Seq) (*Offli
 	if !ok {
 		return nil, Leaf{}, ErrUnproven
 	}
-	tiles := tileReader{ctx: ctx, reader: r, size: head.Size}
-	path, err := tlog.ProveRecord(int64(head.Size), int64(at.index), tlog.TileHashReader(tlog.Tree{N: int64(head.Size), Hash: head.Root}, &tiles))
+	tiles := tileReader{ctx: ctx, reader: r, size: cp.Size}
+	path, err := tlog.ProveRecord(int64(cp.Size), int64(at.index), tlog.TileHashReader(tlog.Tree{N: int64(cp.Size), Hash: cp.Root}, &tiles))
 	if err != nil {
 		return nil, Leaf{}, fmt.Errorf("the tree in the bucket is damaged (%w): run verify", err)
 	}
-	if err := tlog.CheckRecord(path, int64(head.Size), head.Root, int64(at.index), tlog.RecordHash(at.raw)); err != nil {
+	if err := tlog.CheckRecord(path, int64(cp.Size), cp.Root, int64(at.index), tlog.RecordHash(at.raw)); err != nil {
 		return nil, Leaf{}, fmt.Errorf("leaf %d in the bucket is not the one in the tree: run verify", at.index)
 	}
 	return &OfflineProof{Raw: at.raw, Index: at.index, Path: path, Checkpoint: checkpoint}, at.leaf, nil
@@ -163,11 +163,11 @@ func parseProof(s string) (*OfflineProof, error) {
 	if !ok {
 		return nil, errors.New("the first line is not c2sp.org/tlog-proof@v1")
 	}
-	head, checkpoint, ok := strings.Cut(s, "\n\n")
+	before, checkpoint, ok := strings.Cut(s, "\n\n")
 	if !ok {
 		return nil, errors.New("there is no checkpoint in it")
 	}
-	lines := strings.Split(head, "\n")
+	lines := strings.Split(before, "\n")
 	if len(lines) < 2 {
 		return nil, errors.New("want a line with extra and a line with index")
 	}
@@ -220,44 +220,44 @@ func (p *OfflineProof) Of(key, digest string) error {
 // Check verifies the proof with nothing but the log's public key, and returns
 // the leaf, or the row of the leaf's pack, and the checkpoint that it stands below. body is the record's bytes, or
 // nil when only the leaf is asked about.
-func (p *OfflineProof) Check(vkey string, body io.Reader) (Leaf, Head, error) {
-	leaf, head, err := p.check(vkey, body)
+func (p *OfflineProof) Check(vkey string, body io.Reader) (Leaf, Checkpoint, error) {
+	leaf, cp, err := p.check(vkey, body)
 	if err != nil {
-		return Leaf{}, Head{}, fmt.Errorf("check proof: %w", err)
+		return Leaf{}, Checkpoint{}, fmt.Errorf("check proof: %w", err)
 	}
-	return leaf, head, nil
+	return leaf, cp, nil
 }
 
-func (p *OfflineProof) check(vkey string, body io.Reader) (Leaf, Head, error) {
+func (p *OfflineProof) check(vkey string, body io.Reader) (Leaf, Checkpoint, error) {
 	key, err := parsePublic(vkey)
 	if err != nil {
-		return Leaf{}, Head{}, fmt.Errorf("invalid public key: %w", err)
+		return Leaf{}, Checkpoint{}, fmt.Errorf("invalid public key: %w", err)
 	}
-	head, err := openHead(p.Checkpoint, key.Name(), key)
+	cp, err := openCheckpoint(p.Checkpoint, key.Name(), key)
 	if err != nil {
-		return Leaf{}, Head{}, err
+		return Leaf{}, Checkpoint{}, err
 	}
-	if p.Index >= head.Size {
-		return Leaf{}, Head{}, fmt.Errorf("leaf %d is not among the %d of the checkpoint", p.Index, head.Size)
+	if p.Index >= cp.Size {
+		return Leaf{}, Checkpoint{}, fmt.Errorf("leaf %d is not among the %d of the checkpoint", p.Index, cp.Size)
 	}
-	if err := tlog.CheckRecord(p.Path, int64(head.Size), head.Root, int64(p.Index), tlog.RecordHash(p.Raw)); err != nil {
-		return Leaf{}, Head{}, errors.New("the leaf is not in the signed tree")
+	if err := tlog.CheckRecord(p.Path, int64(cp.Size), cp.Root, int64(p.Index), tlog.RecordHash(p.Raw)); err != nil {
+		return Leaf{}, Checkpoint{}, errors.New("the leaf is not in the signed tree")
 	}
 	leaf, err := p.leaf()
 	if err != nil || body == nil {
-		return leaf, head, err
+		return leaf, cp, err
 	}
 	size, sum, err := digestOf(io.LimitReader(body, leaf.Size+1))
 	if err != nil {
-		return Leaf{}, Head{}, fmt.Errorf("read record: %w", err)
+		return Leaf{}, Checkpoint{}, fmt.Errorf("read record: %w", err)
 	}
 	if leaf.Kind == Gap || !leaf.Kind.counts() && leaf.Kind != Stored && leaf.Kind != Row {
-		return Leaf{}, Head{}, fmt.Errorf("the leaf is of kind %s and speaks of no bytes", leaf.Kind)
+		return Leaf{}, Checkpoint{}, fmt.Errorf("the leaf is of kind %s and speaks of no bytes", leaf.Kind)
 	}
 	if size != leaf.Size || sum != leaf.Digest {
-		return Leaf{}, Head{}, fmt.Errorf("the record is not the one that was logged: the log says %d bytes with SHA-256 %s", leaf.Size, leaf.Digest)
+		return Leaf{}, Checkpoint{}, fmt.Errorf("the record is not the one that was logged: the log says %d bytes with SHA-256 %s", leaf.Size, leaf.Digest)
 	}
-	return leaf, head, nil
+	return leaf, cp, nil
 }
 
 func digestOf(r io.Reader) (int64, record.Digest, error) {

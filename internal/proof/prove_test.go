@@ -26,9 +26,9 @@ func TestProve(t *testing.T) {
 		if err != nil || !bytes.Equal(again.Encode(), file) {
 			t.Fatalf("record %d: %v", seq, err)
 		}
-		leaf, head, err := again.Check(b.key.Public(), bytes.NewReader(body(seq)))
-		if err != nil || leaf.Seq != seq || head.Size != 605 {
-			t.Errorf("record %d: %v, %+v, %+v", seq, err, leaf, head)
+		leaf, cp, err := again.Check(b.key.Public(), bytes.NewReader(body(seq)))
+		if err != nil || leaf.Seq != seq || cp.Size != 605 {
+			t.Errorf("record %d: %v, %+v, %+v", seq, err, leaf, cp)
 		}
 	}
 	if _, err := Prove(t.Context(), b.st, testBase, b.key.Public(), nil, 601); !errors.Is(err, ErrUnproven) {
@@ -48,15 +48,15 @@ func TestCheckProofRefuses(t *testing.T) {
 		body   []byte
 		change func(p *OfflineProof)
 	}{
-		"other bytes":     {b.key.Public(), body(6), nil},
-		"longer":          {b.key.Public(), append(body(5), 0), nil},
-		"a stranger":      {stranger.Public(), body(5), nil},
-		"other leaf":      {b.key.Public(), body(5), func(p *OfflineProof) { p.Raw[30] ^= 1 }},
-		"other index":     {b.key.Public(), body(5), func(p *OfflineProof) { p.Index++ }},
-		"beyond the tree": {b.key.Public(), body(5), func(p *OfflineProof) { p.Index = 1 << 62 }},
-		"other path":      {b.key.Public(), body(5), func(p *OfflineProof) { p.Path[2][0]++ }},
-		"shorter path":    {b.key.Public(), body(5), func(p *OfflineProof) { p.Path = p.Path[1:] }},
-		"other head":      {b.key.Public(), body(5), func(p *OfflineProof) { p.Checkpoint[12] ^= 1 }},
+		"other bytes":      {b.key.Public(), body(6), nil},
+		"longer":           {b.key.Public(), append(body(5), 0), nil},
+		"a stranger":       {stranger.Public(), body(5), nil},
+		"other leaf":       {b.key.Public(), body(5), func(p *OfflineProof) { p.Raw[30] ^= 1 }},
+		"other index":      {b.key.Public(), body(5), func(p *OfflineProof) { p.Index++ }},
+		"beyond the tree":  {b.key.Public(), body(5), func(p *OfflineProof) { p.Index = 1 << 62 }},
+		"other path":       {b.key.Public(), body(5), func(p *OfflineProof) { p.Path[2][0]++ }},
+		"shorter path":     {b.key.Public(), body(5), func(p *OfflineProof) { p.Path = p.Path[1:] }},
+		"other checkpoint": {b.key.Public(), body(5), func(p *OfflineProof) { p.Checkpoint[12] ^= 1 }},
 	} {
 		q, err := ParseProof(p.Encode())
 		if err != nil {
@@ -105,10 +105,10 @@ func FuzzParseProof(f *testing.F) {
 	})
 }
 
-func FuzzParseHead(f *testing.F) {
+func FuzzParseCheckpoint(f *testing.F) {
 	f.Add([]byte("log\n1\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n\n— log x\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if h, err := ParseHead(b); err == nil && !bytes.HasPrefix(b, []byte(h.text())) {
+		if h, err := ParseCheckpoint(b); err == nil && !bytes.HasPrefix(b, []byte(h.text())) {
 			t.Fatalf("%q was read as %+v", b, h)
 		}
 	})

@@ -111,12 +111,12 @@ func (l *Log) replaceForeign(ctx context.Context, o object, obj store.Object, th
 	l.mu.Lock()
 	s := l.state
 	l.mu.Unlock()
-	have, _, err := l.getUnless(ctx, "checkpoint", func(b []byte) bool { return l.states(b, s.head) })
+	have, _, err := l.getUnless(ctx, "checkpoint", func(b []byte) bool { return l.states(b, s.cp) })
 	switch {
 	case store.ClassOf(err) == store.NotFound: // putCheckpoint says what that means
 	case err != nil:
 		return err
-	case !l.states(have, s.head):
+	case !l.states(have, s.cp):
 		return fmt.Errorf("%s holds other bytes than ours, and the checkpoint is not the one that this data directory published: another process writes this log, or the data directory is an old copy; %s: %w", obj.Key, rescueAdvice, ErrForked)
 	}
 	if !s.rebuilt && s.continues(o.name, there) {
@@ -198,29 +198,29 @@ func (l *Log) object(name string, data []byte) store.Object {
 }
 
 // ours opens a checkpoint that we must have signed.
-func (l *Log) ours(checkpoint []byte) (Head, error) {
+func (l *Log) ours(checkpoint []byte) (Checkpoint, error) {
 	l.mu.Lock()
 	keys := []publicKey{l.key.public}
 	if !l.next.zero() {
 		keys = append(keys, l.next.public)
 	}
 	l.mu.Unlock()
-	head, err := openHead(checkpoint, l.name, keys...)
+	cp, err := openCheckpoint(checkpoint, l.name, keys...)
 	if err != nil {
-		return Head{}, fmt.Errorf("the bucket's checkpoint is not signed by our key (%w); %s: %w", err, rescueAdvice, ErrForked)
+		return Checkpoint{}, fmt.Errorf("the bucket's checkpoint is not signed by our key (%w); %s: %w", err, rescueAdvice, ErrForked)
 	}
-	return head, nil
+	return cp, nil
 }
 
 // states says whether a checkpoint is this log's and states this tree. Its
 // bytes may differ in the signatures of witnesses.
-func (l *Log) states(checkpoint []byte, want Head) bool {
-	head, err := l.ours(checkpoint)
-	return err == nil && head == want
+func (l *Log) states(checkpoint []byte, want Checkpoint) bool {
+	cp, err := l.ours(checkpoint)
+	return err == nil && cp == want
 }
 
 // contradicts says whether a checkpoint is this log's and states another tree of the same size.
-func (l *Log) contradicts(checkpoint []byte, want Head) bool {
-	head, err := l.ours(checkpoint)
-	return err == nil && head.Size == want.Size && head.Root != want.Root
+func (l *Log) contradicts(checkpoint []byte, want Checkpoint) bool {
+	cp, err := l.ours(checkpoint)
+	return err == nil && cp.Size == want.Size && cp.Root != want.Root
 }

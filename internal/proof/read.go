@@ -105,22 +105,22 @@ func (r reader) bundle(ctx context.Context, n, size uint64) ([][]byte, error) {
 	return leaves[:w], nil
 }
 
-// edge reads the right edge of the tree that head states, and checks that it is that tree.
-func (r reader) edge(ctx context.Context, head Head) (*edge, error) {
-	e := &edge{size: head.Size}
-	for level := 0; atLevel(head.Size, level) > 0; level++ {
-		n := atLevel(head.Size, level)
+// edge reads the right edge of the tree that cp states, and checks that it is that tree.
+func (r reader) edge(ctx context.Context, cp Checkpoint) (*edge, error) {
+	e := &edge{size: cp.Size}
+	for level := 0; atLevel(cp.Size, level) > 0; level++ {
+		n := atLevel(cp.Size, level)
 		hashes := []tlog.Hash{}
 		if n%width != 0 {
 			var err error
-			if hashes, err = r.tile(ctx, level, n/width, head.Size); err != nil {
+			if hashes, err = r.tile(ctx, level, n/width, cp.Size); err != nil {
 				return nil, fmt.Errorf("read tree: %w", err)
 			}
 		}
 		e.levels = append(e.levels, append(make([]tlog.Hash, 0, width), hashes...))
 	}
-	if e.root() != head.Root {
-		return nil, fmt.Errorf("read tree: its right edge in the bucket is not that of the signed checkpoint of size %d: run verify", head.Size)
+	if e.root() != cp.Root {
+		return nil, fmt.Errorf("read tree: its right edge in the bucket is not that of the signed checkpoint of size %d: run verify", cp.Size)
 	}
 	return e, nil
 }

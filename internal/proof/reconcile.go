@@ -132,15 +132,15 @@ func (c *reconciling) run(ctx context.Context, key publicKey) error {
 	if err != nil {
 		return err
 	}
-	head, err := openHead(checkpoint, key.Name(), key)
+	cp, err := openCheckpoint(checkpoint, key.Name(), key)
 	if err != nil {
 		return err
 	}
-	c.result.Size = head.Size
-	if _, err := c.edge(ctx, head); err != nil { // before a size that cannot be is walked
+	c.result.Size = cp.Size
+	if _, err := c.edge(ctx, cp); err != nil { // before a size that cannot be is walked
 		return err
 	}
-	blocks, err := c.walk(ctx, head)
+	blocks, err := c.walk(ctx, cp)
 	if err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (c *reconciling) run(ctx context.Context, key publicKey) error {
 	if err != nil {
 		return err
 	}
-	if err := c.lookInside(ctx, head, blocks); err != nil {
+	if err := c.lookInside(ctx, cp, blocks); err != nil {
 		return err
 	}
 	return c.lookInsidePacks(ctx, open)
@@ -156,12 +156,12 @@ func (c *reconciling) run(ctx context.Context, key publicKey) error {
 
 // walk takes all leaves and checks that they make the root that was signed. It
 // returns the hash of each bundle's block, so that what is read again can be checked against it.
-func (c *reconciling) walk(ctx context.Context, head Head) ([]tlog.Hash, error) {
+func (c *reconciling) walk(ctx context.Context, cp Checkpoint) ([]tlog.Hash, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var tree edge
-	blocks := make([]tlog.Hash, 0, head.Size/width+1)
-	for next := range c.blocks(ctx, 0, head.Size, c.opt.Parallel, false) {
+	blocks := make([]tlog.Hash, 0, cp.Size/width+1)
+	for next := range c.blocks(ctx, 0, cp.Size, c.opt.Parallel, false) {
 		b := <-next
 		if b.leavesErr != nil {
 			return nil, fmt.Errorf("the leaves from %d on cannot be read (%w): run verify", b.n*width, b.leavesErr)
@@ -189,8 +189,8 @@ func (c *reconciling) walk(ctx context.Context, head Head) ([]tlog.Hash, error) 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if tree.size != head.Size || tree.root() != head.Root {
-		return nil, fmt.Errorf("the leaves in the bucket are not those of the checkpoint of size %d: run verify", head.Size)
+	if tree.size != cp.Size || tree.root() != cp.Root {
+		return nil, fmt.Errorf("the leaves in the bucket are not those of the checkpoint of size %d: run verify", cp.Size)
 	}
 	return blocks, nil
 }
@@ -247,7 +247,7 @@ func (c *reconciling) takeRecord(l *Leaf) (open bool) {
 }
 
 // lookInside reads the records that no key matched, as long as ids are missing.
-func (c *reconciling) lookInside(ctx context.Context, head Head, blocks []tlog.Hash) error {
+func (c *reconciling) lookInside(ctx context.Context, cp Checkpoint, blocks []tlog.Hash) error {
 	from, to, any := c.ids.span()
 	if c.opt.KeysOnly || !any {
 		return nil
@@ -256,7 +256,7 @@ func (c *reconciling) lookInside(ctx context.Context, head Head, blocks []tlog.H
 	for part := range slices.Chunk(c.unmatched, 16) {
 		var list []Leaf
 		for _, n := range part {
-			b := c.readBundle(ctx, n, head.Size)
+			b := c.readBundle(ctx, n, cp.Size)
 			if b.leavesErr != nil {
 				return b.leavesErr
 			}

@@ -30,5 +30,5 @@ func RecoverName(data disk.FS) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return s.head.Log, nil
+	return s.cp.Log, nil
 }

@@ -116,13 +116,13 @@ func otherObjects(ctx context.Context, r reader, yield func(key string, removed 
 	if err != nil {
 		return err
 	}
-	head, err := parseHeadText(unsigned(checkpoint))
+	cp, err := parseCheckpointText(unsigned(checkpoint))
 	if err != nil {
 		return err
 	}
 	each := func(do func(*Leaf)) error {
-		for n := uint64(0); n*width < head.Size; n++ {
-			leaves, err := r.bundle(ctx, n, head.Size)
+		for n := uint64(0); n*width < cp.Size; n++ {
+			leaves, err := r.bundle(ctx, n, cp.Size)
 			if err != nil {
 				return err
 			}

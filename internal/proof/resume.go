@@ -17,12 +17,12 @@ func (v *verifier) resume(ctx context.Context) error {
 	if from.Checkpoint == nil {
 		return nil
 	}
-	h := v.addHead(from.Name, from.Checkpoint, external, time.Time{})
-	v.sortHeads()
+	h := v.addCheckpoint(from.Name, from.Checkpoint, external, time.Time{})
+	v.sortCheckpoints()
 	if h == nil || h.Size == 0 {
 		return nil
 	}
-	e, err := v.edge(ctx, h.Head)
+	e, err := v.edge(ctx, h.Checkpoint)
 	if look := cannotLook(err); look != nil {
 		return look
 	}
@@ -34,8 +34,8 @@ func (v *verifier) resume(ctx context.Context) error {
 		return err
 	}
 	v.tree, v.report.From = *e, h.Size
-	for v.nextHead < len(v.heads) && v.heads[v.nextHead].Size < h.Size {
-		v.nextHead++
+	for v.nextCheckpoint < len(v.checkpoints) && v.checkpoints[v.nextCheckpoint].Size < h.Size {
+		v.nextCheckpoint++
 	}
 	return nil
 }

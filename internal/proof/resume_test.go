@@ -19,7 +19,7 @@ func TestVerifyFrom(t *testing.T) {
 		b.do(l.Start("p", "c", ""))
 		b.add(l, 1, record.Seq(size-1))
 		b.do(l.Checkpoint(t.Context()))
-		from := KeptHead{"kept", b.st.data(b.path("checkpoint"))}
+		from := KeptCheckpoint{"kept", b.st.data(b.path("checkpoint"))}
 		if r := b.verify(VerifyOptions{From: from}); !r.OK() || r.From != uint64(size) || r.Checked != 0 {
 			t.Errorf("size %d, nothing new: %+v", size, r)
 		}
@@ -40,7 +40,7 @@ func TestVerifyFrom(t *testing.T) {
 // It is as sound as the whole: what changes the log before the checkpoint, or behind it, shows.
 func TestVerifyFromIsSound(t *testing.T) {
 	pristine := filled(t) // checkpoints of 304 and 605 leaves
-	from := KeptHead{"kept", pristine.older()}
+	from := KeptCheckpoint{"kept", pristine.older()}
 	for name, c := range map[string]struct {
 		tamper func(b *bench)
 		from   []byte
@@ -60,9 +60,9 @@ func TestVerifyFromIsSound(t *testing.T) {
 		"checkpoint of a stranger": {func(b *bench) {}, func() []byte {
 			stranger, err := GenerateKey("test-log")
 			pristine.do(err)
-			head, err := ParseHead(from.Checkpoint)
+			cp, err := ParseCheckpoint(from.Checkpoint)
 			pristine.do(err)
-			raw, err := head.sign(context.Background(), stranger)
+			raw, err := cp.sign(context.Background(), stranger)
 			pristine.do(err)
 			return raw
 		}(), "does not bear the log's signature"},
@@ -141,7 +141,7 @@ func TestJunkInHistory(t *testing.T) {
 	b.st.put(b.path("history/zzz"), []byte("hello"))
 	stranger, err := GenerateKey("test-log")
 	b.do(err)
-	raw, err := Head{Log: "test-log", Size: 1 << 40}.sign(context.Background(), stranger)
+	raw, err := Checkpoint{Log: "test-log", Size: 1 << 40}.sign(context.Background(), stranger)
 	b.do(err)
 	b.st.put(b.path(historyName(1<<40)), raw)
 	b.st.gets = 0

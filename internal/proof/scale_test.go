@@ -83,8 +83,8 @@ func fillMem(b *testing.B, n int) (*memStore, Key) {
 func BenchmarkVerifyLeaf(b *testing.B) {
 	const leaves = 1 << 18
 	st, key := fillMem(b, leaves)
-	for _, heads := range []int{1, 43_200} {
-		b.Run(fmt.Sprintf("%dcheckpoints", heads), func(b *testing.B) {
+	for _, checkpoints := range []int{1, 43_200} {
+		b.Run(fmt.Sprintf("%dcheckpoints", checkpoints), func(b *testing.B) {
 			verifierKey, err := parsePublic(key.Public())
 			if err != nil {
 				b.Fatal(err)
@@ -94,7 +94,7 @@ func BenchmarkVerifyLeaf(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			head, err := ParseHead(raw)
+			cp, err := ParseCheckpoint(raw)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -103,11 +103,11 @@ func BenchmarkVerifyLeaf(b *testing.B) {
 				v := &verifier{reader: r, direct: st, key: verifierKey, opt: VerifyOptions{Since: time.Now().Add(time.Hour)}}
 				v.findings.report = &v.report
 				v.leaves = leafChecker{findings: &v.findings, log: "bench-log"}
-				for i := range heads {
-					v.heads = append(v.heads, &signedHead{Head: Head{Size: uint64(i+1) * leaves / uint64(heads)}})
+				for i := range checkpoints {
+					v.checkpoints = append(v.checkpoints, &foundCheckpoint{Checkpoint: Checkpoint{Size: uint64(i+1) * leaves / uint64(checkpoints)}})
 				}
-				if err := v.walk(b.Context(), &signedHead{Head: head}); err != nil || v.report.FaultCount > 0 || v.nextHead != heads || v.report.Skipped != leaves {
-					b.Fatal(err, v.report.Faults, v.nextHead, v.report.Skipped)
+				if err := v.walk(b.Context(), &foundCheckpoint{Checkpoint: cp}); err != nil || v.report.FaultCount > 0 || v.nextCheckpoint != checkpoints || v.report.Skipped != leaves {
+					b.Fatal(err, v.report.Faults, v.nextCheckpoint, v.report.Skipped)
 				}
 			}
 			b.ReportMetric(float64(cpu()-start)/1e3/float64(b.N)/leaves, "cpu-us/leaf")

@@ -29,7 +29,7 @@ const (
 // depends on it leaves this machine; so after a crash the same leaves stand at the same indices.
 type state struct {
 	checkpoint []byte // the published checkpoint; empty before the first
-	head       Head
+	cp         Checkpoint
 	edge       *edge      // of the published tree
 	tail       [][]byte   // leaves of its last, partial bundle
 	next       record.Seq // behind the published tree; 0: any
@@ -62,7 +62,7 @@ type stateHeader struct {
 func (s *state) encode() ([]byte, error) {
 	tail, pending := encodeBundle(s.tail), encodeBundle(s.pending)
 	header, err := json.Marshal(stateHeader{
-		Log: s.head.Log, Checkpoint: string(s.checkpoint), Size: s.edge.size, Next: s.next, Last: s.last, Rebuilt: s.rebuilt,
+		Log: s.cp.Log, Checkpoint: string(s.checkpoint), Size: s.edge.size, Next: s.next, Last: s.last, Rebuilt: s.rebuilt,
 		Edge: s.edge.levels, Tail: len(s.tail), Pending: len(s.pending), Bytes: [2]int{len(tail), len(pending)},
 	})
 	if err != nil {
@@ -102,8 +102,8 @@ func loadState(d disk.FS, log string) (*state, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load proof state: %w", denied(stateFile, err))
 	}
-	if s.head.Log != log {
-		return nil, errOwner(s.head.Log, log)
+	if s.cp.Log != log {
+		return nil, errOwner(s.cp.Log, log)
 	}
 	return s, nil
 }
@@ -141,8 +141,8 @@ func CheckState(d disk.FS, k Keys) error {
 	if err != nil {
 		return nil
 	}
-	if s.head.Log != k.Key.Name() {
-		return errOwner(s.head.Log, k.Key.Name())
+	if s.cp.Log != k.Key.Name() {
+		return errOwner(s.cp.Log, k.Key.Name())
 	}
 	for _, raw := range s.pending {
 		if leaf, err := ParseLeaf(raw); err == nil && leaf.Kind == NewKey && leaf.New != k.Key.Public() && (k.Next.zero() || leaf.New != k.Next.Public()) {
@@ -183,7 +183,7 @@ func decodeState(b []byte) (*state, error) {
 	if s.pending, err = decodeBundle(rest[h.Bytes[0]:], h.Pending); err != nil {
 		return nil, err
 	}
-	s.head = Head{Log: h.Log, Size: h.Size, Root: s.edge.root()}
+	s.cp = Checkpoint{Log: h.Log, Size: h.Size, Root: s.edge.root()}
 	return s, nil
 }
 

@@ -90,12 +90,12 @@ func (b *bench) older() []byte { return b.st.data(b.history()[0]) }
 
 // sign replaces the checkpoint by one that states size leaves, with these signers.
 func (b *bench) sign(size uint64, signers ...Key) {
-	head, err := ParseHead(b.st.data(b.path("checkpoint")))
+	cp, err := ParseCheckpoint(b.st.data(b.path("checkpoint")))
 	b.do(err)
-	head.Size = size
-	raw := []byte(head.text() + "\n— test-log AAAAAA==\n")
+	cp.Size = size
+	raw := []byte(cp.text() + "\n— test-log AAAAAA==\n")
 	if len(signers) > 0 {
-		raw, err = head.sign(b.t.Context(), signers...)
+		raw, err = cp.sign(b.t.Context(), signers...)
 		b.do(err)
 	}
 	b.st.put(b.path("checkpoint"), raw)
@@ -256,9 +256,9 @@ func tamperings() []tampering {
 
 		{name: "log forged with the key that was replaced", make: forgedByOldKey, want: "no checkpoint here that is signed"},
 		{name: "checkpoint signed with the key that was replaced", make: rotated, tamper: func(b *bench) {
-			head, err := ParseHead(b.st.data(b.path("checkpoint")))
+			cp, err := ParseCheckpoint(b.st.data(b.path("checkpoint")))
 			b.do(err)
-			b.sign(head.Size, b.old)
+			b.sign(cp.Size, b.old)
 			b.st.remove(b.history()[1])
 		}, want: "does not bear the log's signature", object: "checkpoint"},
 		{name: "change of key signed for another tree", make: rotated, tamper: func(b *bench) {
@@ -382,7 +382,7 @@ func TestTampering(t *testing.T) {
 				b.do(err)
 			}
 			if kept != nil {
-				o.Kept = []KeptHead{{"kept", kept}}
+				o.Kept = []KeptCheckpoint{{"kept", kept}}
 			}
 			r := b.verify(o)
 			if c.incomplete {

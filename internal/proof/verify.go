@@ -13,9 +13,9 @@ import (
 	"indelible/internal/store"
 )
 
-// KeptHead is a checkpoint from elsewhere than the bucket: one that an auditor
+// KeptCheckpoint is a checkpoint from elsewhere than the bucket: one that an auditor
 // kept, or that a data directory remembers. The log must have grown from it.
-type KeptHead struct {
+type KeptCheckpoint struct {
 	Name       string // where it comes from, for the report
 	Checkpoint []byte
 }
@@ -24,12 +24,12 @@ type KeptHead struct {
 type VerifyOptions struct {
 	// From is a checkpoint that was audited before: only what came later is read. The
 	// tree must have grown from it. Name is for the report; no Checkpoint: the whole log.
-	From     KeptHead
-	Since    time.Time  // read only the objects of records that arrived since; zero: all
-	Sample   float64    // read this percentage of the objects, chosen at random; 0: all
-	Kept     []KeptHead // the log must be consistent with these too
-	Parallel int        // requests at once; 0 is 256, in a directory four for each processor
-	NoExtras bool       // do not look for objects that no leaf names
+	From     KeptCheckpoint
+	Since    time.Time        // read only the objects of records that arrived since; zero: all
+	Sample   float64          // read this percentage of the objects, chosen at random; 0: all
+	Kept     []KeptCheckpoint // the log must be consistent with these too
+	Parallel int              // requests at once; 0 is 256, in a directory four for each processor
+	NoExtras bool             // do not look for objects that no leaf names
 	// Packs reads the rows of packs. nil: their objects are compared with the log, but not their rows, and the log is not complete.
 	Packs   Packs
 	NoRows  bool // do not read the rows of packs: their objects' digests alone
@@ -101,24 +101,24 @@ type verifier struct {
 	start  time.Time
 	told   time.Time // when Progress was last called
 
-	report   Report
-	heads    []*signedHead // by size
-	nextHead int           // the first in heads that the walk has not come to
-	head     Head          // whose tree is walked
-	tree     edge
-	compact  *compactRange // the same tree: for its root
-	broken   bool          // the tree cannot be recomputed from here on
-	stopped  bool          // the walk ended early
-	walked   bool          // something was
-	parent   tileAt        // the level-1 tile last read
-	leaves   leafChecker
-	names    *nameSet
-	unread   rangeSet // records in packs whose rows were not read
-	others   *nameSet // objects of other logs under the same prefix; nil: there are none
-	jobs     chan job
-	packs    chan struct{}                                                                              // one for each pack that is read
-	besides  []string                                                                                   // objects that rows name; guarded by findings.mu
-	bulk     func(ctx context.Context, key string, buf []byte, limit int64) ([]byte, store.Info, error) // nil: the store has none
+	report         Report
+	checkpoints    []*foundCheckpoint // by size
+	nextCheckpoint int                // the first in checkpoints that the walk has not come to
+	cp             Checkpoint         // whose tree is walked
+	tree           edge
+	compact        *compactRange // the same tree: for its root
+	broken         bool          // the tree cannot be recomputed from here on
+	stopped        bool          // the walk ended early
+	walked         bool          // something was
+	parent         tileAt        // the level-1 tile last read
+	leaves         leafChecker
+	names          *nameSet
+	unread         rangeSet // records in packs whose rows were not read
+	others         *nameSet // objects of other logs under the same prefix; nil: there are none
+	jobs           chan job
+	packs          chan struct{}                                                                              // one for each pack that is read
+	besides        []string                                                                                   // objects that rows name; guarded by findings.mu
+	bulk           func(ctx context.Context, key string, buf []byte, limit int64) ([]byte, store.Info, error) // nil: the store has none
 }
 
 func (v *verifier) run(ctx context.Context) error {
@@ -154,7 +154,7 @@ func (v *verifier) run(ctx context.Context) error {
 			v.names.add(object)
 		}
 	}
-	v.judgeHeads()
+	v.judgeCheckpoints()
 	return v.findExtras(ctx)
 }
 
@@ -176,7 +176,7 @@ func (v *verifier) walkAll(ctx context.Context) error {
 // settle brings the report into its final form.
 func (v *verifier) settle() {
 	r := &v.report
-	r.Size, r.Root = v.head.Size, base64.StdEncoding.EncodeToString(v.head.Root[:])
+	r.Size, r.Root = v.cp.Size, base64.StdEncoding.EncodeToString(v.cp.Root[:])
 	c := &v.leaves
 	r.First, r.Last, r.LastTime, r.Stopped = c.first, c.last(), c.latest, c.stopped
 	r.Records, r.Bytes, r.Gaps, r.CameBack = c.records, c.bytes, int64(c.gaps.count()), c.healed

@@ -201,17 +201,17 @@ func TestVerifyAcrossRotation(t *testing.T) {
 	for i, k := range keys {
 		b.key = k
 		if r := b.clean(); r.Checkpoints != 6 {
-			t.Errorf("with key %d: %d heads", i, r.Checkpoints)
+			t.Errorf("with key %d: %d checkpoints", i, r.Checkpoints)
 		}
 	}
 	b.key = keys[0] // a key that was replaced signs no more
-	head, err := ParseHead(b.st.data(b.path("checkpoint")))
+	cp, err := ParseCheckpoint(b.st.data(b.path("checkpoint")))
 	b.do(err)
-	raw, err := head.sign(context.Background(), keys[0])
+	raw, err := cp.sign(context.Background(), keys[0])
 	b.do(err)
 	b.st.put(b.path("checkpoint"), raw)
 	if r := b.verify(VerifyOptions{}); r.OK() {
-		t.Error("a head signed by a key that was replaced passes")
+		t.Error("a checkpoint signed by a key that was replaced passes")
 	}
 }
 

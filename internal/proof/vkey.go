@@ -121,21 +121,21 @@ func (v *noteKey) message(at uint64, text []byte) ([]byte, error) {
 	case typeCosignature:
 		return append([]byte("cosignature/v1\ntime "+strconv.FormatUint(at, 10)+"\n"), text...), nil
 	case typeMLDSA44:
-		head, err := parseHeadText(string(text))
+		cp, err := parseCheckpointText(string(text))
 		if err != nil {
 			return nil, err
 		}
-		if len(v.name) > 255 || len(head.Log) > 255 {
+		if len(v.name) > 255 || len(cp.Log) > 255 {
 			return nil, errors.New("a name is longer than 255 bytes")
 		}
 		b := append([]byte("subtree/v1\n\x00"), byte(len(v.name)))
 		b = append(b, v.name...)
 		b = binary.BigEndian.AppendUint64(b, at)
-		b = append(b, byte(len(head.Log)))
-		b = append(b, head.Log...)
+		b = append(b, byte(len(cp.Log)))
+		b = append(b, cp.Log...)
 		b = binary.BigEndian.AppendUint64(b, 0)
-		b = binary.BigEndian.AppendUint64(b, head.Size)
-		return append(b, head.Root[:]...), nil
+		b = binary.BigEndian.AppendUint64(b, cp.Size)
+		return append(b, cp.Root[:]...), nil
 	}
 	return text, nil
 }

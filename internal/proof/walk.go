@@ -93,10 +93,10 @@ type tileAt struct {
 // walk recomputes the tree of a checkpoint from its leaves, from where the tree
 // ends so far, and compares it with every tile; each leaf that stands is judged, and its object
 // sent to the readers. Where neither a bundle nor its tile is there it ends: nothing behind can be checked.
-func (v *verifier) walk(ctx context.Context, to *signedHead) error {
-	v.head, v.parent, v.walked = to.Head, tileAt{}, true
+func (v *verifier) walk(ctx context.Context, to *foundCheckpoint) error {
+	v.cp, v.parent, v.walked = to.Checkpoint, tileAt{}, true
 	v.compact = v.tree.compact()
-	v.reachHeads()
+	v.reachCheckpoints()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	for next := range v.blocks(ctx, v.tree.size/width, to.Size, ahead, true) {
@@ -121,7 +121,7 @@ func (v *verifier) walk(ctx context.Context, to *signedHead) error {
 // block takes one bundle and the tile over it into the tree.
 func (v *verifier) block(ctx context.Context, b *block) error {
 	start := b.n * width
-	w := int(min(width, v.head.Size-start))
+	w := int(min(width, v.cp.Size-start))
 	skip := int(v.tree.size - start) // leaves that an earlier walk took
 	bundle, tile := v.dir+tilePath(entries, b.n, w), v.dir+tilePath(0, b.n, w)
 	if err := cmp.Or(cannotLook(b.leavesErr), cannotLook(b.hashesErr)); err != nil {
@@ -157,7 +157,7 @@ func (v *verifier) block(ctx context.Context, b *block) error {
 			}
 		})
 		v.compact.add(good[i])
-		v.reachHeads()
+		v.reachCheckpoints()
 	}
 	return nil
 }
@@ -215,7 +215,7 @@ func (v *verifier) edgeHolds(hashes []tlog.Hash, w int) bool {
 	for _, h := range hashes[int(t.size%width):] {
 		t.add(h, nil)
 	}
-	return t.root() == v.head.Root
+	return t.root() == v.cp.Root
 }
 
 func equal(a, b []tlog.Hash) bool {
@@ -245,7 +245,7 @@ func (v *verifier) above(ctx context.Context, n uint64, w int) *tlog.Hash {
 		return nil
 	}
 	if !v.parent.loaded || v.parent.n != n/width {
-		hashes, err := v.tile(ctx, 1, n/width, v.head.Size)
+		hashes, err := v.tile(ctx, 1, n/width, v.cp.Size)
 		if err != nil {
 			hashes = nil // said when the tile itself is compared
 		}
@@ -258,7 +258,7 @@ func (v *verifier) above(ctx context.Context, n uint64, w int) *tlog.Hash {
 }
 
 func (v *verifier) compareTile(ctx context.Context, level int, n uint64, hashes []tlog.Hash) {
-	stored, err := v.tile(ctx, level, n, v.head.Size)
+	stored, err := v.tile(ctx, level, n, v.cp.Size)
 	name := v.dir + tilePath(level, n, len(hashes))
 	switch {
 	case err != nil:
@@ -272,7 +272,7 @@ func (v *verifier) compareTile(ctx context.Context, level int, n uint64, hashes 
 func (v *verifier) checkPartials(ctx context.Context) error {
 	for level := 1; level < len(v.tree.levels); level++ {
 		if hashes := v.tree.levels[level]; len(hashes) > 0 {
-			v.compareTile(ctx, level, atLevel(v.head.Size, level)/width, hashes)
+			v.compareTile(ctx, level, atLevel(v.cp.Size, level)/width, hashes)
 		}
 	}
 	return nil

@@ -73,8 +73,8 @@ func parseWitnesses(list []Witness) ([]*witness, error) {
 
 // cosign asks all witnesses at once for their cosignatures, within the
 // timeout, and returns the checkpoint with those that came and verify. The caller holds publishing;
-// the tiles of head are in the store. absent names the witnesses that did not cosign.
-func (l *Log) cosign(ctx context.Context, head Head, checkpoint []byte) (cosigned []byte, absent string) {
+// the tiles of its tree are in the store. absent names the witnesses that did not cosign.
+func (l *Log) cosign(ctx context.Context, cp Checkpoint, checkpoint []byte) (cosigned []byte, absent string) {
 	if len(l.witnesses) == 0 {
 		return checkpoint, ""
 	}
@@ -83,20 +83,20 @@ func (l *Log) cosign(ctx context.Context, head Head, checkpoint []byte) (cosigne
 	lines, errs := make([]string, len(l.witnesses)), make([]error, len(l.witnesses))
 	var wg sync.WaitGroup
 	for i, w := range l.witnesses {
-		wg.Go(func() { lines[i], errs[i] = l.ask(ctx, w, head, checkpoint) })
+		wg.Go(func() { lines[i], errs[i] = l.ask(ctx, w, cp, checkpoint) })
 	}
 	wg.Wait()
 	n := 0
 	var away []string
 	for i, w := range l.witnesses {
 		if errs[i] == nil {
-			w.size = head.Size
+			w.size = cp.Size
 			n++
 			continue
 		}
 		away = append(away, w.key.name)
 		if l.opt.Events.Failed != nil {
-			l.opt.Events.Failed(&WitnessError{Witness: w.key.name, Size: head.Size, Err: errs[i]})
+			l.opt.Events.Failed(&WitnessError{Witness: w.key.name, Size: cp.Size, Err: errs[i]})
 		}
 	}
 	l.mu.Lock()
@@ -125,10 +125,10 @@ func (l *Log) noteWitnesses(s *state, absent string) {
 
 // ask submits a checkpoint to one witness. Where the witness has another old
 // size than we thought, it says so and is asked once more.
-func (l *Log) ask(ctx context.Context, w *witness, head Head, checkpoint []byte) (string, error) {
+func (l *Log) ask(ctx context.Context, w *witness, cp Checkpoint, checkpoint []byte) (string, error) {
 	old := w.size
 	for attempt := 1; ; attempt++ {
-		answer, conflict, err := l.submit(ctx, w, old, head, checkpoint)
+		answer, conflict, err := l.submit(ctx, w, old, cp, checkpoint)
 		if err != nil {
 			return "", err
 		}
@@ -139,7 +139,7 @@ func (l *Log) ask(ctx context.Context, w *witness, head Head, checkpoint []byte)
 		switch {
 		case err != nil:
 			return "", errors.New("it refuses the old size and names no other, or knows another tree of this size")
-		case size > head.Size:
+		case size > cp.Size:
 			return "", fmt.Errorf("it cosigned a checkpoint of size %d that this log's key signed: another process may write this log", size)
 		case attempt > 1:
 			return "", fmt.Errorf("it changes its mind about the size that it cosigned last: %d, then %d", old, size)
@@ -152,12 +152,12 @@ func (l *Log) ask(ctx context.Context, w *witness, head Head, checkpoint []byte)
 const maxAnswer = 16 << 10
 
 // submit is one request of C2SP tlog-witness; conflict is its 409, with the witness's size as the answer.
-func (l *Log) submit(ctx context.Context, w *witness, old uint64, head Head, checkpoint []byte) (answer []byte, conflict bool, err error) {
+func (l *Log) submit(ctx context.Context, w *witness, old uint64, cp Checkpoint, checkpoint []byte) (answer []byte, conflict bool, err error) {
 	var body bytes.Buffer
 	fmt.Fprintf(&body, "old %d\n", old)
-	if old > 0 && old < head.Size {
-		tiles := tileReader{ctx: ctx, reader: l.reader, size: head.Size}
-		path, err := tlog.ProveTree(int64(head.Size), int64(old), tlog.TileHashReader(tlog.Tree{N: int64(head.Size), Hash: head.Root}, &tiles))
+	if old > 0 && old < cp.Size {
+		tiles := tileReader{ctx: ctx, reader: l.reader, size: cp.Size}
+		path, err := tlog.ProveTree(int64(cp.Size), int64(old), tlog.TileHashReader(tlog.Tree{N: int64(cp.Size), Hash: cp.Root}, &tiles))
 		if err != nil {
 			return nil, false, fmt.Errorf("consistency proof from size %d: %w", old, err)
 		}

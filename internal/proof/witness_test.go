@@ -67,14 +67,14 @@ func (w *testWitness) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		w.mu.Lock()
 		return
 	}
-	head, checkpoint, ok := strings.Cut(string(body), "\n\n")
-	lines := strings.Split(head, "\n")
+	before, checkpoint, ok := strings.Cut(string(body), "\n\n")
+	lines := strings.Split(before, "\n")
 	var old int64
 	if _, err := fmt.Sscanf(lines[0], "old %d", &old); err != nil || !ok || r.URL.Path != "/add-checkpoint" {
 		http.Error(rw, "bad request", http.StatusBadRequest)
 		return
 	}
-	h, err := openHead([]byte(checkpoint), w.log.Name(), w.log)
+	h, err := openCheckpoint([]byte(checkpoint), w.log.Name(), w.log)
 	if err != nil {
 		http.Error(rw, err.Error(), http.StatusForbidden)
 		return

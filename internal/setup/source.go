@@ -20,12 +20,12 @@ type ProofSource struct {
 	Store store.Store
 	Base  string // what stands before _indelible/ in the store
 	VKey  string
-	Kept  []proof.KeptHead
+	Kept  []proof.KeptCheckpoint
 	Close func() error
 }
 
 // OpenProofSource opens a location, or the destination where location is "". The
-// public key is the one in vkeyFile, or else the data directory's. The head that the
+// public key is the one in vkeyFile, or else the data directory's. The checkpoint that the
 // data directory remembers is taken along where it is the destination that is looked at.
 func OpenProofSource(ctx context.Context, l *config.Loaded, location, vkeyFile string) (*ProofSource, error) {
 	c := l.Config
@@ -85,7 +85,7 @@ func logPrefix(l config.Location) string {
 	return strings.Trim(base, "/")
 }
 
-// remember takes the head that the data directory knows, if it is of this log.
+// remember takes the checkpoint that the data directory knows, if it is of this log.
 func (e *ProofSource) remember(dataDir string) error {
 	if _, err := os.Stat(dataDir); errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -99,8 +99,8 @@ func (e *ProofSource) remember(dataDir string) error {
 		return err
 	}
 	name, _, _ := strings.Cut(e.VKey, "+")
-	if head, err := proof.ParseHead(checkpoint); err == nil && head.Log == name {
-		e.Kept = append(e.Kept, proof.KeptHead{Name: "data directory " + dataDir, Checkpoint: checkpoint})
+	if cp, err := proof.ParseCheckpoint(checkpoint); err == nil && cp.Log == name {
+		e.Kept = append(e.Kept, proof.KeptCheckpoint{Name: "data directory " + dataDir, Checkpoint: checkpoint})
 	}
 	return nil
 }

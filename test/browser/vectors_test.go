@@ -77,7 +77,7 @@ func signer(t *testing.T) (note.Signer, string) {
 	return s, vkey
 }
 
-// checkpoint is the signed head of a tree.
+// checkpoint is what a signed checkpoint states.
 func checkpoint(t *testing.T, s note.Signer, size int, root tlog.Hash) []byte {
 	t.Helper()
 	b, err := note.Sign(&note.Note{Text: fmt.Sprintf("vectors\n%d\n%s\n", size, base64.StdEncoding.EncodeToString(root[:]))}, s)

@@ -121,9 +121,9 @@ var mutants = []mutant{
 	{"that a key may have variants is not noted durably", "internal/store/dir/tilde.go",
 		"	if err := s.disk.SyncDir(path.Dir(name)); err != nil {\n		return err\n	}\n	s.setDurable(name, in)", "	s.setDurable(name, in)", dirSuite, "TestAbsentAfterAFailure"},
 
-	{"a leaf is published before it is remembered", "internal/proof/checkpoint.go",
+	{"a leaf is published before it is remembered", "internal/proof/publish.go",
 		"	if err := l.decide(s); err != nil {\n		return err\n	}\n	// Lay out", "	// Lay out", proofSuite, "TestDeathAtEveryPut"},
-	{"the checkpoint goes out before its tiles", "internal/proof/checkpoint.go",
+	{"the checkpoint goes out before its tiles", "internal/proof/publish.go",
 		"	if err := layOut(); err != nil {\n		return err\n	}\n	if err := l.decideRepairs()", "	defer func() { _ = layOut() }()\n	if err := l.decideRepairs()", proofSuite, "TestDeathAtEveryPut"},
 	{"a checkpoint that is away for a moment is a fork", "internal/proof/log.go",
 		"&& attempt < patience; attempt++", "&& attempt < 1; attempt++", proofSuite, "TestOpenAsksAgainForTheCheckpoint"},

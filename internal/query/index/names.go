@@ -17,8 +17,8 @@ import (
 var inKey = strings.NewReplacer("/", "_", ":", "_")
 
 const (
-	// boundedHead is how much of a long file name LiteLLM keeps; "_" and the SHA-256 of the whole follow.
-	boundedHead = 64
+	// boundedPrefix is how much of a long file name LiteLLM keeps; "_" and the SHA-256 of the whole follow.
+	boundedPrefix = 64
 	// timePart is the length of "time-HH-MM-SS-ffffff_", which stands before the id.
 	timePart = len("time-00-00-00-000000_")
 	// boundedMark stands before the beginning of an id of which a key holds no more.
@@ -60,8 +60,8 @@ func hashesOf(row *filter.Row) []int64 {
 func idsInKey(key string) []string {
 	ids := proof.KeyIDs(&proof.Leaf{Key: key})[1:]
 	bare := strings.TrimSuffix(path.Base(key), path.Ext(key))
-	if len(bare) > boundedHead && strings.HasPrefix(bare, "time-") {
-		ids = append(ids, boundedMark+bare[timePart:boundedHead])
+	if len(bare) > boundedPrefix && strings.HasPrefix(bare, "time-") {
+		ids = append(ids, boundedMark+bare[timePart:boundedPrefix])
 	}
 	return ids
 }
@@ -72,8 +72,8 @@ func (d *db) named(ctx context.Context, name string, yield func(filter.Row) bool
 	if spelled := inKey.Replace(name); spelled != name {
 		look = append(look, spelled)
 	}
-	if spelled := inKey.Replace(name); len(spelled) > boundedHead-timePart {
-		look = append(look, boundedMark+spelled[:boundedHead-timePart])
+	if spelled := inKey.Replace(name); len(spelled) > boundedPrefix-timePart {
+		look = append(look, boundedMark+spelled[:boundedPrefix-timePart])
 	}
 	args := make([]any, len(look))
 	for i, l := range look {

@@ -160,8 +160,8 @@ function drawing(result) {
   up.steps.forEach((s, i) => box(mid, i + 1, s.to, true));
   const good = result.steps.every((s) => s.ok !== false);
   const at = (level, words, middle) => parts.push(svg("text", { x: middle ? w / 2 : 4, y: y(level) + 16, class: "label", "text-anchor": middle ? "middle" : "start" }, words));
-  at(levels, `signed by ${proof.head.signatures.map((s) => s.name).join(", ")}`.slice(0, 60), true);
+  at(levels, `signed by ${proof.signed.signatures.map((s) => s.name).join(", ")}`.slice(0, 60), true);
   line(mid, levels - 1, mid, levels, true);
-  parts.push(svg("text", { x: w / 2, y: height - 5, class: "label", "text-anchor": "middle" }, `leaf ${proof.index} of ${proof.head.size}: this record`));
-  return svg("svg", { viewBox: `0 0 ${w} ${height}`, class: good ? "path" : "path bad", role: "img", "aria-label": `${up.steps.length} hashes lead from leaf ${proof.index} to the signed root of ${proof.head.size} leaves` }, parts);
+  parts.push(svg("text", { x: w / 2, y: height - 5, class: "label", "text-anchor": "middle" }, `leaf ${proof.index} of ${proof.signed.size}: this record`));
+  return svg("svg", { viewBox: `0 0 ${w} ${height}`, class: good ? "path" : "path bad", role: "img", "aria-label": `${up.steps.length} hashes lead from leaf ${proof.index} to the signed root of ${proof.signed.size} leaves` }, parts);
 }

@@ -159,7 +159,7 @@ export async function check(file, body, vkey, seq) {
   };
   const p = await attempt("The proof can be read", async () => {
     const parsed = parse(file);
-    return { ...parsed, head: parseCheckpoint(parsed.checkpoint), entry: JSON.parse(decode(parsed.leaf)), about: JSON.parse(decode(parsed.row?.leaf ?? parsed.leaf)) };
+    return { ...parsed, signed: parseCheckpoint(parsed.checkpoint), entry: JSON.parse(decode(parsed.leaf)), about: JSON.parse(decode(parsed.row?.leaf ?? parsed.leaf)) };
   });
   if (!p) return { ok: false, steps };
   if (p.about.seq !== seq || !["record", "row", "stored", "deferred", "quarantined"].includes(p.about.kind)) {
@@ -177,17 +177,17 @@ export async function check(file, body, vkey, seq) {
       say(good, good ? `Row ${p.about.seq - p.entry.first} is in its pack of ${p.entry.count}` : "The row is not in its pack", `${p.row.path.length} hashes lead to the pack's root`);
     });
   }
-  const up = await attempt("The leaf is not in the signed tree", () => climb(p.leaf, p.index, p.head.size, p.path));
+  const up = await attempt("The leaf is not in the signed tree", () => climb(p.leaf, p.index, p.signed.size, p.path));
   if (up) {
-    const inTree = same(up.root, p.head.root);
-    say(inTree, inTree ? `Leaf ${p.index} is in the tree of ${p.head.size}` : "The leaf is not in the signed tree",
-      inTree ? `${up.steps.length} hashes lead to the root` : `the path leads to ${hex(up.root)}, and the checkpoint says ${hex(p.head.root)}`);
+    const inTree = same(up.root, p.signed.root);
+    say(inTree, inTree ? `Leaf ${p.index} is in the tree of ${p.signed.size}` : "The leaf is not in the signed tree",
+      inTree ? `${up.steps.length} hashes lead to the root` : `the path leads to ${hex(up.root)}, and the checkpoint says ${hex(p.signed.root)}`);
   }
   if (await canSign()) {
     await attempt("The checkpoint is not signed by this key", async () => {
       const key = await parseKey(vkey);
-      const good = p.head.log === key.name && await signed(p.head, key);
-      say(good, good ? `The checkpoint is signed by ${key.name}` : "The checkpoint is not signed by this key", good ? "Ed25519" : `the key is that of ${key.name}, the checkpoint that of ${p.head.log}`);
+      const good = p.signed.log === key.name && await signed(p.signed, key);
+      say(good, good ? `The checkpoint is signed by ${key.name}` : "The checkpoint is not signed by this key", good ? "Ed25519" : `the key is that of ${key.name}, the checkpoint that of ${p.signed.log}`);
     });
   } else {
     say(null, "The signature could not be checked here", "this browser has no Ed25519: take a newer one, or save the proof and run \"indelible verify --proof FILE --record FILE --vkey log.vkey\"");
