@@ -12,6 +12,16 @@ type resolved struct {
 	wasAside    bool             // the record was set aside before
 }
 
+// part is the part of a range that begins and ends with these, for a range that is a gap or was settled before.
+func (s *resolved) part(first, last record.Seq) *resolved {
+	rest := *s
+	rest.first, rest.last = first, last
+	if rest.gap != nil {
+		rest.gap = &record.GapError{First: first, Last: last, Cause: rest.gap.Cause}
+	}
+	return &rest
+}
+
 // order brings what was settled into seq order. It is pure.
 type order struct {
 	next record.Seq // every seq below it was passed on
@@ -27,8 +37,9 @@ func (o *order) put(s resolved) []resolved {
 	case s.last < o.next:
 		return nil // its turn came with what took its place
 	}
-	if held, ok := o.held[s.first]; !ok || s.wasAside || !held.wasAside {
-		o.held[s.first] = s
+	at := max(s.first, o.next) // a pack of which some rows were released
+	if held, ok := o.held[at]; !ok || s.wasAside || !held.wasAside {
+		o.held[at] = s
 	}
 	var run []resolved
 	for {

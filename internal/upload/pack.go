@@ -97,6 +97,7 @@ type packFile struct {
 	sizes     []int64 // of the bodies, in order
 	stored    bool    // it is in the store, and was compared with the spool
 	recovered bool    // an earlier run closed it: perhaps it is in the store
+	strikes   int     // tries in which one of its records could not be read while another could
 	adopted   bool    // Size and Digest are those of the object, which has the same rows as the file
 }
 

@@ -63,7 +63,7 @@ func (p *packer) compareLocal(ctx context.Context, pack *packFile) error {
 		return err
 	}
 	defer f.Close()
-	is, same, err := p.d.u.compare(ctx, fetched{file: f, size: pack.Size, digest: pack.Digest}, pack.First, pack.Last, false)
+	is, same, err := p.d.u.compare(ctx, fetched{file: f, size: pack.Size, digest: pack.Digest}, pack.First, pack.Last, comparison{})
 	if err != nil {
 		return err
 	}
@@ -120,6 +120,53 @@ func (p *packer) oldest(ctx context.Context, released record.Seq) (time.Time, bo
 	return time.Time{}, false, nil
 }
 
+// takeClosed sends the pack on that has this record, where one is closed already: in this directory, in the ledger or in the store.
+func (p *packer) takeClosed(ctx context.Context, seq record.Seq) (sent bool, err error) {
+	if sent, err := p.takeLocal(ctx, seq); sent || err != nil {
+		return sent, err
+	}
+	if seq < p.placed {
+		pack, ok, err := p.ledger.PackOf(ctx, seq)
+		if err != nil || !ok {
+			return false, err
+		}
+		if err := p.close(ctx); err != nil {
+			return false, err
+		}
+		return true, p.adoptProven(ctx, pack)
+	}
+	r := p.remote[seq]
+	if r == nil {
+		return false, nil
+	}
+	if err := p.close(ctx); err != nil {
+		return false, err
+	}
+	return p.adopt(ctx, r)
+}
+
+// nextClosed is the first record behind first, up to last, that a closed pack has; 0 if there is none.
+func (p *packer) nextClosed(ctx context.Context, first, last record.Seq) (next record.Seq, err error) {
+	next = last + 1
+	if len(p.local) > 0 {
+		next = min(next, p.local[0].First)
+	}
+	for begin := range p.remote {
+		if begin > first {
+			next = min(next, begin)
+		}
+	}
+	for seq := first + 1; seq < min(next, p.placed); seq++ {
+		if _, ok, err := p.ledger.PackOf(ctx, seq); ok || err != nil {
+			return seq, err
+		}
+	}
+	if next > last {
+		return 0, nil
+	}
+	return next, nil
+}
+
 // takeLocal sends the pack on that was closed before this run, where it begins with this record.
 func (p *packer) takeLocal(ctx context.Context, first record.Seq) (sent bool, err error) {
 	for len(p.local) > 0 && p.local[0].First < first { // its records were settled otherwise
@@ -144,27 +191,6 @@ func (p *packer) takeLocal(ctx context.Context, first record.Seq) (sent bool, er
 	return true, p.send(ctx, pack)
 }
 
-// known takes a record that the ledger has, or that begins a pack in the store.
-func (p *packer) known(ctx context.Context, e record.Entry) (done bool, err error) {
-	if e.Seq < p.placed {
-		if err := p.close(ctx); err != nil {
-			return false, err
-		}
-		pack, ok, err := p.ledger.PackOf(ctx, e.Seq)
-		if err != nil {
-			return false, err
-		}
-		if !ok { // it was an object
-			return true, p.pass(ctx, feedItem{entry: e})
-		}
-		return true, p.adoptProven(ctx, pack)
-	}
-	if r := p.remote[e.Seq]; r != nil {
-		return p.adopt(ctx, r)
-	}
-	return false, nil
-}
-
 // adoptProven takes a pack that the ledger has, after its rows were compared with the spool.
 func (p *packer) adoptProven(ctx context.Context, pack record.Pack) error {
 	u := p.d.u
@@ -176,19 +202,35 @@ func (p *packer) adoptProven(ctx context.Context, pack record.Pack) error {
 	if f.size != pack.Size || f.digest != pack.Digest {
 		return fmt.Errorf("the pack %s in the store is not the one that the log names; its records stay in the spool: run verify, and put the object back", pack.Key)
 	}
-	is, same, err := u.compare(ctx, f, pack.First, pack.Last, false)
+	is, same, err := u.compare(ctx, f, pack.First, pack.Last, comparison{})
 	if err != nil {
 		return err
 	}
 	if !same || is.Root != pack.Root {
 		pack.Root = record.Digest{} // what this spool has is another pack: the ledger says what that means
-		return p.ledger.Pack(ctx, pack)
+		return errors.Join(p.ledger.Pack(ctx, pack), fmt.Errorf("the pack %s does not hold the records %d to %d of the spool", pack.Key, pack.First, pack.Last))
 	}
 	is.Pack, is.stored = pack, true
 	return p.send(ctx, &is)
 }
 
-// adopt takes a pack of the store that the ledger does not have, if its rows are those of the spool.
+// strike counts it against a pack of the store that one of its records cannot be read while another record can.
+func (p *packer) strike(ctx context.Context, r *packFile, failed *record.ReadError) error {
+	u := p.d.u
+	u.readFailed(failed)
+	newest, err := u.opts.Source.Wait(ctx, 0)
+	if err != nil {
+		return err
+	}
+	if ok, err := u.otherThan(ctx, failed.Seq, newest); err == nil && ok {
+		r.strikes++
+	}
+	return failed
+}
+
+// adopt takes a pack of the store that the ledger does not have, if its rows are those of the spool. A record
+// that cannot be read while others can is waited for some tries; then the pack's row, whose body has its digest, is taken as it is,
+// as it is where the spool lost the record.
 func (p *packer) adopt(ctx context.Context, r *packFile) (taken bool, err error) {
 	u := p.d.u
 	info, err := u.opts.Store.Head(ctx, r.Key, store.GetOptions{})
@@ -199,9 +241,16 @@ func (p *packer) adopt(ctx context.Context, r *packFile) (taken bool, err error)
 		delete(p.remote, r.First)
 		return false, nil
 	}
-	is, same, err := u.examine(ctx, p.dir, r.Key, info.Version, r.First, r.Last)
+	how := comparison{foreign: true, unread: r.strikes < u.opts.DeferAfter && (r.strikes < 3 || u.draining.Load() == 0)}
+	is, same, err := u.examine(ctx, p.dir, r.Key, info.Version, r.First, r.Last, how)
+	if read, unread := errors.AsType[*record.ReadError](err); unread {
+		return false, p.strike(ctx, r, read)
+	}
 	if err != nil {
 		return false, err
+	}
+	if r.strikes > 0 {
+		u.opts.Logger.Warn("records of a pack in the store could not be read from this disk: the rows that it has for them were taken unseen; look at the disk", "key", r.Key)
 	}
 	if !same {
 		u.opts.Logger.Error("the store has a pack under a name of this log whose rows are not its records: it is left alone, and they are stored beside it", "key", r.Key)

@@ -190,7 +190,7 @@ func TestPackDiskFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var room atomic.Bool
 		disk := faultdisk.New(crashdisk.New(), func(c faultdisk.Call) *faultdisk.Fault {
-			if c.Op == faultdisk.Write && c.Off+int64(c.Len) > 100_000 && !room.Load() {
+			if c.Op == faultdisk.Write && c.Off+int64(c.Len) > 5_000 && !room.Load() {
 				return &faultdisk.Fault{Err: syscall.ENOSPC, Keep: c.Len / 2}
 			}
 			return nil
@@ -207,7 +207,7 @@ func TestPackDiskFull(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		w.stop()
 		w.rows(acked)
-		if len(w.packsIn()) != 1 {
+		if n := len(w.packsIn()); n > 6 { // of 1, 2, 4, 8, 16 and 19 rows
 			t.Errorf("packs %v", w.packsIn())
 		}
 	})

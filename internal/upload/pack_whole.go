@@ -95,7 +95,7 @@ func (u *Uploader) rebuild(ctx context.Context, dir packDir, p *packFile) error 
 // is not known, no other name may be tried: each row would be there twice.
 func (u *Uploader) sameRows(ctx context.Context, s *slot, info store.Info, v *attemptResult) (bool, error) {
 	dir := packDir{fs: u.packing.Dir, log: u.opts.Log}
-	is, same, err := u.examine(ctx, dir, s.target, info.Version, s.pack.First, s.pack.Last)
+	is, same, err := u.examine(ctx, dir, s.target, info.Version, s.pack.First, s.pack.Last, comparison{foreign: true}) // the root tells of what cannot be read now
 	if err != nil {
 		_, ofStore := asStoreError(err)
 		v.local = !ofStore && ctx.Err() == nil
@@ -112,7 +112,7 @@ func (u *Uploader) sameRows(ctx context.Context, s *slot, info store.Info, v *at
 
 // examine fetches a pack that nothing here knows and compares it with the spool. What its bytes are takes the
 // store's word for their digest, or two readings that agree: an answer that was changed on its way decides nothing.
-func (u *Uploader) examine(ctx context.Context, dir packDir, key, version string, first, last record.Seq) (is packFile, same bool, err error) {
+func (u *Uploader) examine(ctx context.Context, dir packDir, key, version string, first, last record.Seq, how comparison) (is packFile, same bool, err error) {
 	var before record.Digest
 	for n := range 2 {
 		f, done, err := u.fetch(ctx, dir, key, version)
@@ -120,7 +120,7 @@ func (u *Uploader) examine(ctx context.Context, dir packDir, key, version string
 			return is, false, err
 		}
 		if f.digest == f.told || n > 0 && f.digest == before {
-			is, same, err = u.compare(ctx, f, first, last, true)
+			is, same, err = u.compare(ctx, f, first, last, how)
 			done()
 			return is, same, err
 		}
@@ -171,10 +171,16 @@ func (u *Uploader) fetch(ctx context.Context, dir packDir, key, version string) 
 	return f, done, nil
 }
 
+// comparison says how far a pack and the spool are believed when they are compared.
+type comparison struct {
+	foreign bool // nothing vouches for the file: what is wrong in it decides, and bodies beside it must be in the store
+	unread  bool // a record that cannot be read now is an error; else it is passed over, like one that is lost
+}
+
 // compare compares the rows of a pack with the records of the spool. What is not in the spool any more, or
-// lost there, is taken as it is, but not what never was there: its numbers are those of records to come. If strict,
-// what cannot be read now is an error, and bodies beside the pack must be in the store. is has all but the key and the version.
-func (u *Uploader) compare(ctx context.Context, f fetched, first, last record.Seq, strict bool) (is packFile, same bool, err error) {
+// lost there, is taken as it is, but not what never was there: its numbers are those of records to come.
+// is has all but the key and the version.
+func (u *Uploader) compare(ctx context.Context, f fetched, first, last record.Seq, how comparison) (is packFile, same bool, err error) {
 	is.Pack = record.Pack{First: first, Last: last, Size: f.size, Digest: f.digest}
 	if newest, err := u.opts.Source.Wait(ctx, 0); err != nil || last > newest {
 		return is, false, err
@@ -185,7 +191,7 @@ func (u *Uploader) compare(ctx context.Context, f fetched, first, last record.Se
 	var tree proof.RowTree
 	seq := first
 	for row, err := range u.packing.Format.Rows(ctx, f.file, f.size, true) {
-		if err != nil && !strict {
+		if err != nil && !how.foreign {
 			return is, false, err // its digest was compared: it is the disk
 		}
 		if err != nil || row.Seq != seq || seq > last || !rowIsWhole(&row) {
@@ -202,7 +208,7 @@ func (u *Uploader) compare(ctx context.Context, f fetched, first, last record.Se
 			switch {
 			case lost:
 				have = record.Entry{Info: record.Info{Seq: min(gap.Last, last)}}
-			case unread && !strict && read.Seq != 0:
+			case unread && !how.unread && read.Seq != 0:
 				have = record.Entry{Info: record.Info{Seq: read.Seq}}
 			case err != nil:
 				return is, false, err
@@ -213,7 +219,7 @@ func (u *Uploader) compare(ctx context.Context, f fetched, first, last record.Se
 		if have.Seq == seq && have.Key != "" && !sameRecord(&row.Info, &have.Info) {
 			return is, false, nil
 		}
-		if strict && row.Object != "" {
+		if how.foreign && row.Object != "" {
 			if there, err := u.hasBeside(ctx, &row); err != nil || !there {
 				return is, false, err
 			}

@@ -18,6 +18,7 @@ import (
 
 	"indelible/internal/disk"
 	"indelible/internal/layout"
+	"indelible/internal/proof"
 	"indelible/internal/record"
 	"indelible/internal/upload"
 )
@@ -219,3 +220,12 @@ func (b below) ReadDir(string) ([]fs.DirEntry, error) {
 	return b.FS.ReadDir(strings.TrimSuffix(b.dir, "/"))
 }
 func (b below) SyncDir(string) error { return b.FS.SyncDir(strings.TrimSuffix(b.dir, "/")) }
+
+// rootOf is the root over the rows of records.
+func rootOf(entries []record.Entry) record.Digest {
+	var tree proof.RowTree
+	for i := range entries {
+		tree.Add(&entries[i].Info)
+	}
+	return tree.Root()
+}

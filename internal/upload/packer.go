@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"indelible/internal/proof"
@@ -32,7 +35,9 @@ type packer struct {
 	aside  map[record.Seq]bool       // records that got their outcome while their pack was open
 	body   []byte                    // room for one body
 
-	refused int // lists of the store's packs that were
+	refused int                                // lists of the store's packs that were
+	room    int                                // rows for which the disk had room; 0: for a whole pack
+	waiting atomic.Pointer[context.CancelFunc] // ends the present wait, or one that is over
 }
 
 // newPacker makes one; the directory is looked at when it runs.
@@ -57,6 +62,11 @@ func (p *packer) run(ctx context.Context) {
 	case <-ctx.Done():
 		return
 	}
+	ctx, stop := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() { p.endWaits(ctx) })
+	defer watch.Wait()
+	defer stop()
 	p.feed = feeder{d: p.d, aside: p.d.asideBefore(ctx), last: p.d.u.opts.Source.Released(), sink: p.take}
 	for failures := 1; ctx.Err() == nil; failures++ {
 		if err := p.recover(ctx); err == nil || !p.d.pause(ctx, "look for packs of an earlier run", failures, err) {
@@ -102,6 +112,9 @@ func (e *againError) Unwrap() error { return e.err }
 // again gives up the pack that is being built: its records are read again.
 func (p *packer) again(err error) error {
 	p.feed.last = p.open.pack.First - 1
+	if err := p.open.at.err; errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		p.room = max(1, len(p.open.pack.sizes)/2)
+	}
 	p.open.abandon()
 	p.open = nil
 	return &againError{err}
@@ -127,18 +140,26 @@ func (p *packer) wait(ctx context.Context) (record.Seq, error) {
 	}
 	until, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	go func() {
-		select {
-		case <-p.d.u.closePack:
-			cancel()
-		case <-until.Done():
-		}
-	}()
+	p.waiting.Store(&cancel)
 	newest, err := source.Wait(until, last)
 	if err != nil && until.Err() != nil && ctx.Err() == nil {
 		return last, nil
 	}
 	return newest, err
+}
+
+// endWaits ends the wait for more records whenever a Drain begins to wait for the open pack.
+func (p *packer) endWaits(ctx context.Context) {
+	for {
+		select {
+		case <-p.d.u.closePack:
+			if cancel := p.waiting.Load(); cancel != nil {
+				(*cancel)()
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // drainWait is how long a pack waits for more records while a Drain waits for it.
@@ -153,32 +174,33 @@ func (p *packer) take(ctx context.Context, item feedItem) error {
 		}
 		if first <= p.skip { // a range that begins within a pack
 			first = p.skip + 1
-			rest := *item.rest
-			rest.first = first
-			if rest.gap != nil {
-				rest.gap = &record.GapError{First: first, Last: rest.last, Cause: rest.gap.Cause}
-			}
-			item.rest = &rest
+			item.rest = item.rest.part(first, last)
 		}
-		if len(p.local) == 0 || item.rest != nil && item.rest.outcome != nil {
+		if item.rest != nil && item.rest.outcome != nil {
 			break
 		}
-		sent, err := p.takeLocal(ctx, first)
+		sent, err := p.takeClosed(ctx, first)
 		if err != nil {
 			return err
 		}
 		if sent {
 			continue
 		}
-		if len(p.local) == 0 || item.rest == nil || item.rest.gap == nil || p.local[0].First > last {
+		if item.rest == nil {
 			break
 		}
-		// The spool lost records that a pack has: only those before it are lost.
-		gap := &record.GapError{First: first, Last: p.local[0].First - 1, Cause: item.rest.gap.Cause}
-		if err := p.pass(ctx, feedItem{rest: &resolved{first: gap.First, last: gap.Last, gap: gap}}); err != nil {
+		// The spool lost records that a pack has, or an earlier run settled some of them: what it says holds for those before the pack.
+		next, err := p.nextClosed(ctx, first, last)
+		if err != nil {
 			return err
 		}
-		p.skip = max(p.skip, gap.Last)
+		if next == 0 {
+			break
+		}
+		if err := p.pass(ctx, feedItem{rest: item.rest.part(first, next-1)}); err != nil {
+			return err
+		}
+		p.skip = max(p.skip, next-1)
 	}
 	switch {
 	case item.unread != nil:
@@ -213,20 +235,16 @@ func (p *packer) pass(ctx context.Context, item feedItem) error {
 
 // record takes the next record.
 func (p *packer) record(ctx context.Context, e record.Entry) error {
-	if p.open == nil || e.Seq < p.placed {
-		if done, err := p.known(ctx, e); done || err != nil {
-			return err
-		}
-	}
-	if p.open != nil && (p.remote[e.Seq] != nil || p.ends[e.Seq] != 0) && e.Seq > p.open.pack.Last { // a pack begins here
+	if p.open != nil && p.ends[e.Seq] != 0 { // a pack begins here
 		if err := p.close(ctx); err != nil {
 			return err
 		}
-		return p.record(ctx, e)
 	}
 	switch {
 	case p.aside[e.Seq]:
 		return p.close(ctx)
+	case e.Seq < p.placed: // it was an object
+		return p.pass(ctx, feedItem{entry: e})
 	case p.opts.Finish && p.ends[e.Seq] == 0 && p.open == nil, p.alone[e.Seq]:
 		return p.pass(ctx, feedItem{entry: e})
 	}
@@ -296,7 +314,8 @@ func (p *packer) add(ctx context.Context, row record.Row, body []byte) error {
 		}
 		return p.again(err)
 	}
-	full := p.open.w.Size() >= p.opts.MaxBytes || len(p.open.pack.sizes) >= p.opts.MaxRecords
+	rows := len(p.open.pack.sizes)
+	full := p.open.w.Size() >= p.opts.MaxBytes || rows >= p.opts.MaxRecords || p.room > 0 && rows >= p.room
 	if full && p.open.ends == 0 || p.due() && p.d.u.draining.Load() == 0 || row.Seq == p.open.ends {
 		return p.close(ctx)
 	}
@@ -315,6 +334,9 @@ func (p *packer) close(ctx context.Context) error {
 		return p.again(err)
 	}
 	p.open = nil
+	if p.room *= 2; p.room >= p.opts.MaxRecords {
+		p.room = 0
+	}
 	// The range is decided. Nothing of it is sent before its name is durable.
 	for n := 1; ; n++ {
 		err := p.dir.fs.SyncDir(".")
