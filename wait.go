@@ -143,7 +143,7 @@ func (w *waits) events() upload.Events {
 			}
 			w.wake(o.Seq)
 		},
-		Aside: func(o record.Outcome) {
+		Parked: func(o record.Outcome) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.wake(o.Seq)

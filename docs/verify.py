@@ -24,9 +24,9 @@ except ImportError:
     parquet = None
 
 RECORD = "seq time door source bucket key sent_key? sent_key_sha256? size sha256 attrs_sha256 version_id?"
-ASIDE = "seq time door source bucket sent_key? sent_key_sha256? size sha256 reason"
+PARKED = "seq time door source bucket sent_key? sent_key_sha256? size sha256 reason"
 ORDER = {  # members behind "v" and "kind"; ? may be left out
-    "record": RECORD, "stored": RECORD, "deferred": ASIDE, "quarantined": ASIDE,
+    "record": RECORD, "stored": RECORD, "deferred": PARKED, "quarantined": PARKED,
     "row": "seq time door source bucket sent_key? sent_key_sha256? size sha256 attrs_sha256",
     "removed": "first last time reason", "gap": "first last time cause",
     "pack": "first last time key size sha256 version_id? count root",
@@ -322,7 +322,7 @@ class Verifier:
             self.found.append((leaf, self.prefix))
 
     def stored_late(self, leaf):
-        """A record that was set aside, or lost, and is stored now; its leaf may come twice."""
+        """A record that was parked, or lost, and is stored now; its leaf may come twice."""
         seq, before = leaf["seq"], self.open.pop(leaf["seq"], None) or self.late.get(leaf["seq"])
         if before is None and seq not in self.gaps and seq >= self.origin:
             fault("record %d: a second leaf says that it was stored" % seq)

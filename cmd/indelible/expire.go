@@ -20,7 +20,7 @@ destination.retain ago. Only once a published checkpoint covers that, their obje
 in a directory by this call; in a bucket by its lifecycle rule, which doctor shows and checks.
 Run it from cron, once a day.
 
-It touches nothing that is unproven, younger, set aside, or not what the log says; what it leaves for
+It touches nothing that is unproven, younger, parked, or not what the log says; what it leaves for
 that reason is named, and the status is 1. A call that was cut short is finished by the next.`,
 		Example: `  indelible expire --dry-run
   indelible expire`,

@@ -13,7 +13,7 @@ func (c *cli) redriveCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "redrive",
 		Short: "Bring quarantined records back into delivery",
-		Long: `redrive has every record that was set aside tried again: those that the store refused
+		Long: `redrive has every record that was parked tried again: those that the store refused
 for their own content (quarantined), and those that wait for their next turn (deferred).
 Do it after you have changed what made the store refuse them.`,
 		Example: "  indelible redrive",

@@ -61,7 +61,7 @@ func printStatus(w io.Writer, style term.Style, now, last sample) error {
 	}
 	row("pending", pending)
 	if s.Quarantined+s.Deferred > 0 {
-		row("set aside", fmt.Sprintf("%d quarantined, %d deferred", s.Quarantined, s.Deferred))
+		row("parked", fmt.Sprintf("%d quarantined, %d deferred", s.Quarantined, s.Deferred))
 		row("", "\"indelible ls\" shows them, \"indelible get --attrs\" says why, \"indelible redrive\" tries them again")
 	}
 	row("also", fmt.Sprintf("%d re-sent, %s, %s", s.Resent, count(s.Collisions, "key collision"), count(s.Gaps, "gap")))

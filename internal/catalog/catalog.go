@@ -1,5 +1,5 @@
 // Package catalog finds, lists and opens the records of a log, wherever they are:
-// in the spool, set aside, or in the destination. Where the destination does not
+// in the spool, parked, or in the destination. Where the destination does not
 // answer it tells what this disk has, and says what is missing.
 package catalog
 
@@ -30,7 +30,7 @@ type Row struct {
 	Size   int64        `json:"size"`
 	SHA256 string       `json:"sha256,omitempty"`
 	State  record.State `json:"state"`
-	Reason string       `json:"reason,omitempty"` // why it was set aside
+	Reason string       `json:"reason,omitempty"` // why it was parked
 	// Attrs are headers, user metadata and what the door noted; only Find tells them.
 	Attrs map[string]string `json:"attrs,omitempty"`
 }
@@ -106,8 +106,8 @@ type Options struct {
 	Objects layout.Objects
 	Log     string // the log's name; "" where it is not known
 	Spool   bool   // Records has a spool: its buckets are all that senders used
-	// Asides yields the records that were set aside.
-	Asides func(context.Context) iter.Seq2[record.Aside, error]
+	// Parked yields the records that were parked.
+	Parked func(context.Context) iter.Seq2[record.ParkedEntry, error]
 	// Reached is how far the log has come: records up to the first are stored, up to the second proven.
 	Reached func() (stored, proven record.Seq)
 	// Leaf finds a record's leaf in the log; it fails with proof.ErrUnproven where there is
@@ -136,19 +136,19 @@ func New(o Options) *Catalog { return &Catalog{o: o} }
 
 // states are what only the spool and the log know of a record.
 type states struct {
-	asides         map[record.Seq]record.Aside
+	parked         map[record.Seq]record.ParkedEntry
 	stored, proven record.Seq
 	objects        layout.Objects
 }
 
 func (c *Catalog) states(ctx context.Context) (states, error) {
-	s := states{asides: map[record.Seq]record.Aside{}, objects: c.o.Objects}
+	s := states{parked: map[record.Seq]record.ParkedEntry{}, objects: c.o.Objects}
 	s.stored, s.proven = c.o.Reached()
-	for a, err := range c.o.Asides(ctx) {
+	for a, err := range c.o.Parked(ctx) {
 		if err != nil {
 			return s, err
 		}
-		s.asides[a.Seq] = a
+		s.parked[a.Seq] = a
 	}
 	return s, nil
 }
@@ -158,13 +158,13 @@ func (s states) row(i record.Info, state record.State) Row {
 	if i.Digest != (record.Digest{}) {
 		row.SHA256 = i.Digest.String()
 	}
-	aside, isAside := s.asides[i.Seq]
+	parked, isParked := s.parked[i.Seq]
 	switch {
-	case isAside && state == record.Pending:
-		row.State, row.Reason = aside.State, aside.Reason
-	case !isAside && i.Seq > 0 && i.Seq <= s.proven:
+	case isParked && state == record.Pending:
+		row.State, row.Reason = parked.State, parked.Reason
+	case !isParked && i.Seq > 0 && i.Seq <= s.proven:
 		row.State = record.Proven
-	case !isAside && i.Seq > 0 && i.Seq <= s.stored:
+	case !isParked && i.Seq > 0 && i.Seq <= s.stored:
 		row.State = record.Stored // the spool lets go of it after the next checkpoint
 	}
 	return row

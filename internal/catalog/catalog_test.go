@@ -81,7 +81,7 @@ func newWorld(t *testing.T, prefix string) *world {
 
 func (w *world) catalog() *catalog.Catalog {
 	return catalog.New(catalog.Options{
-		Records: query.New(w.spool, w.store, w.layout), Objects: w.layout, Log: "test", Spool: true, Asides: w.spool.Aside,
+		Records: query.New(w.spool, w.store, w.layout), Objects: w.layout, Log: "test", Spool: true, Parked: w.spool.Parked,
 		Reached: func() (stored, proven record.Seq) { return w.proven, w.proven },
 	})
 }

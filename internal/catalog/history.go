@@ -230,7 +230,7 @@ func (c *Catalog) fetch(ctx context.Context, l *proof.Leaf) fetched {
 	}
 	e, ok, err := c.late(ctx, l)
 	if err != nil || !ok {
-		f.gap = &record.ReadError{Seq: l.Seq, Err: errors.Join(fmt.Errorf("it was set aside, and is neither in the spool nor under its key"), err)}
+		f.gap = &record.ReadError{Seq: l.Seq, Err: errors.Join(fmt.Errorf("it was parked, and is neither in the spool nor under its key"), err)}
 	}
 	f.entry = e
 	return f
@@ -248,7 +248,7 @@ func (c *Catalog) ofLeaf(l *proof.Leaf) record.Entry {
 	return c.o.Records.Object(info, l.Key, l.VersionID)
 }
 
-// late finds a record that was set aside when it had its turn: in the spool, or stored since under its key or a variant of it.
+// late finds a record that was parked when it had its turn: in the spool, or stored since under its key or a variant of it.
 func (c *Catalog) late(ctx context.Context, l *proof.Leaf) (record.Entry, bool, error) {
 	if e, ok, err := c.o.Records.BySeq(ctx, l.Seq); ok || err != nil || l.SentKey == "" {
 		return e, ok, err

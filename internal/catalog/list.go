@@ -44,7 +44,7 @@ const (
 	slack = 64
 )
 
-// List gives each record that is pending, set aside or stored to yield, until that
+// List gives each record that is pending, parked or stored to yield, until that
 // returns false. What the spool has is listed even where the destination does not answer.
 // One request to the store describes a stored record, so only those that are shown cost one.
 func (c *Catalog) List(ctx context.Context, o ListOptions, yield func(Row) bool) (Summary, error) {

@@ -220,7 +220,7 @@ func bodyOf(e record.Entry) (body []byte, ok bool) {
 
 // of is the state of a record.
 func (s states) of(i *record.Info) record.State {
-	if a, ok := s.asides[i.Seq]; ok {
+	if a, ok := s.parked[i.Seq]; ok {
 		return a.State
 	}
 	switch {

@@ -44,7 +44,7 @@ func TestAnswersTellWhatTheIndexCouldNotRead(t *testing.T) {
 		w.send("audit", fmt.Sprintf("%d.json", i), `{"id":"x","model":"m"}`)
 	}
 	o := catalog.Options{
-		Records: query.New(w.spool, w.store, w.layout), Objects: w.layout, Log: "test", Spool: true, Asides: w.spool.Aside,
+		Records: query.New(w.spool, w.store, w.layout), Objects: w.layout, Log: "test", Spool: true, Parked: w.spool.Parked,
 		Reached: func() (stored, proven record.Seq) { return 0, 0 }, Newest: func() record.Seq { return 3 },
 		Index: index.New(index.Options{Path: filepath.Join(t.TempDir(), index.File), Log: "test"}),
 	}
@@ -98,7 +98,7 @@ func TestFollowTellsWhatItPassesOver(t *testing.T) {
 	}
 	done := errors.New("no more")
 	c := catalog.New(catalog.Options{
-		Records: query.New(failing{w.spool, 2}, w.store, w.layout), Objects: w.layout, Log: "test", Spool: true, Asides: w.spool.Aside,
+		Records: query.New(failing{w.spool, 2}, w.store, w.layout), Objects: w.layout, Log: "test", Spool: true, Parked: w.spool.Parked,
 		Reached: func() (stored, proven record.Seq) { return 0, 0 }, Newest: func() record.Seq { return 3 },
 		Wait: func(_ context.Context, after record.Seq) (record.Seq, error) {
 			if after >= 3 {

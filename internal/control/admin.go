@@ -46,7 +46,7 @@ func (a *Admin) Handler(s Service) http.Handler {
 	if a.Live != nil && a.Views != nil {
 		views := viewing(a.Views)
 		mux.Handle("GET /api/live", a.local(a.allow(toRead, a.Live)))
-		for _, path := range []string{"/api/asides", "/api/proof"} {
+		for _, path := range []string{"/api/parked", "/api/proof"} {
 			mux.Handle("GET "+path, a.local(a.allow(toRead, views)))
 		}
 	}

@@ -79,7 +79,7 @@ func (s Status) Verdict() Verdict {
 	case s.Scrub != nil && s.Scrub.Faults > 0:
 		return Verdict{Bad, "The destination has lost or changed what it had taken:", count(uint64(s.Scrub.Faults), "fault") + ", the first: " + s.Scrub.First + ". \"indelible verify\" names them all."}
 	case s.Quarantined > 0:
-		return Verdict{Warn, count(s.Quarantined, "record") + " set aside:", "the destination refuses " + plural(s.Quarantined, "it", "them") + ". \"indelible ls\" and \"indelible get --attrs\" tell why."}
+		return Verdict{Warn, count(s.Quarantined, "record") + " parked:", "the destination refuses " + plural(s.Quarantined, "it", "them") + ". \"indelible ls\" and \"indelible get --attrs\" tell why."}
 	case s.OldestPendingSeconds > int64(stale/time.Second):
 		return Verdict{Warn, "Delivery is slow:", waiting + "."}
 	case s.Disk.State == DiskSlow:

@@ -16,15 +16,15 @@ import (
 type Views interface {
 	// Recent are the records that were acknowledged last since the daemon started, newest first.
 	Recent() []catalog.Row
-	// Asides are records that were set aside, at most limit of them.
-	Asides(ctx context.Context, limit int) ([]catalog.Row, error)
+	// Parked are records that were parked, at most limit of them.
+	Parked(ctx context.Context, limit int) ([]catalog.Row, error)
 	// Prove makes the proof of a record, and tells the public key that this daemon knows
 	// for the log. It fails with proof.ErrUnproven where there is none yet.
 	Prove(ctx context.Context, seq record.Seq) (p *proof.OfflineProof, vkey string, err error)
 }
 
-// maxAsides bounds how many set-aside records the dashboard shows.
-const maxAsides = 200
+// maxParked bounds how many parked records the dashboard shows.
+const maxParked = 200
 
 const kindUnproven = "unproven"
 
@@ -38,8 +38,8 @@ type provenRecord struct {
 // viewing serves Views as JSON over HTTP.
 func viewing(v Views) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /api/asides", func(w http.ResponseWriter, req *http.Request) {
-		rows, err := v.Asides(req.Context(), maxAsides)
+	mux.HandleFunc("GET /api/parked", func(w http.ResponseWriter, req *http.Request) {
+		rows, err := v.Parked(req.Context(), maxParked)
 		if rows == nil {
 			rows = []catalog.Row{}
 		}

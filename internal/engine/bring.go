@@ -88,7 +88,7 @@ func (e *Engine) firstPending(ctx context.Context) (record.Seq, error) {
 		}
 		return entry.Seq, err
 	}
-	return record.Seq(st.Acked) + 1, nil // only what was set aside long ago
+	return record.Seq(st.Acked) + 1, nil // only what was parked long ago
 }
 
 // bring delivers and proves until nothing is left, or nothing moves any more.
@@ -116,7 +116,7 @@ func (e *Engine) bring(ctx context.Context, r *Rescued) error {
 	return err
 }
 
-// awaitDeferred waits while what was set aside becomes less.
+// awaitDeferred waits while what was parked becomes less.
 func (e *Engine) awaitDeferred(ctx context.Context) {
 	left := e.spool.Stats().Deferred
 	for end := time.Now().Add(deferredPatience); left > 0 && time.Now().Before(end); {

@@ -59,12 +59,12 @@ func (c *Components) Store() store.Store { return c.dest.Store }
 // Layout names the destination's objects.
 func (c *Components) Layout() layout.Objects { return c.dest.Layout }
 
-// Quarantine yields the records that were set aside.
-func (c *Components) Quarantine(ctx context.Context) iter.Seq2[record.Aside, error] {
+// Parked yields the records that were parked.
+func (c *Components) Parked(ctx context.Context) iter.Seq2[record.ParkedEntry, error] {
 	if c.spool == nil {
-		return func(func(record.Aside, error) bool) {}
+		return func(func(record.ParkedEntry, error) bool) {}
 	}
-	return c.spool.Aside(ctx)
+	return c.spool.Parked(ctx)
 }
 
 // Published is what the data directory remembers of the log: the size of the last

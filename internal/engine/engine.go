@@ -218,7 +218,7 @@ func (e *Engine) Stats() Stats {
 	return s
 }
 
-// Redrive brings everything that was set aside back into delivery: quarantined
+// Redrive brings everything that was parked back into delivery: quarantined
 // records are deferred ones from now on, and those are tried at once.
 func (e *Engine) Redrive(ctx context.Context) (int, error) {
 	if _, err := e.spool.Redrive(ctx, 0); err != nil {

@@ -33,11 +33,11 @@ type Expired struct {
 	Kept    []KeptObject     `json:"kept,omitempty"` // that should have gone, the first hundred
 	Rule    bool             `json:"by_rule"`        // the bucket's lifecycle rule removes the objects
 
-	aside map[record.Seq]bool // records that were set aside, and wait
+	parked map[record.Seq]bool // records that were parked, and wait
 }
 
 // Spared says of a record up to Through that it is not removed, because it waits to be delivered.
-func (x *Expired) Spared(seq record.Seq) bool { return x.aside[seq] }
+func (x *Expired) Spared(seq record.Seq) bool { return x.parked[seq] }
 
 // KeptObject is an object that was not removed, and why.
 type KeptObject struct {
@@ -53,7 +53,7 @@ type expired struct {
 
 // Expire says in the log that the records which arrived more than retain ago are removed by policy, and, where the
 // destination is a directory, removes their objects once that is published. It touches nothing that is unproven,
-// younger, set aside, or not what the log says. A call that was cut short is finished by the next.
+// younger, parked, or not what the log says. A call that was cut short is finished by the next.
 func (e *Engine) Expire(ctx context.Context, retain time.Duration, dry bool) (x Expired, err error) {
 	if e.ledger == nil {
 		return x, errors.New("remove by policy: this log is not signed, so nothing could show that records were removed and not lost")
@@ -74,7 +74,7 @@ func (e *Engine) Expire(ctx context.Context, retain time.Duration, dry bool) (x 
 		return x, err
 	}
 	x.Before, x.Through, x.Rule = e.now().Add(-retain), was.Through, e.dest.Remove == nil
-	if x.Ranges, x.aside, err = e.due(ctx, log, was.Through, x.Before); err != nil {
+	if x.Ranges, x.parked, err = e.due(ctx, log, was.Through, x.Before); err != nil {
 		return x, err
 	}
 	for _, r := range x.Ranges {
@@ -118,20 +118,20 @@ func days(d time.Duration) string {
 	return d.String()
 }
 
-// aside are the records that were set aside, and wait.
-func (e *Engine) aside(ctx context.Context) (map[record.Seq]bool, error) {
-	aside := map[record.Seq]bool{}
-	for a, err := range e.spool.Aside(ctx) {
+// parked are the records that were parked, and wait.
+func (e *Engine) parked(ctx context.Context) (map[record.Seq]bool, error) {
+	parked := map[record.Seq]bool{}
+	for a, err := range e.spool.Parked(ctx) {
 		if err != nil {
 			return nil, err
 		}
-		aside[a.Seq] = true
+		parked[a.Seq] = true
 	}
-	return aside, nil
+	return parked, nil
 }
 
-// due are the ranges of records behind after that arrived before a moment. What was set aside and waits is left out.
-func (e *Engine) due(ctx context.Context, log *proof.Log, after record.Seq, before time.Time) (ranges []proof.SeqRange, aside map[record.Seq]bool, err error) {
+// due are the ranges of records behind after that arrived before a moment. What was parked and waits is left out.
+func (e *Engine) due(ctx context.Context, log *proof.Log, after record.Seq, before time.Time) (ranges []proof.SeqRange, parked map[record.Seq]bool, err error) {
 	add := func(first, last record.Seq) {
 		if n := len(ranges); n > 0 && ranges[n-1].Last+1 == first {
 			ranges[n-1].Last = last
@@ -142,8 +142,8 @@ func (e *Engine) due(ctx context.Context, log *proof.Log, after record.Seq, befo
 	// A pack's leaf has the time of its first record; the others arrived before what comes behind it.
 	var pack *proof.Leaf
 	for l, err := range e.leaves(ctx, log, after+1) {
-		if err == nil && aside == nil { // asked once the leaves are fixed: what they say was set aside is among it, or stored
-			aside, err = e.aside(ctx)
+		if err == nil && parked == nil { // asked once the leaves are fixed: what they say was parked is among it, or stored
+			parked, err = e.parked(ctx)
 		}
 		if err != nil {
 			return nil, nil, err
@@ -161,7 +161,7 @@ func (e *Engine) due(ctx context.Context, log *proof.Log, after record.Seq, befo
 		case proof.Gap:
 			add(l.First, l.Last)
 		default:
-			if !aside[l.Seq] {
+			if !parked[l.Seq] {
 				add(l.Seq, l.Seq)
 			}
 		}
@@ -169,10 +169,10 @@ func (e *Engine) due(ctx context.Context, log *proof.Log, after record.Seq, befo
 			break
 		}
 	}
-	if aside == nil {
-		aside, err = e.aside(ctx)
+	if parked == nil {
+		parked, err = e.parked(ctx)
 	}
-	return ranges, aside, err
+	return ranges, parked, err
 }
 
 // maxExpireRanges bounds the leaves of one call; the next goes on.
@@ -268,7 +268,7 @@ func (x *Expired) keep(key string, reason error) {
 	}
 }
 
-// names are the keys under which the object of a leaf may be: of a record that was set aside, and stored later, its
+// names are the keys under which the object of a leaf may be: of a record that was parked, and stored later, its
 // key or a variant of it.
 func (e *Engine) names(l *proof.Leaf) []string {
 	switch {

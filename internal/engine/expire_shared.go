@@ -73,7 +73,7 @@ func (e *Engine) spare(ctx context.Context, log *proof.Log) (s *spared, err erro
 		stem := e.dest.Layout.VariantPrefix(e.dest.Layout.Key(i.Bucket, i.Key))
 		s.waiting[maphash.String(s.seed, stem)] = true
 	}
-	for a, err := range e.spool.Aside(ctx) {
+	for a, err := range e.spool.Parked(ctx) {
 		if err != nil {
 			return nil, err
 		}

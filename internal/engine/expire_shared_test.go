@@ -87,7 +87,7 @@ func (b *bucket) has(t *testing.T, key string) bool {
 	return err == nil
 }
 
-// A record that was set aside when the log said what is removed is not removed by the call that finishes that.
+// A record that was parked when the log said what is removed is not removed by the call that finishes that.
 func TestExpireSparesWhatWasStoredLate(t *testing.T) {
 	b := newBucket(t)
 	e, r := refusable(t, b, t.TempDir(), "")
@@ -96,7 +96,7 @@ func TestExpireSparesWhatWasStoredLate(t *testing.T) {
 	for _, key := range []string{"k/1", "k/2", "k/3"} {
 		put(t, e, key, "body of "+key)
 	}
-	until(t, "not set aside", func() bool { return e.Stats().Spool.Quarantined == 1 && e.Stats().Log.Proven == 3 })
+	until(t, "not parked", func() bool { return e.Stats().Spool.Quarantined == 1 && e.Stats().Log.Proven == 3 })
 	remove := e.dest.Remove
 	e.dest.Remove = func(context.Context, string) error { return errTest }
 	time.Sleep(2 * time.Millisecond)
@@ -152,7 +152,7 @@ func TestExpireSparesSharedObjects(t *testing.T) {
 		time.Sleep(50 * time.Millisecond)
 		r.set(key, store.Poison)
 		put(t, e, key, body)
-		until(t, "not set aside", func() bool { return e.Stats().Spool.Quarantined == 1 && e.Stats().Log.Proven == 3 })
+		until(t, "not parked", func() bool { return e.Stats().Spool.Quarantined == 1 && e.Stats().Log.Proven == 3 })
 		r.set("", store.Unknown)
 		if _, err := e.Redrive(t.Context()); err != nil {
 			t.Fatal(err)

@@ -278,8 +278,8 @@ func TestRescueOfAHealthyLog(t *testing.T) {
 	all(t, b, names("k", 3)...)
 }
 
-// Records that were set aside long before, far behind the others, come too.
-func TestRescueOfWhatWasSetAside(t *testing.T) {
+// Records that were parked long before, far behind the others, come too.
+func TestRescueOfParked(t *testing.T) {
 	b, data := newBucket(t), filepath.Join(t.TempDir(), "data")
 	o := options(b, data)
 	e := openEngine(t, o)

@@ -65,7 +65,7 @@ func (e *Engine) Running() bool {
 func (e *Engine) Signed() bool { return e.ledger != nil }
 
 // Drain returns once everything that is durable is stored and proven, or set
-// aside, or with ctx's error. Run must be running.
+// parked, or with ctx's error. Run must be running.
 func (e *Engine) Drain(ctx context.Context) error { return e.uploader.Drain(ctx) }
 
 // end ends Run, if it runs, and waits for it.

@@ -11,12 +11,12 @@ import (
 
 // State is how far a record has come, as the disk and the log tell it: Pending,
 // Deferred, Quarantined, or, once the spool may forget it, Proven in a log that is
-// signed and Stored in one that is not; reason says why one was set aside. A record that the disk has lost is a *record.GapError.
+// signed and Stored in one that is not; reason says why one was parked. A record that the disk has lost is a *record.GapError.
 func (e *Engine) State(ctx context.Context, seq record.Seq) (state record.State, reason string, err error) {
 	if acked := e.spool.Stats().Acked; seq == 0 || uint64(seq) > acked {
 		return "", "", fmt.Errorf("record %d: the newest here is %d", seq, acked)
 	}
-	for a, err := range e.spool.Aside(ctx) {
+	for a, err := range e.spool.Parked(ctx) {
 		if err != nil {
 			return "", "", fmt.Errorf("record %d: %w", seq, err)
 		}

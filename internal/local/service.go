@@ -95,7 +95,7 @@ func (s *Service) RunIndex(ctx context.Context) error {
 func newCatalog(r *engine.Components, c *config.Config, x *index.Index, wait func(context.Context, record.Seq) (record.Seq, error), reached func() (stored, proven record.Seq)) *catalog.Catalog {
 	o := catalog.Options{
 		Records: r.Records(), Objects: r.Layout(), Log: r.Name(), Spool: r.Spool() != nil,
-		Asides: r.Quarantine, Reached: reached, Wait: wait,
+		Parked: r.Parked, Reached: reached, Wait: wait,
 	}
 	history(&o, r, c, x)
 	if _, err := setup.VKey(c, ""); err == nil {

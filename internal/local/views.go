@@ -16,10 +16,10 @@ type Views struct {
 	VKey func() (string, error)
 }
 
-// Asides is control.Views's.
-func (v Views) Asides(ctx context.Context, limit int) ([]catalog.Row, error) {
+// Parked is control.Views's.
+func (v Views) Parked(ctx context.Context, limit int) ([]catalog.Row, error) {
 	var rows []catalog.Row
-	for a, err := range v.Quarantine(ctx) {
+	for a, err := range v.Records.Engine.Parked(ctx) {
 		if err != nil {
 			return rows, err
 		}

@@ -16,7 +16,7 @@ import (
 // Add takes outcomes in the order of their seq, as upload's ledger has it:
 // Stored, Deferred or Quarantined. One that the tree knows already, from
 // before a crash, is compared with what stands there and added no second time; one
-// that was set aside gets its leaf when it comes as Stored. The leaves are covered
+// that was parked gets its leaf when it comes as Stored. The leaves are covered
 // by the next checkpoint, which Add writes itself when many are waiting.
 //
 // Outcomes that leave a hole are refused with ErrOrder; other bytes under a
@@ -160,7 +160,7 @@ func (l *Log) publishedAt(ctx context.Context, seq record.Seq, digest record.Dig
 		return known{}, fmt.Errorf("find record %d in the tree: %w", seq, err)
 	}
 	if !ok {
-		// The log was begun behind it, while it was set aside. Like any record that was, it
+		// The log was begun behind it, while it was parked. Like any record that was, it
 		// gets a leaf once it is stored.
 		return known{seq, seq, Deferred, digest}, nil
 	}

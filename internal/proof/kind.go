@@ -12,7 +12,7 @@ const (
 	Record      Kind = "record"      // a record is stored under Key
 	Deferred    Kind = "deferred"    // a record could not be stored yet
 	Quarantined Kind = "quarantined" // the store refuses a record for its own content
-	Stored      Kind = "stored"      // a record that was set aside is stored now
+	Stored      Kind = "stored"      // a record that was parked is stored now
 	Removed     Kind = "removed"     // the stored records First to Last were removed by policy
 	Gap         Kind = "gap"         // records First to Last are lost
 	Pack        Kind = "pack"        // records First to Last are rows of the object Key
@@ -58,7 +58,7 @@ func form(names string) []member {
 // marks those that are left out when empty. Nothing changes these.
 var (
 	recordForm    = form("seq time door source bucket key sent_key? sent_key_sha256? size sha256 attrs_sha256 version_id?")
-	asideForm     = form("seq time door source bucket sent_key? sent_key_sha256? size sha256 reason")
+	parkedForm    = form("seq time door source bucket sent_key? sent_key_sha256? size sha256 reason")
 	unreadForm    = form("seq time reason")
 	removedForm   = form("first last time reason")
 	gapForm       = form("first last time cause")
@@ -83,9 +83,9 @@ func members(k Kind, unread bool) []member {
 		if unread {
 			return unreadForm
 		}
-		return asideForm
+		return parkedForm
 	case Quarantined:
-		return asideForm
+		return parkedForm
 	case Removed:
 		return removedForm
 	case Gap:

@@ -11,7 +11,7 @@ import (
 
 // leafChecker follows the leaves from the first to the last and reports what
 // cannot be true of a log, and what is odd. Its memory does not grow with the
-// log, but with the records that were set aside.
+// log, but with the records that were parked.
 type leafChecker struct {
 	*findings
 	log         string
@@ -23,7 +23,7 @@ type leafChecker struct {
 	bytes       int64
 	packs       int64
 
-	asides    map[record.Seq]aside  // every record that was set aside, or came back from a gap
+	parked    map[record.Seq]parked // every record that was parked, or came back from a gap
 	reasons   map[record.Seq]string // of the first that are not stored
 	gaps      rangeSet              // records that a leaf says are lost, and that did not come back
 	gapCauses []gapCause            // the first of them
@@ -43,8 +43,8 @@ type leafChecker struct {
 	latest  time.Time // of all leaves
 }
 
-// aside is a record that was not stored when its turn came.
-type aside struct {
+// parked is a record that was not stored when its turn came.
+type parked struct {
 	kind   Kind
 	stored bool          // a later leaf says that it is
 	digest record.Digest // zero: not known
@@ -135,10 +135,10 @@ func (c *leafChecker) order(index uint64, l *Leaf) {
 			c.bytes += l.Size
 		}
 	case Deferred, Quarantined:
-		if c.asides == nil {
-			c.asides = map[record.Seq]aside{}
+		if c.parked == nil {
+			c.parked = map[record.Seq]parked{}
 		}
-		c.asides[l.Seq] = aside{kind: l.Kind, digest: l.Digest}
+		c.parked[l.Seq] = parked{kind: l.Kind, digest: l.Digest}
 		if c.reasons == nil {
 			c.reasons = map[record.Seq]string{}
 		}
@@ -159,12 +159,12 @@ func (c *leafChecker) order(index uint64, l *Leaf) {
 	}
 }
 
-// late is a record that was set aside, or lost, and is stored now.
+// late is a record that was parked, or lost, and is stored now.
 func (c *leafChecker) late(l *Leaf) {
-	a, known := c.asides[l.Seq]
+	a, known := c.parked[l.Seq]
 	switch {
 	case known && a.digest != (record.Digest{}) && a.digest != l.Digest:
-		c.fault(Fault{Seq: l.Seq, Key: l.Key, What: "stored with other bytes than it had when it was set aside"})
+		c.fault(Fault{Seq: l.Seq, Key: l.Key, What: "stored with other bytes than it had when it was parked"})
 	case known:
 	case c.gaps.has(l.Seq):
 		c.gaps.remove(l.Seq)
@@ -176,17 +176,17 @@ func (c *leafChecker) late(l *Leaf) {
 	case l.Seq < c.from, c.partly && (c.first == 0 || l.Seq < c.first):
 		c.earlier++
 	case !c.unknown:
-		c.fault(Fault{Seq: l.Seq, Key: l.Key, What: "a second leaf says that it was stored, though it was neither set aside nor lost: one of the two objects was not what was acknowledged"})
+		c.fault(Fault{Seq: l.Seq, Key: l.Key, What: "a second leaf says that it was stored, though it was neither parked nor lost: one of the two objects was not what was acknowledged"})
 		return
 	}
 	if !a.stored { // a record that the writer met twice has two such leaves, and counts once
 		c.records++
 		c.bytes += l.Size
 	}
-	if c.asides == nil {
-		c.asides = map[record.Seq]aside{}
+	if c.parked == nil {
+		c.parked = map[record.Seq]parked{}
 	}
-	c.asides[l.Seq] = aside{kind: Stored, stored: true, digest: l.Digest}
+	c.parked[l.Seq] = parked{kind: Stored, stored: true, digest: l.Digest}
 	delete(c.reasons, l.Seq)
 }
 
@@ -285,7 +285,7 @@ func (c *leafChecker) end() {
 	if all := c.gaps.count(); all > told {
 		c.fault(Fault{What: fmt.Sprintf("%d more records are lost, as the log says", all-told)})
 	}
-	for _, a := range c.asides {
+	for _, a := range c.parked {
 		switch {
 		case a.stored:
 		case a.kind == Quarantined:
@@ -295,6 +295,6 @@ func (c *leafChecker) end() {
 		}
 	}
 	for _, seq := range slices.Sorted(maps.Keys(c.reasons)) {
-		c.notice(Fault{Seq: seq, What: fmt.Sprintf("not in the bucket, as the log says: %s: %s", c.asides[seq].kind, c.reasons[seq])})
+		c.notice(Fault{Seq: seq, What: fmt.Sprintf("not in the bucket, as the log says: %s: %s", c.parked[seq].kind, c.reasons[seq])})
 	}
 }

@@ -275,7 +275,7 @@ func TestAddAgain(t *testing.T) {
 	}
 }
 
-// A new log on a spool that has come far: a record that was set aside before
+// A new log on a spool that has come far: a record that was parked before
 // the log began gets its leaf when it is stored, and stops nothing.
 func TestLateRecordFromBeforeTheLog(t *testing.T) {
 	b := newBench(t)

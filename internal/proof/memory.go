@@ -28,7 +28,7 @@ type memory struct {
 }
 
 // errNoRoom says that a state is longer than what the full disk has room for.
-var errNoRoom = errors.New("the disk is full, and the room that was set aside is less than this needs")
+var errNoRoom = errors.New("the disk is full, and the room that was reserved is less than this needs")
 
 // exchanging is a disk that can exchange two names at once.
 type exchanging interface {

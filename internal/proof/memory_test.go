@@ -15,7 +15,7 @@ import (
 )
 
 // On a disk that takes not one more byte and not one more file, checkpoint follows checkpoint, also in
-// a process that finds the disk so, and with more leaves waiting than the room that was set aside takes.
+// a process that finds the disk so, and with more leaves waiting than the room that was reserved takes.
 func TestCheckpointsOnFullDisk(t *testing.T) {
 	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT} {
 		b := newBench(t)

@@ -7,7 +7,7 @@ import (
 )
 
 // A log that goes on where another one ended says so first, and keeps that
-// other log's order: what was set aside there is stored here without a place of its own.
+// other log's order: what was parked there is stored here without a place of its own.
 func TestLogWithAnOrigin(t *testing.T) {
 	b := newBench(t)
 	b.opt.Origin = OriginIn(tempDisk(t), "other-log", 100, "forked")

@@ -41,7 +41,7 @@ type Options struct {
 	Base string
 	// Next is the key to which a rotation that was cut short was about to change; zero if none.
 	Next Key
-	// Origin is set where the log goes on where another one ended. What was set aside
+	// Origin is set where the log goes on where another one ended. What was parked
 	// before Origin.First has its place in that other log: such a record gets a Stored leaf
 	// here once it is stored, and none before.
 	Origin Origin

@@ -57,7 +57,7 @@ func Find(ctx context.Context, st store.Store, base, vkey string, seq record.Seq
 	return leaf, nil
 }
 
-// Prove makes the offline proof of a record. Where the record was set aside
+// Prove makes the offline proof of a record. Where the record was parked
 // and stored later, the leaf is the one that gave it its place: it holds the digest too. Where it is a row of
 // a pack, the pack is read with packs.
 func Prove(ctx context.Context, st store.Store, base, vkey string, packs Packs, seq record.Seq) (*OfflineProof, error) {

@@ -60,7 +60,7 @@ func (l *Log) keepIf(ctx context.Context, must bool) error {
 }
 
 // publishAll publishes what is pending now: with one checkpoint, or, where the disk is full, with as many as
-// it takes to have each of them decided in the room that was set aside.
+// it takes to have each of them decided in the room that was reserved.
 func (l *Log) publishAll(ctx context.Context, final bool) error {
 	s := l.snapshot()
 	for end := s.reach(); s.edge.size < end; s = l.snapshot() {

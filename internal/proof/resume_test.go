@@ -83,7 +83,7 @@ func TestVerifyFromIsSound(t *testing.T) {
 			t.Errorf("%s: want %q, got %v", name, c.want, r.Faults)
 		}
 	}
-	// A record that was set aside before and stored since is no fault.
+	// A record that was parked before and stored since is no fault.
 	if r := pristine.verify(VerifyOptions{From: from}); !r.OK() || r.Checked != 299 {
 		t.Errorf("%d checked, %v", r.Checked, r.Faults)
 	}

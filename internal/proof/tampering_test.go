@@ -317,8 +317,8 @@ func tamperings() []tampering {
 		{name: "second stored leaf with other bytes", make: func(b *bench) {
 			b.st.put(testBase+"elsewhere", []byte("other bytes"))
 			said(Leaf{Kind: Stored, Seq: 2, Door: "s3", Key: testBase + "elsewhere", Size: 11, Digest: other})(b)
-		}, seq: 2, want: "neither set aside nor lost"},
-		{name: "stored with other bytes than set aside", make: func(b *bench) {
+		}, seq: 2, want: "neither parked nor lost"},
+		{name: "stored with other bytes than parked", make: func(b *bench) {
 			b.st.put(testBase+"elsewhere", []byte("other bytes"))
 			said(Leaf{Kind: Deferred, Seq: 4, SentKey: "k", Size: 1, Digest: record.Digest{1}, Reason: "500"}, Leaf{Kind: Stored, Seq: 4, Key: testBase + "elsewhere", Size: 11, Digest: other})(b)
 		}, seq: 4, want: "other bytes than it had"},

@@ -50,9 +50,9 @@ type packName struct {
 
 // How much of packs is kept in memory.
 const (
-	openPacks  = 24      // readers, each with the end of its pack: 256 KiB
-	keptKeys   = 200_000 // keys of rows
-	packsAside = 8       // packs that are asked at a time
+	openPacks   = 24      // readers, each with the end of its pack: 256 KiB
+	keptKeys    = 200_000 // keys of rows
+	packsAtOnce = 8       // packs that are asked at a time
 )
 
 func newPacks(pending Pending, s store.Store, l layout.Objects) *packs {
@@ -190,8 +190,8 @@ func (p *packs) newest(ctx context.Context, stored string, after record.Seq, wan
 		return record.Entry{}, false, err
 	}
 	all = slices.DeleteFunc(slices.Clone(all), func(n packName) bool { return n.last <= after })
-	for end := len(all); end > 0; end -= packsAside {
-		part := all[max(0, end-packsAside):end]
+	for end := len(all); end > 0; end -= packsAtOnce {
+		part := all[max(0, end-packsAtOnce):end]
 		found := make([]*record.Entry, len(part))
 		g, ctx := errgroup.WithContext(ctx)
 		for i, n := range part {
@@ -308,7 +308,7 @@ func (p *packs) byID(ctx context.Context, id string) (entries []record.Entry, er
 	}
 	var mu sync.Mutex // guards entries
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(packsAside)
+	g.SetLimit(packsAtOnce)
 	for _, n := range all {
 		g.Go(func() error {
 			for _, column := range [...]string{pack.ColumnID, pack.ColumnCallID, pack.ColumnTraceID} {

@@ -102,17 +102,17 @@ func (r *Reader) Find(ctx context.Context, bucket, key string) (record.Entry, bo
 	if key == "" {
 		return record.Entry{}, false, nil
 	}
-	var aside record.Entry
+	var parked record.Entry
 	if r.pending != nil {
 		e, ok, err := r.pending.Lookup(ctx, bucket, key)
 		if err != nil || ok && e.Seq > r.pending.Released() {
 			return r.lasting(e), ok, err
 		}
-		aside = e // or nothing
+		parked = e // or nothing
 	}
 	e, found, err := r.findStored(ctx, bucket, r.layout.Key(bucket, key))
-	if err == nil && aside.Seq > e.Seq {
-		return aside, true, nil
+	if err == nil && parked.Seq > e.Seq {
+		return parked, true, nil
 	}
 	return e, found, err
 }
@@ -252,7 +252,7 @@ func (r *Reader) Object(info record.Info, stored, version string) record.Entry {
 	return record.Entry{Info: info, Open: r.opener(store.Info{Key: stored, Size: info.Size, Version: version}, info.Digest)}
 }
 
-// Released is the seq up to which records are in the store and no longer in the spool; those that were set aside are in it all the same.
+// Released is the seq up to which records are in the store and no longer in the spool; those that were parked are in it all the same.
 func (r *Reader) Released() record.Seq {
 	if r.pending == nil {
 		return 0

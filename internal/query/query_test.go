@@ -24,7 +24,7 @@ import (
 )
 
 // pending is a spool in memory: what was sent and is not released, or was set
-// aside. Under 0 is the newest seq released.
+// parked. Under 0 is the newest seq released.
 type pending map[record.Seq]sent
 
 type sent struct {
@@ -499,17 +499,17 @@ func TestListAll(t *testing.T) {
 	}
 }
 
-// A record that was set aside does not hide a newer one that was stored and released.
-func TestAsideDoesNotHideTheNewer(t *testing.T) {
+// A record that was parked does not hide a newer one that was stored and released.
+func TestParkedDoesNotHideTheNewer(t *testing.T) {
 	w := newWorld(t, "")
-	w.send("b", "k", "older, set aside")
+	w.send("b", "k", "older, parked")
 	w.deliver(w.send("b", "k", "newer"))
 	if got := w.find("b", "k"); got != "newer" {
 		t.Errorf("got %q", got)
 	}
-	w.send("b", "other", "set aside")
+	w.send("b", "other", "parked")
 	w.deliver(w.send("b", "else", "x"))
-	if got := w.find("b", "other"); got != "set aside" {
+	if got := w.find("b", "other"); got != "parked" {
 		t.Errorf("got %q", got)
 	}
 }

@@ -27,7 +27,7 @@ type Records struct {
 	at   int           // where the next one goes; guarded by mu
 	from senders       // guarded by mu
 
-	asides asideStates
+	parked parkedStates
 }
 
 // Of remembers what e acknowledges from now on.
@@ -103,12 +103,12 @@ func (r *Records) Recent() []catalog.Row {
 	r.mu.Unlock()
 	slices.SortFunc(infos, func(a, b record.Info) int { return cmp.Compare(b.Seq, a.Seq) })
 	stats := r.Stats()
-	asides := r.asides.get(r.Engine, stats.Spool.Quarantined, stats.Spool.Deferred)
+	parked := r.parked.get(r.Engine, stats.Spool.Quarantined, stats.Spool.Deferred)
 	rows := make([]catalog.Row, 0, len(infos))
 	for _, i := range infos {
 		row := catalog.RowOf(i)
-		if aside, ok := asides[i.Seq]; ok {
-			row.State = aside
+		if parked, ok := parked[i.Seq]; ok {
+			row.State = parked
 		} else if i.Seq <= stats.Log.Proven {
 			row.State = record.Proven
 		}
@@ -117,32 +117,32 @@ func (r *Records) Recent() []catalog.Row {
 	return rows
 }
 
-// asideStates are the states of the records that were set aside, read again when their
-// number changes and every asidesFor. It is safe for concurrent use.
-type asideStates struct {
+// parkedStates are the states of the records that were parked, read again when their
+// number changes and every parkedFor. It is safe for concurrent use.
+type parkedStates struct {
 	mu                    sync.Mutex
 	states                map[record.Seq]record.State // never changed once it is here; guarded by mu
 	quarantined, deferred uint64                      // how many there were; guarded by mu
 	read                  time.Time                   // guarded by mu
 }
 
-const asidesFor = 5 * time.Second
+const parkedFor = 5 * time.Second
 
-func (a *asideStates) get(e *engine.Engine, quarantined, deferred uint64) map[record.Seq]record.State {
+func (a *parkedStates) get(e *engine.Engine, quarantined, deferred uint64) map[record.Seq]record.State {
 	if quarantined+deferred == 0 {
 		return nil
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.states != nil && a.quarantined == quarantined && a.deferred == deferred && time.Since(a.read) < asidesFor {
+	if a.states != nil && a.quarantined == quarantined && a.deferred == deferred && time.Since(a.read) < parkedFor {
 		return a.states
 	}
 	states := map[record.Seq]record.State{}
-	for aside, err := range e.Quarantine(context.Background()) {
+	for parked, err := range e.Parked(context.Background()) {
 		if err != nil {
 			break // the disk watch tells of it
 		}
-		states[aside.Seq] = aside.State
+		states[parked.Seq] = parked.State
 	}
 	a.states, a.quarantined, a.deferred, a.read = states, quarantined, deferred, time.Now()
 	return states

@@ -163,7 +163,7 @@ const (
 	Pending     State = "pending"     // acked, in the spool
 	Stored      State = "stored"      // the store has confirmed its checksum
 	Proven      State = "proven"      // stored, and covered by a signed checkpoint in the bucket
-	Deferred    State = "deferred"    // set aside, tried again slowly and for ever
+	Deferred    State = "deferred"    // parked, tried again slowly and for ever
 	Quarantined State = "quarantined" // the store refuses this one for its own content; on disk until it is redriven
 )
 
@@ -210,9 +210,9 @@ var (
 	ErrInvalid = errors.New("record exceeds a limit")
 )
 
-// Aside is a record that was set aside: it could not be stored, and the others
-// did not wait for it.
-type Aside struct {
+// ParkedEntry is a record that was parked: taken out of the order of delivery, because it could not be stored,
+// so that the others do not wait for it. A Deferred one is tried again for ever, a Quarantined one once it is redriven.
+type ParkedEntry struct {
 	Entry
 	State  State // Deferred or Quarantined
 	Reason string

@@ -36,7 +36,7 @@ type admitted struct {
 	digest record.Digest
 	attrs  record.Attrs
 
-	promised int64 // bytes of the disk set aside for the file
+	promised int64 // bytes of the disk reserved for the file
 	counted  int64 // bytes of the file that count as taken
 	kept     bool  // an entry refers to the file, or may
 }

@@ -218,8 +218,8 @@ func TestCloseBesideASeal(t *testing.T) {
 	}
 }
 
-// TestHeldInPlaceIsFoundAndNamed holds a record in place, restarts, and damages it then.
-func TestHeldInPlaceIsFoundAndNamed(t *testing.T) {
+// TestParkedInPlaceIsFoundAndNamed holds a record in place, restarts, and damages it then.
+func TestParkedInPlaceIsFoundAndNamed(t *testing.T) {
 	fd := faultdisk.New(crashdisk.New(), nil)
 	opts := spool.Options{SegmentBytes: 64 << 10}
 	s := openOn(t, fd, opts)
@@ -257,9 +257,9 @@ func TestHeldInPlaceIsFoundAndNamed(t *testing.T) {
 		t.Errorf("keys %v", keys)
 	}
 	flip(t, fd, randomBody(1, 3000))
-	for a, err := range s.Aside(t.Context()) {
+	for a, err := range s.Parked(t.Context()) {
 		if err != nil || a.Seq != 2 || a.Open == nil {
-			t.Fatalf("aside: %+v, %v", a, err)
+			t.Fatalf("parked: %+v, %v", a, err)
 		}
 		_, err := readBody(a.Entry)
 		if lost, ok := errors.AsType[*record.GapError](err); !ok || lost.First != 2 {
@@ -271,9 +271,9 @@ func TestHeldInPlaceIsFoundAndNamed(t *testing.T) {
 	}
 }
 
-// TestReleaseWithManyHeldInPlace has more records that cannot be copied than the state file can
+// TestReleaseWithManyParkedInPlace has more records that cannot be copied than the state file can
 // name: the others go back into delivery, and Release works.
-func TestReleaseWithManyHeldInPlace(t *testing.T) {
+func TestReleaseWithManyParkedInPlace(t *testing.T) {
 	fd := faultdisk.New(crashdisk.New(), nil)
 	s := openOn(t, fd, spool.Options{})
 	for i := range 400 {
@@ -289,7 +289,7 @@ func TestReleaseWithManyHeldInPlace(t *testing.T) {
 		held = seq
 	}
 	if held == 0 || held == 400 {
-		t.Fatalf("%d held in place", held)
+		t.Fatalf("%d parked in place", held)
 	}
 	if err := s.Release(t.Context(), held); err != nil {
 		t.Errorf("release: %v", err)

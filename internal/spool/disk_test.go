@@ -251,7 +251,7 @@ type image map[string][]byte
 func readImage(t testing.TB, d disk.FS) image {
 	t.Helper()
 	m := image{}
-	for _, dir := range []string{".", "bodies", "quarantine"} {
+	for _, dir := range []string{".", "bodies", "parked"} {
 		list, err := d.ReadDir(dir)
 		if err != nil {
 			t.Fatal(err)

@@ -205,8 +205,8 @@ func TestDamagedCopyIsNoCopy(t *testing.T) {
 	}
 }
 
-// TestSetAsideWithDamagedIndex sets a record aside whose side file is damaged.
-func TestSetAsideWithDamagedIndex(t *testing.T) {
+// TestParkWithDamagedIndex parks a record whose side file is damaged.
+func TestParkWithDamagedIndex(t *testing.T) {
 	base := crashdisk.New()
 	s := openOn(t, base, spool.Options{})
 	mustAppend(t, s, rec("", "key", []byte("x")))
@@ -244,9 +244,9 @@ func TestSetAsideWithDamagedIndex(t *testing.T) {
 	}
 }
 
-// TestUnreadableSetAside opens a spool of which a set-aside copy cannot be read,
+// TestUnreadableParked opens a spool of which a parked copy cannot be read,
 // and again when it can: the last copy of a body must have stayed.
-func TestUnreadableSetAside(t *testing.T) {
+func TestUnreadableParked(t *testing.T) {
 	fd := faultdisk.New(crashdisk.New(), nil)
 	s := openOn(t, fd, spool.Options{InlineBytes: 8 << 10})
 	r := mustAppend(t, s, rec("", "large", make([]byte, 9<<10)))
@@ -264,8 +264,8 @@ func TestUnreadableSetAside(t *testing.T) {
 			}
 		}
 		fd.SetDecide(nil)
-		if f, err := fd.Open(fmt.Sprintf("quarantine/%020d.body", r.Seq)); err != nil {
-			t.Errorf("%v: the body of a set-aside record: %v", cause, err)
+		if f, err := fd.Open(fmt.Sprintf("parked/%020d.body", r.Seq)); err != nil {
+			t.Errorf("%v: the body of a parked record: %v", cause, err)
 		} else if err := f.Close(); err != nil {
 			t.Error(err)
 		}
@@ -300,7 +300,7 @@ func TestSpoolBytes(t *testing.T) {
 		}
 	}
 	if after := s.Stats().SpoolBytes; after != before {
-		t.Errorf("set aside and stored: %d bytes, before %d", after, before)
+		t.Errorf("parked and stored: %d bytes, before %d", after, before)
 	}
 	failed := false
 	fd.SetDecide(func(c faultdisk.Call) *faultdisk.Fault {

@@ -59,7 +59,7 @@ func TestAckAfterKillSurvivesPowerLoss(t *testing.T) {
 // its directory, in each place where a rename publishes something. The next process must not act on the
 // name before it is durable: what it removes because of it would be lost with the name.
 func TestNamesOfAKilledProcess(t *testing.T) {
-	for _, dir := range []string{"quarantine", "."} {
+	for _, dir := range []string{"parked", "."} {
 		t.Run(dir, func(t *testing.T) {
 			for seed := range uint64(20) {
 				base := crashdisk.New()

@@ -106,7 +106,7 @@ func BenchmarkAppendIn(b *testing.B) {
 		make func(b *testing.B, s *spool.Spool) (stop func())
 	}{
 		{"Empty", func(*testing.B, *spool.Spool) func() { return func() {} }},
-		{"10000SetAside", func(b *testing.B, s *spool.Spool) func() {
+		{"10000Parked", func(b *testing.B, s *spool.Spool) func() {
 			for i := range 10000 {
 				r := put(b, s, "b", fmt.Sprint("held", i))
 				if err := s.Settle(context.Background(), record.Outcome{Info: record.Info{Seq: r.Seq, Size: r.Size}, State: record.Deferred}); err != nil {

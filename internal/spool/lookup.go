@@ -24,28 +24,28 @@ func (s *Spool) Lookup(ctx context.Context, bucket, key string) (record.Entry, b
 	}
 	defer s.life.RUnlock()
 	id := recordID{name: s.nameOf(bucket, key)}
-	held := s.held.newest(id.name, bucket, key)
+	parked := s.parked.newest(id.name, bucket, key)
 	oldest := record.Seq(1<<63 - 1)
 	if s.known != nil {
 		seq, _, ok := s.known.newest(id)
 		if ok {
-			return s.newestOf(seq, held, bucket, key)
+			return s.newestOf(seq, parked, bucket, key)
 		}
 		oldest = s.known.from()
 	}
-	seq, err := s.search(ctx, id, bucket, key, oldest, max(held, s.settled.released()))
+	seq, err := s.search(ctx, id, bucket, key, oldest, max(parked, s.settled.released()))
 	if err != nil {
 		return record.Entry{}, false, fmt.Errorf("look up: %w", err)
 	}
-	return s.newestOf(seq, held, bucket, key)
+	return s.newestOf(seq, parked, bucket, key)
 }
 
-// newestOf is the newer one of a record that is pending and one that is set aside.
-func (s *Spool) newestOf(seq, held record.Seq, bucket, key string) (record.Entry, bool, error) {
-	if seq <= s.settled.released() && seq > held {
+// newestOf is the newer one of a record that is pending and one that is parked.
+func (s *Spool) newestOf(seq, parked record.Seq, bucket, key string) (record.Entry, bool, error) {
+	if seq <= s.settled.released() && seq > parked {
 		return record.Entry{}, false, nil // the newest is in the store
 	}
-	if seq = max(seq, held); seq == 0 {
+	if seq = max(seq, parked); seq == 0 {
 		return record.Entry{}, false, nil
 	}
 	e, ok, err := s.entry(seq)
@@ -84,7 +84,7 @@ func (s *Spool) search(ctx context.Context, id recordID, bucket, key string, old
 	return 0, nil
 }
 
-// keySource is one segment, or the records set aside, in the merge of Keys: the next key of it.
+// keySource is one segment, or the records parked, in the merge of Keys: the next key of it.
 type keySource struct {
 	key  string
 	seq  record.Seq
@@ -177,8 +177,8 @@ func (s *Spool) keySources(bucket, prefix, after string) (keySources, error) {
 		}
 		return err
 	}
-	if held := s.held.keys(bucket, prefix, from); len(held) > 0 {
-		if err := add(func(string) ([]keySeq, bool, error) { return held, false, nil }); err != nil {
+	if parked := s.parked.keys(bucket, prefix, from); len(parked) > 0 {
+		if err := add(func(string) ([]keySeq, bool, error) { return parked, false, nil }); err != nil {
 			return nil, err
 		}
 	}

@@ -95,7 +95,7 @@ func runModel(t *testing.T, seed uint64) {
 	for range 2 {
 		newest := map[string]record.Seq{}
 		var st spool.Stats
-		var unsettled, aside []record.Seq
+		var unsettled, parked []record.Seq
 		for _, seq := range slices.Sorted(maps.Keys(records)) {
 			k := records[seq]
 			if here(seq) {
@@ -112,10 +112,10 @@ func runModel(t *testing.T, seed uint64) {
 				st.Deferred++
 				st.Pending++
 				st.PendingBytes += int64(len(k.body))
-				aside = append(aside, seq)
+				parked = append(parked, seq)
 			case record.Quarantined:
 				st.Quarantined++
-				aside = append(aside, seq)
+				parked = append(parked, seq)
 			}
 		}
 		checkStats(t, s, st, uint64(len(records)), resent)
@@ -131,19 +131,19 @@ func runModel(t *testing.T, seed uint64) {
 			t.Errorf("Entries: %v, want %v, gaps %v", got, unsettled, gaps)
 		}
 		got = nil
-		for a, err := range s.Aside(t.Context()) {
+		for a, err := range s.Parked(t.Context()) {
 			if err != nil {
 				t.Fatal(err)
 			}
 			if got = append(got, a.Seq); a.State != records[a.Seq].state || a.Reason != "because" || a.Since.IsZero() || a.Attrs.Get("content-type") == "" || len(a.Attrs) != 1 {
-				t.Errorf("aside %+v", a)
+				t.Errorf("parked %+v", a)
 			}
 			if !bytes.Equal(bodyOf(t, a.Entry), records[a.Seq].body) {
-				t.Errorf("set-aside record %d has another body", a.Seq)
+				t.Errorf("parked record %d has another body", a.Seq)
 			}
 		}
-		if !slices.Equal(got, aside) {
-			t.Errorf("Aside: %v, want %v", got, aside)
+		if !slices.Equal(got, parked) {
+			t.Errorf("Parked: %v, want %v", got, parked)
 		}
 		for _, bucket := range []string{"b0", "b1", "none"} {
 			for _, prefix := range []string{"", "dir1/", "dir3/2", "x"} {
@@ -208,7 +208,7 @@ func checkKeys(t *testing.T, s *spool.Spool, newest map[string]record.Seq, bucke
 	}
 }
 
-// TestRedrive takes a record out of quarantine, over restarts.
+// TestRedrive brings a quarantined record back into delivery, over restarts.
 func TestRedrive(t *testing.T) {
 	d := crashdisk.New()
 	s := openOn(t, d, spool.Options{InlineBytes: 1 << 10})
@@ -225,11 +225,11 @@ func TestRedrive(t *testing.T) {
 		t.Fatal(err)
 	}
 	open := entries[2]
-	for range 2 { // what was set aside is there although its segment is gone, and the power fails
+	for range 2 { // what was parked is there although its segment is gone, and the power fails
 		d = d.Crash(newRand(1), 0)
 		s = openOn(t, d, spool.Options{InlineBytes: 1 << 10})
 		n := 0
-		for a, err := range s.Aside(t.Context()) {
+		for a, err := range s.Parked(t.Context()) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -237,7 +237,7 @@ func TestRedrive(t *testing.T) {
 			bodyOf(t, a.Entry)
 		}
 		if n != 3 {
-			t.Fatalf("%d of 3 records are set aside", n)
+			t.Fatalf("%d of 3 records are parked", n)
 		}
 	}
 	if n, err := s.Redrive(t.Context(), 2); n != 1 || err != nil {
@@ -291,7 +291,7 @@ func TestReaderOutlivesRelease(t *testing.T) {
 	}
 }
 
-// TestSettleDamaged sets aside a record that the disk does not give back.
+// TestSettleDamaged parks a record that the disk does not give back.
 func TestSettleDamaged(t *testing.T) {
 	img, bodies := build(t, 3, false)
 	const seg = "00000000000000000001.seg"

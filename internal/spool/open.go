@@ -25,7 +25,7 @@ func (s *Spool) open() error {
 	if err := s.loadSegments(acked); err != nil {
 		return err
 	}
-	if err := s.loadHeld(); err != nil {
+	if err := s.loadParked(); err != nil {
 		return err
 	}
 	s.nameKept()
@@ -38,7 +38,7 @@ func (s *Spool) open() error {
 			return err
 		}
 	}
-	s.number(max(acked, noted, s.newestHeld()))
+	s.number(max(acked, noted, s.newestParked()))
 	s.gaps.opened(s.settled.has)
 	if err := s.buckets.load(s.files, s.segs, s.unsaved()); err != nil {
 		return err
@@ -74,7 +74,7 @@ func (s *Spool) own() error {
 	if err := s.owner.take(); err != nil {
 		return err
 	}
-	for _, dir := range []string{bodyDir, heldDir} {
+	for _, dir := range []string{bodyDir, parkedDir} {
 		if _, err := s.fs.ReadDir(dir); isNotExist(err) {
 			err = s.fs.MkdirAll(dir)
 			if err != nil {
@@ -84,7 +84,7 @@ func (s *Spool) own() error {
 			return err
 		}
 	}
-	for _, dir := range []string{".", bodyDir, heldDir} {
+	for _, dir := range []string{".", bodyDir, parkedDir} {
 		if err := s.fs.SyncDir(dir); err != nil {
 			return fmt.Errorf("make durable what an earlier run left in %s: %w", dir, err)
 		}
@@ -140,7 +140,7 @@ func (s *Spool) loadState() (acked record.Seq, err error) {
 	}
 	s.segs.ids = s.ids
 	for _, row := range st.Kept {
-		s.held.put(row.seq(), &heldItem{state: record.State(row.State), size: row.Size, kept: true, reason: row.Reason, since: row.Since})
+		s.parked.put(row.seq(), &parkedItem{state: record.State(row.State), size: row.Size, kept: true, reason: row.Reason, since: row.Since})
 	}
 	if err := s.gaps.load(s.files, released); err != nil {
 		return 0, err

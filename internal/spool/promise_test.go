@@ -60,7 +60,7 @@ func TestClosedIsClosed(t *testing.T) {
 		}
 	}
 	if redriven != nil {
-		t.Errorf("Redrive with nothing set aside: %v", redriven)
+		t.Errorf("Redrive with nothing parked: %v", redriven)
 	}
 	if trace := fd.Trace(); len(trace) > 0 {
 		t.Errorf("a closed spool wrote into a directory whose lock it gave back: %v", trace)
@@ -371,7 +371,7 @@ func TestCheapAppends(t *testing.T) {
 		}
 	}
 	if reads != 0 || syncs != 50 || writes > 2*50 {
-		t.Errorf("50 appends of new buckets behind 30 segments and 300 records set aside: %d reads, %d writes, %d syncs", reads, writes, syncs)
+		t.Errorf("50 appends of new buckets behind 30 segments and 300 records parked: %d reads, %d writes, %d syncs", reads, writes, syncs)
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)

@@ -42,9 +42,9 @@ func (s *Spool) damagedBody(seq record.Seq, cause error) error {
 // it; nil if the record was released meanwhile. A file that does not open is not damage before its
 // directory says so.
 func (s *Spool) damaged(seq record.Seq, cause error) error {
-	it, held := s.held.item(seq)
+	it, parked := s.parked.item(seq)
 	if s.settled.released() >= seq {
-		if held && it.kept {
+		if parked && it.kept {
 			return &gap{First: seq, Last: seq, Cause: cause.Error()}
 		}
 		return nil
@@ -195,9 +195,9 @@ func (s *Spool) Entry(_ context.Context, seq record.Seq) (record.Entry, bool, er
 }
 
 func (s *Spool) entry(seq record.Seq) (record.Entry, bool, error) {
-	it, held := s.held.item(seq)
-	if held && !it.kept {
-		a, err := s.held.read(seq, it.state)
+	it, parked := s.parked.item(seq)
+	if parked && !it.kept {
+		a, err := s.parked.read(seq, it.state)
 		if err == nil || !isDamage(err) {
 			return a.Entry, err == nil, ofRecord(seq, err)
 		}

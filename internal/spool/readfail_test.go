@@ -184,9 +184,9 @@ func TestDeferredInPlace(t *testing.T) {
 	if err := s.Release(t.Context(), 20); err != nil {
 		t.Fatal(err)
 	}
-	held := func(s *spool.Spool) (list []record.Aside) {
+	held := func(s *spool.Spool) (list []record.ParkedEntry) {
 		t.Helper()
-		for a, err := range s.Aside(t.Context()) {
+		for a, err := range s.Parked(t.Context()) {
 			if err != nil {
 				t.Fatal(err)
 			}

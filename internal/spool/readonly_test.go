@@ -11,7 +11,7 @@ import (
 )
 
 // TestReadBesideAWriter opens a spool for reading, again and again, while its
-// owner appends, settles, sets aside and releases: it never fails, and never sees a gap.
+// owner appends, settles, parks and releases: it never fails, and never sees a gap.
 func TestReadBesideAWriter(t *testing.T) {
 	d := crashdisk.New()
 	s := openOn(t, d, spool.Options{SegmentBytes: 16 << 10})

@@ -8,13 +8,13 @@ import (
 	"indelible/internal/record"
 )
 
-// settlement knows which records are settled: stored, or set aside. It is safe
+// settlement knows which records are settled: stored, or parked. It is safe
 // for concurrent use.
 type settlement struct {
 	segs    *segments
 	journal *journal
 
-	stateMu sync.Mutex  // one writer of the state file at a time, and one release or change of what is set aside
+	stateMu sync.Mutex  // one writer of the state file at a time, and one release or change of what is parked
 	state   stateWriter // guarded by stateMu
 
 	mu         sync.Mutex
@@ -72,12 +72,12 @@ func (s *Spool) snapshot() state {
 		Released: uint64(released), Acked: s.writer.durable.Load(),
 		Resent: s.resent.Load(), Collisions: s.settled.collisions,
 		Gaps: gaps.ranges, GapRecords: gaps.records, FsyncFailures: s.writer.failures.Load(),
-		Kept: s.held.keptRows(released),
+		Kept: s.parked.keptRows(released),
 	}
 }
 
 // Settle notes what became of records: see upload.Source. A record that cannot
-// be read now is set aside where it is. Notes are not durable at once: what a crash loses of them is found in the store.
+// be read now is parked where it is. Notes are not durable at once: what a crash loses of them is found in the store.
 func (s *Spool) Settle(ctx context.Context, outcomes ...record.Outcome) error {
 	if err := s.beginChange(); err != nil {
 		return fmt.Errorf("settle: %w", err)
@@ -94,13 +94,13 @@ func (s *Spool) Settle(ctx context.Context, outcomes ...record.Outcome) error {
 			if o.Seq > s.settled.released() && o.Seq <= durable {
 				notes = append(notes, settledNote{seq: o.Seq, size: uint32(o.Size)})
 			}
-			if s.held.has(o.Seq) {
-				if err := s.settleHeld(o); err != nil {
+			if s.parked.has(o.Seq) {
+				if err := s.settleParked(o); err != nil {
 					return err
 				}
 			}
 		case record.Deferred, record.Quarantined:
-			if err := s.setAside(o); err != nil {
+			if err := s.park(o); err != nil {
 				return fmt.Errorf("settle record %d: %w", o.Seq, err)
 			}
 		default:
@@ -117,12 +117,12 @@ func (s *Spool) Settle(ctx context.Context, outcomes ...record.Outcome) error {
 	return nil
 }
 
-// settleHeld settles a record that was set aside as stored: first noted, then its copy goes.
-func (s *Spool) settleHeld(o record.Outcome) error {
+// settleParked settles a record that was parked as stored: first noted, then its copy goes.
+func (s *Spool) settleParked(o record.Outcome) error {
 	s.settled.journal.note(settledNote{seq: o.Seq, size: uint32(o.Size)})
 	s.settled.stateMu.Lock()
 	defer s.settled.stateMu.Unlock()
-	freed, kept, err := s.held.remove(o.Seq)
+	freed, kept, err := s.parked.remove(o.Seq)
 	if err != nil {
 		return fmt.Errorf("settle record %d: %w", o.Seq, err)
 	}
@@ -181,7 +181,7 @@ func (s *Spool) release(upto record.Seq) error {
 	totals := s.gaps.upTo(upto)
 	st := s.snapshot()
 	st.Released, st.Gaps, st.GapRecords = uint64(upto), totals.ranges, totals.records
-	st.Kept = s.held.keptRows(upto)
+	st.Kept = s.parked.keptRows(upto)
 	if err := s.buckets.save(); err != nil {
 		s.log.Warn("note the names of buckets whose records leave; it is tried again with the next release", "error", err)
 	}

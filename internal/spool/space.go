@@ -101,7 +101,7 @@ func (s *space) add(n int64) {
 	}
 }
 
-// promise sets n bytes of the disk aside for a body, waiting until they are
+// promise reserves n bytes of the disk for a body, waiting until they are
 // there or ctx ends; wait false: only if they are there now. What can never fit is refused at once.
 func (s *space) promise(ctx context.Context, n int64, wait bool) error {
 	s.mu.Lock()

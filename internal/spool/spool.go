@@ -48,7 +48,7 @@ type Events struct {
 // It puts the parts together; each has its own file and guards itself:
 //
 //	admit ─▶ queue ─▶ writer ─▶ segments      known: what was sent before
-//	                               ▲          settled, held, gaps: what became of records
+//	                               ▲          settled, parked, gaps: what became of records
 //	Entries, Lookup, Keys ─────────┘          space, budget: the bounds of disk and memory
 type Spool struct {
 	fs       disk.FS
@@ -70,7 +70,7 @@ type Spool struct {
 	segs     *segments
 	gaps     *gaps
 	settled  *settlement
-	held     *quarantine
+	parked   *parkedSet
 	buckets  *buckets
 
 	windows windowBufs
@@ -154,8 +154,8 @@ func newSpool(fs disk.FS, o Options) *Spool {
 	s.settled = &settlement{
 		segs: s.segs, state: stateWriter{fs: fs}, journal: &journal{fs: fs, files: s.files, log: o.Logger},
 	}
-	s.held = newQuarantine(fs, s.files, o.Logger)
-	s.segs.pinned = s.held.pins
+	s.parked = newParkedSet(fs, s.files, o.Logger)
+	s.segs.pinned = s.parked.pins
 	s.space.reclaim = func() {
 		s.spare.drop()
 		if s.queue.wantYield() {

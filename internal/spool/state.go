@@ -34,10 +34,10 @@ type state struct {
 	Gaps          uint64    `json:"gaps"`
 	GapRecords    uint64    `json:"gap_records"`
 	FsyncFailures uint64    `json:"fsync_failures"`
-	Kept          []keptRow `json:"kept,omitempty"` // set aside where they are, and released
+	Kept          []keptRow `json:"kept,omitempty"` // parked where they are, and released
 }
 
-// keptRow is a record that was set aside without a copy.
+// keptRow is a record that was parked without a copy.
 type keptRow struct {
 	Seq    uint64    `json:"seq"`
 	Size   int64     `json:"size"`

@@ -16,8 +16,8 @@ type Stats struct {
 	Collisions    uint64 // records counted by Collided
 	Gaps          uint64 // ranges fenced off
 	GapRecords    uint64 // records in them
-	Deferred      uint64 // records set aside, tried again
-	Quarantined   uint64 // records set aside, not tried
+	Deferred      uint64 // records parked, tried again
+	Quarantined   uint64 // records parked, not tried
 	FsyncFailures uint64
 
 	Pending       uint64    // records acked, and neither stored, nor quarantined, nor in a gap
@@ -85,7 +85,7 @@ func (s *Spool) Stats() Stats {
 	}
 	released, durable := s.settled.released(), record.Seq(s.writer.durable.Load())
 	lost := s.gaps.totals()
-	held, oldestHeld := s.held.stats()
+	parked, oldestParked := s.parked.stats()
 	s.settled.mu.Lock()
 	settled, gone, collisions := uint64(released)+uint64(s.settled.set.n), s.settled.bytes, s.settled.collisions
 	s.settled.mu.Unlock()
@@ -96,8 +96,8 @@ func (s *Spool) Stats() Stats {
 	st := Stats{
 		Acked: uint64(durable), Released: uint64(released), Resent: s.resent.Load(), Collisions: collisions,
 		Gaps: lost.ranges, GapRecords: lost.records, FsyncFailures: s.writer.failures.Load(),
-		Deferred: held.deferred, Quarantined: held.quarantined,
-		PendingBytes: s.writer.bytes.Load() - gone + held.bytes, OldestPending: oldestHeld, LastAppend: lastAck,
+		Deferred: parked.deferred, Quarantined: parked.quarantined,
+		PendingBytes: s.writer.bytes.Load() - gone + parked.bytes, OldestPending: oldestParked, LastAppend: lastAck,
 		SyncTook: s.writer.clock.took(time.Now()), SpoolBytes: used, FreeBytes: free, Segments: len(s.segs.all()), Holding: holding,
 	}
 	var last error

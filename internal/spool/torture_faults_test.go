@@ -82,7 +82,7 @@ func TestTortureFsync(t *testing.T) {
 			trouble{"syncdir", ops(faultdisk.SyncDir), syscall.EIO, times, false, 0},
 			trouble{"sync or syncdir", ops(faultdisk.Sync, faultdisk.SyncDir), syscall.EIO, times, false, 0})
 	}
-	for _, part := range []string{".seg", "bodies", "state", "buckets", ".idx", "quarantine", ".settled", "acked", "gaps", ".spare"} {
+	for _, part := range []string{".seg", "bodies", "state", "buckets", ".idx", "parked", ".settled", "acked", "gaps", ".spare"} {
 		troubles = append(troubles, trouble{part, on(part, ops(faultdisk.Sync, faultdisk.SyncDir)), syscall.EIO, 3, false, 0})
 	}
 	torment(t, row, troubles)
@@ -179,7 +179,7 @@ func tormented(t *testing.T, tr trouble, n int, what string) (hit bool, acked in
 	return *was, len(ackedNow)
 }
 
-// tormentedSettle sets one record aside or settles it as stored, and releases up to it, as often as it takes.
+// tormentedSettle parks one record or settles it as stored, and releases up to it, as often as it takes.
 func tormentedSettle(t *testing.T, s *spool.Spool, o *oracle, tr trouble, seq record.Seq) {
 	t.Helper()
 	persist := func(what string, op func() error) {

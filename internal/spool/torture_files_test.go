@@ -49,8 +49,8 @@ func TestTortureFiles(t *testing.T) {
 		}
 		for _, file := range sortedNames(f.img) {
 			b := f.img[file]
-			if path.Dir(file) != "quarantine" {
-				// Who deletes what was set aside takes the only copy: verify names it, the leaf that says so having no other behind it.
+			if path.Dir(file) != "parked" {
+				// Who deletes what was parked takes the only copy: verify names it, the leaf that says so having no other behind it.
 				try(file+" deleted", with(file, nil))
 			}
 			for _, at := range cuts(len(b)) {

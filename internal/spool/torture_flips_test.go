@@ -18,11 +18,11 @@ import (
 )
 
 // full is a spool with something of everything: segments that are sealed and one that
-// is not, long bodies, records that were released, settled, and set aside.
+// is not, long bodies, records that were released, settled, and parked.
 type full struct {
 	img      image
 	bodies   map[record.Seq][]byte
-	aside    map[record.Seq]record.State
+	parked   map[record.Seq]record.State
 	settled  map[record.Seq]bool // stored, not released: may come again, need not
 	released record.Seq
 }
@@ -31,7 +31,7 @@ func fullKey(seq record.Seq) string { return fmt.Sprintf("dir/k%d.json", seq) }
 
 func buildFull(t testing.TB, closed bool) *full {
 	t.Helper()
-	f := &full{bodies: map[record.Seq][]byte{}, aside: map[record.Seq]record.State{}, settled: map[record.Seq]bool{}}
+	f := &full{bodies: map[record.Seq][]byte{}, parked: map[record.Seq]record.State{}, settled: map[record.Seq]bool{}}
 	d := crashdisk.New()
 	s := openOn(t, d, spool.Options{SegmentBytes: 10 << 10, InlineBytes: 1 << 10})
 	for i := 1; i <= 24; i++ {
@@ -59,10 +59,10 @@ func buildFull(t testing.TB, closed bool) *full {
 		switch seq {
 		case 3, 6, 14: // 6 has a body file, 14 is not released
 			settle(seq, record.Deferred)
-			f.aside[seq] = record.Deferred
+			f.parked[seq] = record.Deferred
 		case 4, 12:
 			settle(seq, record.Quarantined)
-			f.aside[seq] = record.Quarantined
+			f.parked[seq] = record.Quarantined
 		default:
 			settle(seq, record.Stored)
 			if seq > 13 {
@@ -127,14 +127,14 @@ func (f *full) judge(t *testing.T, d disk.FS) (v verdict) {
 	for _, e := range entries {
 		look(e)
 	}
-	for a, err := range s.Aside(t.Context()) {
+	for a, err := range s.Parked(t.Context()) {
 		if err != nil {
-			v.say("set aside: %v", err)
+			v.say("parked: %v", err)
 			break
 		}
-		if f.aside[a.Seq] == "" || a.Reason != "because" {
+		if f.parked[a.Seq] == "" || a.Reason != "because" {
 			v.corrupted++
-			v.say("record %d is set aside as %s because of %q", a.Seq, a.State, a.Reason)
+			v.say("record %d is parked as %s because of %q", a.Seq, a.State, a.Reason)
 		}
 		have[a.Seq] = false // its entry may come as well, where the journal forgot
 		look(a.Entry)
@@ -145,7 +145,7 @@ func (f *full) judge(t *testing.T, d disk.FS) (v verdict) {
 		}
 	}
 	for seq := range f.bodies {
-		gone := seq <= f.released && f.aside[seq] == "" || f.settled[seq]
+		gone := seq <= f.released && f.parked[seq] == "" || f.settled[seq]
 		switch {
 		case have[seq] || gone && !named[seq]:
 		case named[seq]:

@@ -40,7 +40,7 @@ type committer struct {
 	unproven []record.Outcome // stored and added, to be settled after the next checkpoint
 	packs    []*packFile      // the same of packs
 	through  []*packFile      // packs that are settled: their files go once they are released
-	late     []record.Seq     // those of them that were set aside before
+	late     []record.Seq     // those of them that were parked before
 	upto     record.Seq       // everything up to here is settled, or added to the ledger
 	released record.Seq
 	dirty    time.Time // since when something waits to be released or proven; zero: nothing does
@@ -50,8 +50,8 @@ type committer struct {
 // report tells the delivery how far settling has come.
 type report struct {
 	upto    record.Seq   // the window need not hold these any more
-	settled []record.Seq // these were set aside before, and are settled as stored now
-	slot    *slot        // was to be set aside, and was unless err says why not
+	settled []record.Seq // these were parked before, and are settled as stored now
+	slot    *slot        // was to be parked, and was unless err says why not
 	err     error
 }
 
@@ -143,10 +143,10 @@ func (c *committer) settle(ctx, last context.Context, batch []resolved) {
 	}
 	var run []resolved
 	for _, s := range batch {
-		if s.slot != nil && !c.setAside(last, &s) {
+		if s.slot != nil && !c.park(last, &s) {
 			continue
 		}
-		if s.wasAside && c.u.opts.Ledger == nil {
+		if s.wasParked && c.u.opts.Ledger == nil {
 			continue // it has its place in the order already
 		}
 		run = append(run, c.order.put(s)...)
@@ -164,11 +164,11 @@ func (c *committer) settle(ctx, last context.Context, batch []resolved) {
 	c.send(report{upto: c.upto})
 }
 
-// lateOf are the records that were set aside before and are stored now.
+// lateOf are the records that were parked before and are stored now.
 func lateOf(batch []resolved) []record.Seq {
 	var out []record.Seq
 	for _, s := range batch {
-		if s.wasAside && s.outcome != nil && s.outcome.State == record.Stored {
+		if s.wasParked && s.outcome != nil && s.outcome.State == record.Stored {
 			out = append(out, s.first)
 		}
 	}
@@ -185,9 +185,9 @@ func storedOf(batch []resolved) []record.Outcome {
 	return out
 }
 
-// setAside sets a record aside. One that cannot be goes back into delivery,
+// park settles a record that is to be parked. One that cannot be goes back into delivery,
 // so that a full disk holds up no other; one that the disk lost is a gap.
-func (c *committer) setAside(last context.Context, s *resolved) bool {
+func (c *committer) park(last context.Context, s *resolved) bool {
 	err := c.u.opts.Source.Settle(last, *s.outcome)
 	gap, lost := errors.AsType[*record.GapError](err)
 	if err != nil && !lost {
@@ -199,7 +199,7 @@ func (c *committer) setAside(last context.Context, s *resolved) bool {
 		s.gap, s.outcome = gap, nil
 		c.u.lost(gap)
 	} else {
-		c.u.wasSetAside(*s.outcome)
+		c.u.noteParked(*s.outcome)
 	}
 	c.send(report{slot: s.slot})
 	return true

@@ -16,27 +16,27 @@ import (
 )
 
 // delivery is one Run: the window of records under way. Its run goroutine owns
-// everything but the channels and asideMoved.
+// everything but the channels and parkedChanges.
 type delivery struct {
-	u           *Uploader
-	commit      *committer
-	feeds       chan feedItem      // from feed: the source in order
-	asides      chan record.Entry  // from sweepAside: what was set aside
-	sweeps      chan struct{}      // from sweepAside: a sweep begins
-	results     chan attemptResult // from attempts; never full
-	reads       chan readResult    // from reads of unread records; never full
-	answers     chan error         // from probes without a record; never full
-	asideMoved  atomic.Uint64      // counts changes to what is set aside
-	newAside    chan struct{}      // something was set aside
-	ledgerReady chan error         // from awaitLedger: its answers, of which nil is the last
-	matched     chan struct{}      // closed when ready is set
+	u             *Uploader
+	commit        *committer
+	feeds         chan feedItem      // from feed: the source in order
+	parkedFeed    chan record.Entry  // from sweepParked: what was parked
+	sweeps        chan struct{}      // from sweepParked: a sweep begins
+	results       chan attemptResult // from attempts; never full
+	reads         chan readResult    // from reads of unread records; never full
+	answers       chan error         // from probes without a record; never full
+	parkedChanges atomic.Uint64      // counts changes to what is parked
+	newParked     chan struct{}      // something was parked
+	ledgerReady   chan error         // from awaitLedger: its answers, of which nil is the last
+	matched       chan struct{}      // closed when ready is set
 
-	slots       slots
-	aside       map[record.Seq]*slot // those of the slots that were set aside before
-	asideStored map[record.Seq]bool  // set aside before and stored since; true once that is settled
-	pace        pacer
-	health      health
-	log         *retryLog
+	slots        slots
+	parked       map[record.Seq]*slot // those of the slots that were parked before
+	parkedStored map[record.Seq]bool  // parked before and stored since; true once that is settled
+	pace         pacer
+	health       health
+	log          *retryLog
 
 	packs    []packSpan // sent to the delivery, and not yet with the ledger
 	ready    bool       // the ledger said that the destination holds its log
@@ -67,9 +67,9 @@ func newDelivery(u *Uploader) *delivery {
 	return &delivery{
 		matched: matched,
 		u:       u, commit: newCommitter(u),
-		feeds: make(chan feedItem, 64), asides: make(chan record.Entry), newAside: make(chan struct{}, 1), ledgerReady: make(chan error), sweeps: make(chan struct{}),
+		feeds: make(chan feedItem, 64), parkedFeed: make(chan record.Entry), newParked: make(chan struct{}, 1), ledgerReady: make(chan error), sweeps: make(chan struct{}),
 		results: make(chan attemptResult, u.opts.MaxConcurrency+maxProbes), reads: make(chan readResult, maxReading+1), answers: make(chan error, 1),
-		slots: slots{tails: map[string]*slot{}}, aside: map[record.Seq]*slot{}, asideStored: map[record.Seq]bool{},
+		slots: slots{tails: map[string]*slot{}}, parked: map[record.Seq]*slot{}, parkedStored: map[record.Seq]bool{},
 		pace: newPacer(u.opts.MaxConcurrency), health: newHealth(u.opts.BackoffMin, u.opts.BackoffMax, time.Now()),
 		log: newRetryLog(u.opts.Logger), ready: u.opts.Ledger == nil, read: at, upto: at,
 	}
@@ -95,8 +95,8 @@ func (d *delivery) run(ctx context.Context) {
 		case <-ctx.Done():
 		case f := <-d.openFeeds():
 			d.take(f, time.Now())
-		case e := <-d.openAsides():
-			d.takeAside(e, time.Now())
+		case e := <-d.openParked():
+			d.takeParked(e, time.Now())
 		case <-d.sweeps:
 			d.beginSweep()
 		case r := <-d.reads:
@@ -151,13 +151,13 @@ func (d *delivery) full() bool {
 	return int(d.read-d.upto)-rows >= d.u.opts.MaxRecords || len(d.packs) >= packsUnderWay
 }
 
-// openAsides is nil before the ledger knows its destination, while enough of what was set aside is under way, and while
+// openParked is nil before the ledger knows its destination, while enough of what was parked is under way, and while
 // the destination is down and others can probe it.
-func (d *delivery) openAsides() <-chan record.Entry {
-	if !d.ready || len(d.aside) >= max(1, d.pace.allowed()/4) || d.health.down && d.slots.count > 0 {
+func (d *delivery) openParked() <-chan record.Entry {
+	if !d.ready || len(d.parked) >= max(1, d.pace.allowed()/4) || d.health.down && d.slots.count > 0 {
 		return nil
 	}
-	return d.asides
+	return d.parkedFeed
 }
 
 func (d *delivery) take(f feedItem, now time.Time) {
@@ -189,24 +189,24 @@ func (d *delivery) newSlot(e record.Entry) *slot {
 	return &slot{entry: e, stored: stored, target: stored}
 }
 
-// takeAside takes in what was set aside, unless it is under way, or stored and not yet settled.
-func (d *delivery) takeAside(e record.Entry, now time.Time) {
-	if _, stored := d.asideStored[e.Seq]; stored || d.aside[e.Seq] != nil {
+// takeParked takes in what was parked, unless it is under way, or stored and not yet settled.
+func (d *delivery) takeParked(e record.Entry, now time.Time) {
+	if _, stored := d.parkedStored[e.Seq]; stored || d.parked[e.Seq] != nil {
 		return
 	}
 	if e.Key == "" {
-		d.aside[e.Seq] = d.takeUnread(e, true, nil, now)
+		d.parked[e.Seq] = d.takeUnread(e, true, nil, now)
 		return
 	}
 	s := d.newSlot(e)
-	s.aside, s.mayExist = true, true
-	d.aside[e.Seq] = s
+	s.parked, s.mayExist = true, true
+	d.parked[e.Seq] = s
 	d.slots.add(s)
 }
 
 // beginSweep forgets the records that are settled as stored: a sweep that begins now does not find them.
 func (d *delivery) beginSweep() {
-	maps.DeleteFunc(d.asideStored, func(_ record.Seq, settled bool) bool { return settled })
+	maps.DeleteFunc(d.parkedStored, func(_ record.Seq, settled bool) bool { return settled })
 }
 
 // dispatch begins what may begin, and tells when there will be more to do
@@ -280,7 +280,7 @@ func (d *delivery) onResult(v attemptResult, now time.Time) {
 		if s.pack != nil {
 			d.refused(s, v)
 		} else {
-			d.setAside(s, record.Quarantined, v.err)
+			d.park(s, record.Quarantined, v.err)
 		}
 	default:
 		d.failed(v, now)
@@ -312,13 +312,13 @@ func (d *delivery) stored(s *slot, v attemptResult, now time.Time) {
 	o := withoutAttrs(record.Outcome{Info: s.entry.Info, State: record.Stored, Stored: s.target, Version: v.info.Version,
 		AttrsDigest: store.AttrsDigest(v.info.Header, v.info.Meta)})
 	d.u.wasStored(o, s.variant)
-	d.commit.add(resolved{first: o.Seq, last: o.Seq, outcome: &o, wasAside: s.aside})
+	d.commit.add(resolved{first: o.Seq, last: o.Seq, outcome: &o, wasParked: s.parked})
 	d.slots.done(s)
 	d.lastStored = max(d.lastStored, o.Seq)
-	if s.aside {
-		delete(d.aside, o.Seq)
-		d.asideStored[o.Seq] = false
-		d.asideMoved.Add(1)
+	if s.parked {
+		delete(d.parked, o.Seq)
+		d.parkedStored[o.Seq] = false
+		d.parkedChanges.Add(1)
 	}
 }
 
@@ -337,7 +337,7 @@ func (d *delivery) failed(v attemptResult, now time.Time) {
 	if v.class == store.Throttled || v.class == store.Ambiguous || v.class == store.Unknown {
 		d.pace.throttled(s.epoch)
 	}
-	others := d.health.successes > s.stores || s.aside && !d.health.down
+	others := d.health.successes > s.stores || s.parked && !d.health.down
 	var asked time.Duration
 	if e, ok := asStoreError(v.err); ok {
 		asked = e.RetryAfter
@@ -353,7 +353,7 @@ func (d *delivery) alarm(began bool, err error) {
 	}
 }
 
-// retry puts a record back, or sets it aside when it fails while others do not.
+// retry puts a record back, or parks it when it fails while others do not.
 func (d *delivery) retry(v attemptResult, now time.Time) {
 	s, o := v.slot, d.u.opts
 	d.failures++
@@ -376,12 +376,12 @@ func (d *delivery) retry(v attemptResult, now time.Time) {
 		d.u.retried(v, now)
 	}
 	switch {
-	case s.aside:
+	case s.parked:
 		d.readEnded(s)
-		delete(d.aside, s.entry.Seq) // until the next sweep
+		delete(d.parked, s.entry.Seq) // until the next sweep
 		d.slots.done(s)
 	case s.strikes >= d.deferLimit(s) && s.pack == nil:
-		d.setAside(s, record.Deferred, fmt.Errorf("%d attempts failed while others were stored; the last: %w", s.attempts, v.err))
+		d.park(s, record.Deferred, fmt.Errorf("%d attempts failed while others were stored; the last: %w", s.attempts, v.err))
 	default:
 		// Counted from the begin of the attempt: one that hung has waited already.
 		d.slots.delay(s, later(now.Add(o.BackoffMin), s.began.Add(wait)))
@@ -398,7 +398,7 @@ func (d *delivery) strike(s *slot, weight int, own bool) bool {
 	return true
 }
 
-// deferLimit is how many strikes set this record aside.
+// deferLimit is how many strikes park this record.
 func (d *delivery) deferLimit(s *slot) int {
 	limit := 3 * d.u.opts.DeferAfter
 	if d.full() || s.readFailed && d.u.draining.Load() > 0 {
@@ -407,10 +407,10 @@ func (d *delivery) deferLimit(s *slot) int {
 	return limit
 }
 
-// setAside asks the committer to set a record aside; onReport hears of it.
-func (d *delivery) setAside(s *slot, state record.State, why error) {
+// park asks the committer to park a record; onReport hears of it.
+func (d *delivery) park(s *slot, state record.State, why error) {
 	o := withoutAttrs(record.Outcome{Info: s.entry.Info, State: state, Reason: why.Error()})
-	d.commit.add(resolved{first: o.Seq, last: o.Seq, outcome: &o, slot: s, wasAside: s.aside})
+	d.commit.add(resolved{first: o.Seq, last: o.Seq, outcome: &o, slot: s, wasParked: s.parked})
 }
 
 // onReport takes a report of the committer.
@@ -418,15 +418,15 @@ func (d *delivery) onReport(r report, now time.Time) {
 	d.upto = max(d.upto, r.upto)
 	d.packs = slices.DeleteFunc(d.packs, func(p packSpan) bool { return p.last <= d.upto })
 	for _, seq := range r.settled {
-		if _, ours := d.asideStored[seq]; ours {
-			d.asideStored[seq] = true
+		if _, ours := d.parkedStored[seq]; ours {
+			d.parkedStored[seq] = true
 		}
 	}
 	s := r.slot
 	switch {
 	case s == nil:
-	case r.err != nil && !s.aside:
-		d.u.opts.Logger.Error("set aside: "+r.err.Error()+"; the record stays in delivery", "key", s.entry.Key, "seq", s.entry.Seq)
+	case r.err != nil && !s.parked:
+		d.u.opts.Logger.Error("park: "+r.err.Error()+"; the record stays in delivery", "key", s.entry.Key, "seq", s.entry.Seq)
 		wait := backoff(s.attempts, d.u.opts.BackoffMin, d.u.opts.BackoffMax, 0, d.u.opts.Jitter())
 		if due := now.Add(max(d.u.opts.BackoffMin, wait)); s.unread {
 			s.due = due
@@ -436,16 +436,16 @@ func (d *delivery) onReport(r report, now time.Time) {
 		}
 	default:
 		d.readEnded(s)
-		delete(d.aside, s.entry.Seq)
+		delete(d.parked, s.entry.Seq)
 		if s.unread {
 			d.slots.count--
 		} else {
 			d.slots.done(s)
 		}
-		d.asideMoved.Add(1)
-		wake(d.newAside)
+		d.parkedChanges.Add(1)
+		wake(d.newParked)
 		if s.beside != nil {
-			s.beside.done <- besideEnd{aside: true}
+			s.beside.done <- besideEnd{parked: true}
 		}
 	}
 }

@@ -108,14 +108,14 @@ func (w *world) drain(within time.Duration) {
 func tail(s string) string { return s[max(0, len(s)-3000):] }
 
 // check is the oracle: every record exactly once in the bucket, byte for byte,
-// or set aside where that is expected; nothing else; nothing released too early.
-func (w *world) check(aside ...record.Seq) {
+// or parked where that is expected; nothing else; nothing released too early.
+func (w *world) check(parked ...record.Seq) {
 	w.t.Helper()
 	for _, lie := range w.src.lies {
 		w.t.Error(lie)
 	}
 	away := map[record.Seq]bool{}
-	for _, seq := range aside {
+	for _, seq := range parked {
 		away[seq] = true
 	}
 	owner := map[string]record.Seq{}

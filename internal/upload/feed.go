@@ -19,7 +19,7 @@ type feedItem struct {
 
 // feed reads the source from what was released last, in order, for ever.
 func (d *delivery) feed(ctx context.Context) {
-	f := feeder{d: d, aside: d.asideBefore(ctx), last: d.u.opts.Source.Released(), sink: d.sink}
+	f := feeder{d: d, parked: d.parkedBefore(ctx), last: d.u.opts.Source.Released(), sink: d.sink}
 	for failures := 0; ; {
 		newest, err := d.u.opts.Source.Wait(ctx, f.last)
 		if err == nil {
@@ -42,7 +42,7 @@ func (d *delivery) feed(ctx context.Context) {
 // feeder is the state of the feed.
 type feeder struct {
 	d       *delivery
-	aside   map[record.Seq]record.Outcome // see asideBefore
+	parked  map[record.Seq]record.Outcome // see parkedBefore
 	last    record.Seq                    // everything up to here was fed
 	known   record.Seq                    // everything up to here was durable when the feed began: perhaps settled
 	failing bool                          // the record before could not be read
@@ -140,7 +140,7 @@ func (f *feeder) settled(ctx context.Context, upto record.Seq) error {
 // was stored is delivered again: it is found in the store, and the
 // ledger passes it over if it has it.
 func (f *feeder) settledItem(ctx context.Context, seq record.Seq) (feedItem, error) {
-	if o, ok := f.aside[seq]; ok {
+	if o, ok := f.parked[seq]; ok {
 		return feedItem{rest: &resolved{first: seq, last: seq, outcome: &o}}, nil
 	}
 	e, found, err := f.d.u.opts.Source.Entry(ctx, seq)
@@ -174,14 +174,14 @@ func (d *delivery) send(ctx context.Context, f feedItem) bool {
 	}
 }
 
-// asideBefore is what an earlier run set aside and did not release: the ledger has yet to hear of it.
-func (d *delivery) asideBefore(ctx context.Context) map[record.Seq]record.Outcome {
+// parkedBefore is what an earlier run parked and did not release: the ledger has yet to hear of it.
+func (d *delivery) parkedBefore(ctx context.Context) map[record.Seq]record.Outcome {
 	if d.u.opts.Ledger == nil {
 		return nil
 	}
 	for failures := 1; ; failures++ {
 		found, err := map[record.Seq]record.Outcome{}, error(nil)
-		for a, e := range d.u.opts.Source.Aside(ctx) {
+		for a, e := range d.u.opts.Source.Parked(ctx) {
 			if err = e; err != nil {
 				break
 			}
@@ -189,7 +189,7 @@ func (d *delivery) asideBefore(ctx context.Context) map[record.Seq]record.Outcom
 				found[a.Seq] = withoutAttrs(record.Outcome{Info: a.Info, State: a.State, Reason: a.Reason})
 			}
 		}
-		if err == nil || !d.pause(ctx, "read what was set aside", failures, err) {
+		if err == nil || !d.pause(ctx, "read what was parked", failures, err) {
 			return found
 		}
 	}

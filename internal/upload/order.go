@@ -8,8 +8,8 @@ type resolved struct {
 	outcome     *record.Outcome  // of first, which is last; nil for a gap and for what earlier runs settled
 	gap         *record.GapError // nil unless it is one
 	pack        *packFile        // nil unless the range is that of a pack, which is stored
-	slot        *slot            // where outcome is not Stored: the record that waits to be set aside
-	wasAside    bool             // the record was set aside before
+	slot        *slot            // where outcome is not Stored: the record that waits to be parked
+	wasParked   bool             // the record was parked before
 }
 
 // part is the part of a range that begins and ends with these, for a range that is a gap or was settled before.
@@ -32,13 +32,13 @@ type order struct {
 // before its turn takes the place of its first outcome.
 func (o *order) put(s resolved) []resolved {
 	switch {
-	case s.wasAside && s.first < o.next:
+	case s.wasParked && s.first < o.next:
 		return []resolved{s}
 	case s.last < o.next:
 		return nil // its turn came with what took its place
 	}
 	at := max(s.first, o.next) // a pack of which some rows were released
-	if held, ok := o.held[at]; !ok || s.wasAside || !held.wasAside {
+	if held, ok := o.held[at]; !ok || s.wasParked || !held.wasParked {
 		o.held[at] = s
 	}
 	var run []resolved

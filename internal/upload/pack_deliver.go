@@ -25,8 +25,8 @@ type besideItem struct {
 
 // besideEnd is what became of it.
 type besideEnd struct {
-	key   string // where it is stored
-	aside bool   // the record was set aside, or is lost: it has its outcome
+	key    string // where it is stored
+	parked bool   // the record was parked, or is lost: it has its outcome
 }
 
 // takePack takes a pack into the window. To the store it goes like a record.
@@ -73,14 +73,14 @@ func (d *delivery) packDone(p *packFile) {
 	d.lastStored = max(d.lastStored, p.Last)
 }
 
-// refused sets the records of a pack aside that the store refuses for its own content. Its file goes at the next start.
+// refused parks the records of a pack that the store refuses for its own content. Its file goes at the next start.
 func (d *delivery) refused(s *slot, v attemptResult) {
-	d.u.opts.Logger.Error("the store refuses a pack: its records are set aside; look at what it allows, make packs smaller (pack.max_bytes), and redrive them", "key", s.target, "error", v.err)
+	d.u.opts.Logger.Error("the store refuses a pack: its records are parked; look at what it allows, make packs smaller (pack.max_bytes), and redrive them", "key", s.target, "error", v.err)
 	d.slots.done(s)
 	for _, e := range v.rows {
 		one := d.newSlot(e)
 		d.slots.count++
-		d.setAside(one, record.Quarantined, v.err)
+		d.park(one, record.Quarantined, v.err)
 	}
 }
 
@@ -142,16 +142,16 @@ func (u *Uploader) packWasStored(p *packFile) {
 	}
 }
 
-// beside stores a body that is too large for a row, and tells under which key; aside says that the
+// beside stores a body that is too large for a row, and tells under which key; parked says that the
 // record has its outcome otherwise.
-func (p *packer) beside(ctx context.Context, e record.Entry) (key string, aside bool, err error) {
+func (p *packer) beside(ctx context.Context, e record.Entry) (key string, parked bool, err error) {
 	b := &besideItem{entry: e, key: p.opts.Names.BesideKey(p.dir.log, e.Info), done: make(chan besideEnd, 1)}
 	if !p.d.send(ctx, feedItem{beside: b}) {
 		return "", false, ctx.Err()
 	}
 	select {
 	case end := <-b.done:
-		return end.key, end.aside, nil
+		return end.key, end.parked, nil
 	case <-ctx.Done():
 		return "", false, ctx.Err()
 	}

@@ -71,8 +71,8 @@ func TestPackFirstUnreadable(t *testing.T) {
 		w.stop()
 		delete(acked, 1)
 		w.rows(acked)
-		if w.src.aside[1].State != record.Deferred || w.src.released != 50 {
-			t.Errorf("aside %v, released %d\n%s", w.src.aside, w.src.released, tail(w.log.String()))
+		if w.src.parked[1].State != record.Deferred || w.src.released != 50 {
+			t.Errorf("parked %v, released %d\n%s", w.src.parked, w.src.released, tail(w.log.String()))
 		}
 	})
 }

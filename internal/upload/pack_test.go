@@ -60,7 +60,7 @@ func TestPackBoundaries(t *testing.T) {
 	})
 }
 
-// What is no row closes the pack before it: a gap, a large body, one that the format does not take, one that was set aside.
+// What is no row closes the pack before it: a gap, a large body, one that the format does not take, one that was parked.
 func TestPackExceptions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := crashdisk.New()
@@ -92,8 +92,8 @@ func TestPackExceptions(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		w.stop()
 		have := w.rows(acked)
-		if have[11] != have[10] || have[12] != "odd" || have[3] == have[6] || w.src.aside[big].State != record.Quarantined {
-			t.Errorf("%v; aside %v\n%s", have, w.src.aside, tail(w.log.String()))
+		if have[11] != have[10] || have[12] != "odd" || have[3] == have[6] || w.src.parked[big].State != record.Quarantined {
+			t.Errorf("%v; parked %v\n%s", have, w.src.parked, tail(w.log.String()))
 		}
 		if len(w.src.lies)+len(l.lies) > 0 || w.src.released != 18 {
 			t.Errorf("released %d, lies %v %v\n%s", w.src.released, w.src.lies, l.lies, tail(w.log.String()))
@@ -104,7 +104,7 @@ func TestPackExceptions(t *testing.T) {
 	})
 }
 
-// A pack that the store refuses for its own content is set aside, record by record, and holds up no other.
+// A pack that the store refuses for its own content is parked, record by record, and holds up no other.
 func TestPackRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newPackWorld(t, crashdisk.New())
@@ -122,8 +122,8 @@ func TestPackRefused(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		w.stop()
 		for seq := record.Seq(11); seq <= 20; seq++ {
-			if w.src.aside[seq].State != record.Quarantined {
-				t.Errorf("record %d: %v", seq, w.src.aside[seq].State)
+			if w.src.parked[seq].State != record.Quarantined {
+				t.Errorf("record %d: %v", seq, w.src.parked[seq].State)
 			}
 			delete(acked, seq)
 		}
@@ -150,8 +150,8 @@ func TestPackReadsFail(t *testing.T) {
 		w.start()
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if len(w.src.aside) > 0 || len(w.src.gaps) > 0 || len(w.bucket.objects) > 1 {
-			t.Errorf("in an outage: aside %v, objects %d", w.src.aside, len(w.bucket.objects))
+		if len(w.src.parked) > 0 || len(w.src.gaps) > 0 || len(w.bucket.objects) > 1 {
+			t.Errorf("in an outage: parked %v, objects %d", w.src.parked, len(w.bucket.objects))
 		}
 		failing.Store(false)
 		time.Sleep(5 * time.Minute)
@@ -179,8 +179,8 @@ func TestPackOneUnreadable(t *testing.T) {
 		w.stop()
 		delete(acked, 20)
 		w.rows(acked)
-		if w.src.aside[20].State != record.Deferred || w.src.released != 50 {
-			t.Errorf("aside %v, released %d\n%s", w.src.aside, w.src.released, tail(w.log.String()))
+		if w.src.parked[20].State != record.Deferred || w.src.released != 50 {
+			t.Errorf("parked %v, released %d\n%s", w.src.parked, w.src.released, tail(w.log.String()))
 		}
 	})
 }

@@ -47,8 +47,8 @@ func TestPackAdoptUnreadable(t *testing.T) {
 					time.Sleep(3 * time.Hour)
 					w.stop()
 					w.rows(acked)
-					if len(w.src.aside) > 0 || w.src.released != 15 || len(w.src.lies)+len(l.lies) > 0 || len(w.packsIn()) != 2 {
-						t.Errorf("aside %v, released %d, packs %v, lies %v %v\n%s", w.src.aside, w.src.released, w.packsIn(), w.src.lies, l.lies, tail(w.log.String()))
+					if len(w.src.parked) > 0 || w.src.released != 15 || len(w.src.lies)+len(l.lies) > 0 || len(w.packsIn()) != 2 {
+						t.Errorf("parked %v, released %d, packs %v, lies %v %v\n%s", w.src.parked, w.src.released, w.packsIn(), w.src.lies, l.lies, tail(w.log.String()))
 					}
 				})
 			})
@@ -72,8 +72,8 @@ func TestPackAdoptWhileDiskFails(t *testing.T) {
 		w.src.mu.Unlock()
 		w.start()
 		time.Sleep(3 * time.Hour)
-		if w.src.released != 0 || len(w.src.aside) > 0 {
-			t.Errorf("released %d, aside %v", w.src.released, w.src.aside)
+		if w.src.released != 0 || len(w.src.parked) > 0 {
+			t.Errorf("released %d, parked %v", w.src.released, w.src.parked)
 		}
 		w.unreadable()
 		time.Sleep(5 * time.Minute)

@@ -32,7 +32,7 @@ type packer struct {
 	remote map[record.Seq]*packFile  // in the store, and known to nobody, by their first record
 	ends   map[record.Seq]record.Seq // packs that must be built again with the range that they had
 	alone  map[record.Seq]bool       // records that the format does not take
-	aside  map[record.Seq]bool       // records that got their outcome while their pack was open
+	parked map[record.Seq]bool       // records that got their outcome while their pack was open
 	body   []byte                    // room for one body
 
 	refused int                                // lists of the store's packs that were
@@ -44,7 +44,7 @@ type packer struct {
 func newPacker(d *delivery) *packer {
 	p := &packer{
 		d: d, opts: d.u.packing, dir: packDir{fs: d.u.packing.Dir, log: d.u.opts.Log},
-		remote: map[record.Seq]*packFile{}, ends: map[record.Seq]record.Seq{}, alone: map[record.Seq]bool{}, aside: map[record.Seq]bool{},
+		remote: map[record.Seq]*packFile{}, ends: map[record.Seq]record.Seq{}, alone: map[record.Seq]bool{}, parked: map[record.Seq]bool{},
 	}
 	p.ledger, _ = d.u.opts.Ledger.(PackLedger)
 	return p
@@ -67,7 +67,7 @@ func (p *packer) run(ctx context.Context) {
 	watch.Go(func() { p.endWaits(ctx) })
 	defer watch.Wait()
 	defer stop()
-	p.feed = feeder{d: p.d, aside: p.d.asideBefore(ctx), last: p.d.u.opts.Source.Released(), sink: p.take}
+	p.feed = feeder{d: p.d, parked: p.d.parkedBefore(ctx), last: p.d.u.opts.Source.Released(), sink: p.take}
 	for failures := 1; ctx.Err() == nil; failures++ {
 		if err := p.recover(ctx); err == nil || !p.d.pause(ctx, "look for packs of an earlier run", failures, err) {
 			break
@@ -241,7 +241,7 @@ func (p *packer) record(ctx context.Context, e record.Entry) error {
 		}
 	}
 	switch {
-	case p.aside[e.Seq]:
+	case p.parked[e.Seq]:
 		return p.close(ctx)
 	case e.Seq < p.placed: // it was an object
 		return p.pass(ctx, feedItem{entry: e})
@@ -252,12 +252,12 @@ func (p *packer) record(ctx context.Context, e record.Entry) error {
 	var body []byte
 	var err error
 	if e.Size > p.opts.MaxInline {
-		var aside bool
-		if row.Object, aside, err = p.beside(ctx, e); err != nil {
+		var parked bool
+		if row.Object, parked, err = p.beside(ctx, e); err != nil {
 			return err
 		}
-		if aside { // it has its outcome already
-			p.aside[e.Seq] = true
+		if parked { // it has its outcome already
+			p.parked[e.Seq] = true
 			return p.close(ctx)
 		}
 	}

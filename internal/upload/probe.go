@@ -8,7 +8,7 @@ import (
 	"indelible/internal/store"
 )
 
-// idle says that nothing is left to send: every record under way is through, set aside, or waits for the disk.
+// idle says that nothing is left to send: every record under way is through, parked, or waits for the disk.
 func (d *delivery) idle() bool {
 	return d.inFlight == 0 && len(d.slots.fresh)+len(d.slots.retries)+len(d.slots.waiting) == 0
 }

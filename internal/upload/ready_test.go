@@ -43,7 +43,7 @@ func TestNoDeliveryBeforeTheLogIsMatched(t *testing.T) {
 					calls++
 					return tt.err
 				}
-				w.src.add("b", "aside", "x")
+				w.src.add("b", "parked", "x")
 				if err := w.src.Settle(t.Context(), record.Outcome{Info: w.src.entries[0].Info, State: record.Deferred}); err != nil {
 					t.Fatal(err)
 				}

@@ -98,7 +98,7 @@ func TestToS3ThroughFaults(t *testing.T) {
 	}
 	w := newWorld(t, "logs/")
 	w.opts.Store = open("http://"+front.Addr, 400*time.Millisecond)
-	w.opts.BackoffMin, w.opts.BackoffMax, w.opts.AsideEvery = 5*time.Millisecond, 200*time.Millisecond, 200*time.Millisecond
+	w.opts.BackoffMin, w.opts.BackoffMax, w.opts.DeferredEvery = 5*time.Millisecond, 200*time.Millisecond, 200*time.Millisecond
 	var rules []faultproxy.Rule
 	for _, f := range faultproxy.Faults() {
 		switch f {
@@ -122,7 +122,7 @@ func TestToS3ThroughFaults(t *testing.T) {
 	w.start()
 	w.drain(2 * time.Minute)
 	proxy.Set()
-	for deadline := time.Now().Add(time.Minute); len(w.asideNow()) > 0 && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); len(w.parkedNow()) > 0 && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		w.up.Redrive()
 	}
 	w.stop()
@@ -142,11 +142,11 @@ func TestToS3ThroughFaults(t *testing.T) {
 	t.Logf("faults %v, requests %v, stats %+v", proxy.Injected(), proxy.Requests(), w.up.Stats())
 }
 
-func (w *world) asideNow() []record.Seq {
+func (w *world) parkedNow() []record.Seq {
 	w.src.mu.Lock()
 	defer w.src.mu.Unlock()
 	var seqs []record.Seq
-	for seq := range w.src.aside {
+	for seq := range w.src.parked {
 		seqs = append(seqs, seq)
 	}
 	return seqs

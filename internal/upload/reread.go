@@ -60,8 +60,8 @@ type readResult struct {
 }
 
 // takeUnread takes in a record that could not be read.
-func (d *delivery) takeUnread(e record.Entry, aside bool, err error, now time.Time) *slot {
-	s := &slot{entry: e, unread: true, aside: aside, mayExist: aside, seenRead: d.health.successes + d.readable}
+func (d *delivery) takeUnread(e record.Entry, parked bool, err error, now time.Time) *slot {
+	s := &slot{entry: e, unread: true, parked: parked, mayExist: parked, seenRead: d.health.successes + d.readable}
 	d.slots.count++
 	if err != nil {
 		d.onReadError(s, err, now)
@@ -69,7 +69,7 @@ func (d *delivery) takeUnread(e record.Entry, aside bool, err error, now time.Ti
 		s.attempts = 1
 	}
 	s.due = now
-	if !aside {
+	if !parked {
 		s.due = now.Add(backoff(1, d.u.opts.BackoffMin, d.u.opts.BackoffMax, 0, d.u.opts.Jitter()))
 	}
 	heap.Push(&d.slots.unread, s)
@@ -114,7 +114,7 @@ func (d *delivery) onRead(r readResult, now time.Time) {
 		d.readEnded(s)
 		d.forget(s)
 		gap = &record.GapError{First: s.entry.Seq, Last: s.entry.Seq, Cause: gap.Cause}
-		if s.aside {
+		if s.parked {
 			return // the spool reports it
 		}
 		d.u.lost(gap)
@@ -124,7 +124,7 @@ func (d *delivery) onRead(r readResult, now time.Time) {
 	case !r.found: // settled meanwhile: there is nothing to deliver
 		d.readEnded(s)
 		d.forget(s)
-		if !s.aside {
+		if !s.parked {
 			d.commit.add(resolved{first: s.entry.Seq, last: s.entry.Seq})
 		}
 	default:
@@ -153,14 +153,14 @@ func (d *delivery) readAll(now time.Time) {
 // forget lets go of a slot that is in no queue.
 func (d *delivery) forget(s *slot) {
 	d.slots.count--
-	if s.aside {
-		delete(d.aside, s.entry.Seq)
+	if s.parked {
+		delete(d.parked, s.entry.Seq)
 	}
 }
 
 // look reads a record that is not one of those that cannot be read, when nothing else is
 // under way: if that one can be, the disk fails those records alone, and they may be
-// set aside so that what waits behind them moves on. It tells when it looks next.
+// parked so that what waits behind them moves on. It tells when it looks next.
 func (d *delivery) look(ctx context.Context, running *sync.WaitGroup, now time.Time) time.Time {
 	waiting := len(d.slots.waiting) + len(d.slots.retries) + len(d.slots.unread) + d.reading
 	if d.looking || d.unread < waiting || waiting == 0 || len(d.slots.fresh) > 0 || d.inFlight > 0 {
@@ -222,18 +222,18 @@ func (u *Uploader) readable(ctx context.Context, seq record.Seq) (bool, error) {
 	return err == nil, err
 }
 
-// retryRead puts an unread record back, or sets it aside when it fails while others do not.
+// retryRead puts an unread record back, or parks it when it fails while others do not.
 func (d *delivery) retryRead(s *slot, err error, now time.Time) {
 	d.onReadError(s, err, now)
 	d.failures++
-	if s.aside {
+	if s.parked {
 		d.readEnded(s)
 		d.forget(s) // until the next sweep
 		return
 	}
 	d.strikeUnread(s)
 	if s.strikes >= d.deferLimit(s) {
-		d.setAside(s, record.Deferred, fmt.Errorf("it could not be read %d times while others were stored, or could be read; the last: %w", s.attempts, err))
+		d.park(s, record.Deferred, fmt.Errorf("it could not be read %d times while others were stored, or could be read; the last: %w", s.attempts, err))
 		return
 	}
 	o := d.u.opts

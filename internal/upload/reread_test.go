@@ -19,7 +19,7 @@ import (
 )
 
 // An outage of the spool's reads, of whatever length: nothing is given up, set
-// aside or blamed on the store, one alarm is given, and all of it arrives afterwards.
+// parked or blamed on the store, one alarm is given, and all of it arrives afterwards.
 func TestReadOutage(t *testing.T) {
 	for name, fails := range map[string]func(body bool) bool{
 		"headers": func(body bool) bool { return !body },
@@ -76,7 +76,7 @@ func readOutage(t *testing.T, fails func(body bool) bool, proven bool) {
 		t.Errorf("stats say nothing of the disk: %+v", st)
 	}
 	if st := w.up.Stats(); st.Gaps+st.Deferred+st.Quarantined != 0 {
-		t.Errorf("records were given up, or set aside: %+v", st)
+		t.Errorf("records were given up, or parked: %+v", st)
 	}
 	if n := strings.Count(w.log.String(), "level="); n != 1 || !strings.Contains(w.log.String(), "level=ERROR") {
 		t.Errorf("%d lines in the log, want one alarm:\n%s", n, tail(w.log.String()))
@@ -95,7 +95,7 @@ func readOutage(t *testing.T, fails func(body bool) bool, proven bool) {
 }
 
 // Records that the disk does not give back, more than the window holds, hold up
-// no other. They are set aside like any other that fails alone, and delivered once they can be read.
+// no other. They are parked like any other that fails alone, and delivered once they can be read.
 func TestUnreadableRecordsHoldUpNoOther(t *testing.T) {
 	for _, proven := range []bool{false, true} {
 		t.Run(fmt.Sprintf("proven=%v", proven), func(t *testing.T) {
@@ -145,8 +145,8 @@ func TestUnreadableRecordsHoldUpNoOther(t *testing.T) {
 	}
 }
 
-// A restart finds records that were set aside unread, with no more than a seq.
-func TestUnreadAsideOverRestart(t *testing.T) {
+// A restart finds records that were parked unread, with no more than a seq.
+func TestParkedUnreadOverRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "")
 		l := newLedger()
@@ -374,7 +374,7 @@ func TestUnreadableRecordIsDeferredInQuiet(t *testing.T) {
 	})
 }
 
-// While all reads fail no Drain sets anything aside, though some of the set were stored before.
+// While all reads fail no Drain parks anything, though some of the set were stored before.
 func TestDrainInReadOutage(t *testing.T) {
 	for _, proven := range []bool{false, true} {
 		t.Run(fmt.Sprintf("proven=%v", proven), func(t *testing.T) {
@@ -403,7 +403,7 @@ func TestDrainInReadOutage(t *testing.T) {
 					t.Error("the drain ended while no record could be read")
 				}
 				if st := w.up.Stats(); st.Stored != 9 || st.Deferred != 0 || w.src.Released() != 3 {
-					t.Errorf("%d released, stats %+v: want nothing set aside", w.src.Released(), st)
+					t.Errorf("%d released, stats %+v: want nothing parked", w.src.Released(), st)
 				}
 				out.Store(false)
 				w.drain(2 * time.Minute)

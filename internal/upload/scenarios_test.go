@@ -91,8 +91,8 @@ func TestPoisonIsQuarantined(t *testing.T) {
 			}
 			return fault{}
 		}
-		var asides []record.Outcome
-		w.opts.Events.Aside = func(o record.Outcome) { asides = append(asides, o) }
+		var parked []record.Outcome
+		w.opts.Events.Parked = func(o record.Outcome) { parked = append(parked, o) }
 		for i := range 300 {
 			w.src.add("b", fmt.Sprintf("%s%d", map[bool]string{true: "bad", false: "good"}[i == 0 || i == 150], i), "x"+fmt.Sprint(i))
 		}
@@ -108,16 +108,16 @@ func TestPoisonIsQuarantined(t *testing.T) {
 		}
 		w.stop()
 		w.check(1, 151)
-		if len(asides) != 2 || asides[0].State != record.Quarantined || asides[0].Reason == "" {
-			t.Errorf("events: %+v", asides)
+		if len(parked) != 2 || parked[0].State != record.Quarantined || parked[0].Reason == "" {
+			t.Errorf("events: %+v", parked)
 		}
-		if !strings.Contains(w.log.String(), `msg="record set aside as quarantined" key=bad0 seq=1`) {
+		if !strings.Contains(w.log.String(), `msg="record parked as quarantined" key=bad0 seq=1`) {
 			t.Errorf("no log line names it:\n%s", w.log)
 		}
 	})
 }
 
-// A record that fails while others are stored is set aside, blocks nothing, and is
+// A record that fails while others are stored is parked, blocks nothing, and is
 // tried again for ever, over restarts too.
 func TestFailingRecordIsDeferred(t *testing.T) {
 	for _, class := range []store.Class{store.Ambiguous, store.Credentials, store.Throttled, store.Configuration} {

@@ -15,7 +15,7 @@ type slot struct {
 	target  string     // the name to try: stored, or a variant of it
 	variant bool       // the plain key was taken by other bytes
 	search  twinSearch // for a twin among the variants
-	aside   bool       // it was set aside before, and comes from there
+	parked  bool       // it was parked before, and comes from there
 	unread  bool       // of the entry nothing but the Seq is known: it could not be read
 
 	readFailed bool // it waits for the disk: its entry or body could not be read at the last try

@@ -18,7 +18,7 @@ type Source interface {
 	// unreadable, and a *record.ReadError with its Seq that of a record that the
 	// disk does not give back at the moment. Any other error ends it.
 	Entries(ctx context.Context, from record.Seq) iter.Seq2[record.Entry, error]
-	// Entry is one record that is durable and not released, or set aside; false
+	// Entry is one record that is durable and not released, or parked; false
 	// if there is none with this seq. It fails with a *record.GapError for one that
 	// is lost, and with a *record.ReadError for one that cannot be read now.
 	//
@@ -31,20 +31,20 @@ type Source interface {
 	// Settle notes what became of records, in any order; settling again is no
 	// error. Stored outcomes survive a kill of the process and need no fsync:
 	// after a power loss such a record is merely delivered again. A Deferred or
-	// Quarantined record is durably set aside before Settle returns: Release no
-	// longer waits for it, and Aside yields it until it is settled as Stored
+	// Quarantined record is durably parked before Settle returns: Release no
+	// longer waits for it, and Parked yields it until it is settled as Stored
 	// (settling it again as Deferred or Quarantined changes its state and reason).
-	// A record that must be set aside and whose body the disk no longer gives
+	// A record that must be parked and whose body the disk no longer gives
 	// back is fenced off instead: Settle fails with the *record.GapError that
 	// covers it, and Entries yields that gap from then on. One that cannot be read
-	// now may be Deferred all the same: it stays where it is. Set-asides come one per call.
+	// now may be Deferred all the same: it stays where it is. Parked records come one per call.
 	Settle(ctx context.Context, outcomes ...record.Outcome) error
-	// Aside yields the records that were set aside and not stored since, in seq
+	// Parked yields the records that were parked and not stored since, in seq
 	// order, with their state and reason. One that could not be read when it was
 	// Deferred may have no more than a Seq in its Info.
-	Aside(ctx context.Context) iter.Seq2[record.Aside, error]
+	Parked(ctx context.Context) iter.Seq2[record.ParkedEntry, error]
 	// Release frees everything up to and including upto: every record in it is
-	// settled and proven, or lies in a gap. It never frees what was set aside.
+	// settled and proven, or lies in a gap. It never frees what was parked.
 	Release(ctx context.Context, upto record.Seq) error
 	// Released is the upto of the last Release, 0 if there was none.
 	Released() record.Seq
@@ -62,7 +62,7 @@ type Ledger interface {
 	// whoever owns the ledger.
 	Ready(ctx context.Context) error
 	// Add takes outcomes in seq order, each seq once in a run, gaps included:
-	// State Stored, Deferred or Quarantined. What was set aside comes again, out of order, when
+	// State Stored, Deferred or Quarantined. What was parked comes again, out of order, when
 	// its state changes. Attrs are not part of these outcomes.
 	Add(ctx context.Context, outcomes ...record.Outcome) error
 	// Gap takes a fenced range in its place in the order.

@@ -25,7 +25,7 @@ type source struct {
 	entries  []record.Entry // by seq-1
 	gaps     []record.GapError
 	settled  map[record.Seq]record.Outcome
-	aside    map[record.Seq]record.Aside
+	parked   map[record.Seq]record.ParkedEntry
 	released record.Seq
 	lies     []string          // what must never happen
 	covered  func() record.Seq // with a ledger: everything up to it is in a checkpoint
@@ -36,7 +36,7 @@ type source struct {
 }
 
 func newSource() *source {
-	return &source{changed: make(chan struct{}), settled: map[record.Seq]record.Outcome{}, aside: map[record.Seq]record.Aside{}, lost: map[record.Seq]bool{}}
+	return &source{changed: make(chan struct{}), settled: map[record.Seq]record.Outcome{}, parked: map[record.Seq]record.ParkedEntry{}, lost: map[record.Seq]bool{}}
 }
 
 type seekCloser struct{ *bytes.Reader }
@@ -95,7 +95,7 @@ func (s *source) Entry(ctx context.Context, seq record.Seq) (record.Entry, bool,
 	if gap := s.gapAt(seq); gap != nil {
 		return record.Entry{}, false, gap
 	}
-	if seq <= s.released && s.aside[seq].Seq == 0 || seq > record.Seq(len(s.entries)) {
+	if seq <= s.released && s.parked[seq].Seq == 0 || seq > record.Seq(len(s.entries)) {
 		return record.Entry{}, false, nil
 	}
 	if err := s.read(seq, false); err != nil {
@@ -130,7 +130,7 @@ func (s *source) Entries(ctx context.Context, from record.Seq) iter.Seq2[record.
 			err := s.failing("entries")
 			gap := s.gapAt(seq)
 			_, done := s.settled[seq]
-			if a, ok := s.aside[seq]; ok && a.Seq == seq {
+			if a, ok := s.parked[seq]; ok && a.Seq == seq {
 				done = true
 			}
 			e := s.entries[seq-1]
@@ -196,11 +196,11 @@ func (s *source) Settle(ctx context.Context, outcomes ...record.Outcome) error {
 	for _, o := range outcomes {
 		if o.State == record.Stored {
 			s.settled[o.Seq] = o
-			delete(s.aside, o.Seq)
+			delete(s.parked, o.Seq)
 			continue
 		}
 		if len(outcomes) != 1 {
-			return errors.New("set-asides come one per call")
+			return errors.New("parked records come one per call")
 		}
 		if s.lost[o.Seq] {
 			g := record.GapError{First: o.Seq, Last: o.Seq, Cause: "rot"}
@@ -209,18 +209,18 @@ func (s *source) Settle(ctx context.Context, outcomes ...record.Outcome) error {
 		}
 		e := s.entries[o.Seq-1]
 		if o.Digest != e.Digest {
-			e.Info = record.Info{Seq: o.Seq} // it was set aside unread
+			e.Info = record.Info{Seq: o.Seq} // it was parked unread
 		}
-		s.aside[o.Seq] = record.Aside{Entry: e, State: o.State, Reason: o.Reason, Since: time.Now()}
+		s.parked[o.Seq] = record.ParkedEntry{Entry: e, State: o.State, Reason: o.Reason, Since: time.Now()}
 	}
 	return nil
 }
 
-func (s *source) Aside(ctx context.Context) iter.Seq2[record.Aside, error] {
+func (s *source) Parked(ctx context.Context) iter.Seq2[record.ParkedEntry, error] {
 	s.mu.Lock()
-	list := slices.SortedFunc(maps.Values(s.aside), func(a, b record.Aside) int { return cmp.Compare(a.Seq, b.Seq) })
+	list := slices.SortedFunc(maps.Values(s.parked), func(a, b record.ParkedEntry) int { return cmp.Compare(a.Seq, b.Seq) })
 	s.mu.Unlock()
-	return func(yield func(record.Aside, error) bool) {
+	return func(yield func(record.ParkedEntry, error) bool) {
 		for _, a := range list {
 			if !yield(a, nil) {
 				return
@@ -237,8 +237,8 @@ func (s *source) Release(ctx context.Context, upto record.Seq) error {
 	}
 	for seq := s.released + 1; seq <= upto; seq++ {
 		_, stored := s.settled[seq]
-		_, aside := s.aside[seq]
-		if !stored && !aside && s.gapAt(seq) == nil {
+		_, parked := s.parked[seq]
+		if !stored && !parked && s.gapAt(seq) == nil {
 			s.lies = append(s.lies, fmt.Sprintf("record %d was released and is not settled", seq))
 		}
 		if s.covered != nil && s.covered() < seq {
@@ -272,7 +272,7 @@ func (s *source) stateOf(seq record.Seq) record.State {
 	if o, ok := s.settled[seq]; ok {
 		return o.State
 	}
-	if a, ok := s.aside[seq]; ok {
+	if a, ok := s.parked[seq]; ok {
 		return a.State
 	}
 	return record.Pending

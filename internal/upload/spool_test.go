@@ -127,7 +127,7 @@ func TestSpoolRot(t *testing.T) {
 			rot(t, root, strings.Repeat("h", 100))
 			w := newWorld(t, "")
 			w.opts.Source = s
-			w.opts.BackoffMin, w.opts.BackoffMax, w.opts.AsideEvery = time.Millisecond, 10*time.Millisecond, 10*time.Millisecond
+			w.opts.BackoffMin, w.opts.BackoffMax, w.opts.DeferredEvery = time.Millisecond, 10*time.Millisecond, 10*time.Millisecond
 			w.start()
 			w.drain(20 * time.Second)
 			w.stop()

@@ -18,8 +18,8 @@ type Events struct {
 	Retry func(cause store.Class)
 	// Stored is a record that the store has confirmed; at least once each, more often only after a crash.
 	Stored func(o record.Outcome)
-	// Aside is a record that was set aside.
-	Aside func(o record.Outcome)
+	// Parked is a record that was parked.
+	Parked func(o record.Outcome)
 	// Collision is a record whose plain key was taken by other bytes.
 	Collision func(o record.Outcome)
 	// Gap is a range that the disk lost.
@@ -189,7 +189,7 @@ func (u *Uploader) wasStored(o record.Outcome, variant bool) {
 	}
 }
 
-func (u *Uploader) wasSetAside(o record.Outcome) {
+func (u *Uploader) noteParked(o record.Outcome) {
 	u.note(func(s *Stats) {
 		if o.State == record.Quarantined {
 			s.Quarantined++
@@ -197,8 +197,8 @@ func (u *Uploader) wasSetAside(o record.Outcome) {
 			s.Deferred++
 		}
 	})
-	u.opts.Logger.Warn("record set aside as "+string(o.State), "key", o.Key, "seq", o.Seq, "reason", o.Reason)
-	if f := u.opts.Events.Aside; f != nil {
+	u.opts.Logger.Warn("record parked as "+string(o.State), "key", o.Key, "seq", o.Seq, "reason", o.Reason)
+	if f := u.opts.Events.Parked; f != nil {
 		f(o)
 	}
 }

@@ -45,7 +45,7 @@ func TestDeferredIsStoredOnce(t *testing.T) {
 		}
 		l := &countingLedger{ledger: newLedger()}
 		w.opts.Ledger, w.src.covered = l, l.upto
-		w.opts.CheckpointEvery, w.opts.AsideEvery = 5*time.Minute, 10*time.Second
+		w.opts.CheckpointEvery, w.opts.DeferredEvery = 5*time.Minute, 10*time.Second
 		var stored atomic.Int64
 		w.opts.Events.Stored = func(o record.Outcome) {
 			if o.Seq == 1 {

@@ -59,10 +59,10 @@ type Options struct {
 	BackoffMin, BackoffMax time.Duration
 	// AttemptTimeout bounds one attempt; every 64 KiB of body add a second (30 s).
 	AttemptTimeout time.Duration
-	// DeferAfter is how many failures, with others stored in between, set a record aside (10).
+	// DeferAfter is how many failures, with others stored in between, park a record (10).
 	DeferAfter int
-	// AsideEvery is the pause between two tries of the deferred records; it doubles up to ten minutes while none is stored (30 s).
-	AsideEvery time.Duration
+	// DeferredEvery is the pause between two tries of the deferred records; it doubles up to ten minutes while none is stored (30 s).
+	DeferredEvery time.Duration
 	// Confirm has every object looked at once more, ConfirmAfter after it was stored
 	// (1 min), before its record counts as stored (ConfirmOff). Until then the record takes a place
 	// among MaxRecords, which thus bounds how many are delivered in that time.
@@ -95,7 +95,7 @@ func (o Options) withDefaults() Options {
 	o.BackoffMax = max(o.BackoffMax, o.BackoffMin)
 	set(&o.AttemptTimeout, 30*time.Second)
 	set(&o.DeferAfter, 10)
-	set(&o.AsideEvery, 30*time.Second)
+	set(&o.DeferredEvery, 30*time.Second)
 	set(&o.ConfirmAfter, time.Minute)
 	set(&o.ReleaseEvery, 500*time.Millisecond)
 	set(&o.CheckpointEvery, time.Minute)
@@ -122,7 +122,7 @@ type Uploader struct {
 	draining  atomic.Int32  // how many Drain calls are under way
 	flush     chan struct{} // wakes the committer for a Drain
 	closePack chan struct{} // wakes the packer for a Drain
-	redrive   chan struct{} // wakes the sweep of what was set aside
+	redrive   chan struct{} // wakes the sweep of what was parked
 	fetches   atomic.Uint64 // names of temporary files
 	released  *watermark    // highest seq released
 	stats     stats
@@ -162,7 +162,7 @@ func (u *Uploader) Run(ctx context.Context) error {
 	} else {
 		wg.Go(func() { d.feed(ctx) })
 	}
-	wg.Go(func() { d.sweepAside(ctx) })
+	wg.Go(func() { d.sweepParked(ctx) })
 	wg.Go(func() { d.commit.run(ctx, commitCtx) })
 	d.run(ctx)
 	defer time.AfterFunc(finalGrace, stop).Stop()
@@ -174,7 +174,7 @@ func (u *Uploader) Run(ctx context.Context) error {
 const finalGrace = 5 * time.Second
 
 // Drain returns once every record that was durable when it was called, and
-// every one that became so meanwhile, is released or set aside, or with ctx's
+// every one that became so meanwhile, is released or parked, or with ctx's
 // error. While it waits, Run proves and releases without delay. The order of a graceful
 // stop: stop the doors, Drain with a deadline, end Run's context, wait for Run.
 func (u *Uploader) Drain(ctx context.Context) error {
@@ -205,7 +205,7 @@ func (u *Uploader) Drain(ctx context.Context) error {
 	}
 }
 
-// Redrive has everything that was set aside as Deferred tried again now, not
+// Redrive has everything that was parked as Deferred tried again now, not
 // at its next turn.
 func (u *Uploader) Redrive() { wake(u.redrive) }
 

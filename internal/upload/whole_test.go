@@ -14,7 +14,7 @@ import (
 	"indelible/internal/store/dir"
 )
 
-// A record that was set aside comes back to the half of a put that a kill cut
+// A record that was parked comes back to the half of a put that a kill cut
 // short: the bytes, and nothing that says whose they are. It is put once more, whole.
 func TestHalfMadeObject(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

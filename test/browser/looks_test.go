@@ -75,7 +75,7 @@ func (p *page) accessible(where, script string) {
 }
 
 // Nothing that axe knows of keeps anybody out: board, record, sign-in and what was set
-// aside, light and dark, wide and on a phone, where nothing is wider than the screen.
+// parked, light and dark, wide and on a phone, where nothing is wider than the screen.
 func TestAccessible(t *testing.T) {
 	script := axe(t)
 	b := newBucket(t)
@@ -90,15 +90,15 @@ func TestAccessible(t *testing.T) {
 		t.Run(look.name, func(t *testing.T) {
 			p := newPage(t, look.width, look.height, look.dark)
 			p.open(d)
-			p.shows("asides", "refused.json")
+			p.shows("parked", "refused.json")
 			p.shows("rows", "proven")
 			if row := js[string](p, "[...document.querySelectorAll('#rows tr')].find((r) => r.innerText.includes('refused')).innerText"); !strings.Contains(row, "quarantined") {
-				t.Errorf("a record that was set aside is shown as %q", row)
+				t.Errorf("a record that was parked is shown as %q", row)
 			}
 			if wide := js[int](p, "document.documentElement.scrollWidth"); wide > look.width {
 				t.Errorf("the page is %d wide on a screen of %d", wide, look.width)
 			}
-			p.picture(look.name+"-aside", look.name == "phone")
+			p.picture(look.name+"-parked", look.name == "phone")
 			p.accessible("board", script)
 			_ = js[string](p, "location.hash = '#/record/3'")
 			p.shows("proof-result", "Verified")
@@ -120,8 +120,8 @@ func TestRedrive(t *testing.T) {
 	p := newPage(t, 1280, 1000, false)
 	d.Token = "read-read-read-read"
 	p.open(d)
-	p.shows("asides", "refused.json")
-	p.shows("asides", "EntityTooLarge")
+	p.shows("parked", "refused.json")
+	p.shows("parked", "EntityTooLarge")
 	if !js[bool](p, "document.getElementById('redrive').disabled") {
 		t.Error("who may read can redrive")
 	}
@@ -131,7 +131,7 @@ func TestRedrive(t *testing.T) {
 	d.Token = "operate-operate-operate"
 	p = newPage(t, 1280, 1000, false)
 	p.open(d)
-	p.shows("asides", "refused.json")
+	p.shows("parked", "refused.json")
 	_ = js[bool](p, "document.getElementById('redrive').click(), true")
-	p.shows("asides-note", "1 record brought back into delivery")
+	p.shows("parked-note", "1 record brought back into delivery")
 }

@@ -171,7 +171,7 @@ func TestUnavailable(t *testing.T) {
 	}
 }
 
-// TestRefused has the door refuse one record for itself: it is kept aside and blocks no other.
+// TestRefused has the door refuse one record for itself: it is parked and blocks no other.
 func TestRefused(t *testing.T) {
 	python := needLiteLLM(t)
 	s3 := testserver.Versitygw(t)

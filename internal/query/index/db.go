@@ -264,8 +264,8 @@ func isFull(err error) bool {
 	return ok && e.Code()&0xff == sqliteFull
 }
 
-// moveAside takes a damaged index out of the way: one is kept, for whoever wants to look at it.
-func moveAside(path string) error {
+// moveDamaged takes a damaged index out of the way: one is kept, for whoever wants to look at it.
+func moveDamaged(path string) error {
 	err := os.Rename(path, path+".damaged")
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil

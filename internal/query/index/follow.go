@@ -44,7 +44,7 @@ func (x *Index) Run(ctx context.Context, s Source) error {
 		}
 		if errors.Is(err, ErrDamaged) {
 			x.o.Logger.Warn("the index is damaged and is made anew from the log; no record is lost, and searches are slower until then", "error", err, "kept_as", x.o.Path+".damaged")
-			err = errors.Join(x.drop(false), moveAside(x.o.Path))
+			err = errors.Join(x.drop(false), moveDamaged(x.o.Path))
 		}
 		if err == nil {
 			wait = retryMin

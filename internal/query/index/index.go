@@ -202,7 +202,7 @@ func (x *Index) ready(ctx context.Context) error {
 	switch {
 	case errors.Is(err, ErrDamaged):
 		x.o.Logger.Warn("the index is damaged and is made anew from the log; no record is lost, and searches are slower until then", "error", err, "kept_as", x.o.Path+".damaged")
-		err = moveAside(x.o.Path)
+		err = moveDamaged(x.o.Path)
 	case errors.Is(err, errOther):
 		x.o.Logger.Info("the index is made anew from the log", "reason", err.Error())
 		err = x.remove()

@@ -31,7 +31,7 @@ export const login = (token) => json("/api/session", { method: "POST", headers: 
 export const session = () => json("/api/session");
 export const logout = () => ask("/api/session", { method: "DELETE" });
 export const record = (name, kind = "") => json(`/api/record?${query({ name, kind })}`);
-export const asides = () => json("/api/asides");
+export const parked = () => json("/api/parked");
 export const proof = (seq) => json(`/api/proof?${query({ seq })}`);
 export const redrive = () => json("/api/redrive", { method: "POST" });
 

@@ -37,7 +37,7 @@ export class Board {
     this.doors(s.doors, now);
     this.senders(e.senders ?? [], now);
     if (!this.found) this.newest(e.recent ?? []);
-    this.asides(s);
+    this.parked(s);
     text($("logname"), s.log.name);
     text($("version"), `Indelible ${s.version}, process ${s.pid}.`);
   }
@@ -144,21 +144,21 @@ export class Board {
     }
   }
 
-  async asides(s) {
+  async parked(s) {
     const n = s.quarantined + s.deferred;
-    $("asides").hidden = n === 0;
-    if (n === 0 || n === this.asidesShown || this.asking) return;
+    $("parked").hidden = n === 0;
+    if (n === 0 || n === this.parkedShown || this.asking) return;
     this.asking = true;
     try {
-      const rows = await api.asides();
-      $("asides-rows").replaceChildren(...ranges(rows).map((g) => h("tr", {}, h("td", { class: "num" }, g.first.seq === g.last.seq ? num(g.first.seq) : `${num(g.first.seq)} to ${num(g.last.seq)}`),
+      const rows = await api.parked();
+      $("parked-rows").replaceChildren(...ranges(rows).map((g) => h("tr", {}, h("td", { class: "num" }, g.first.seq === g.last.seq ? num(g.first.seq) : `${num(g.first.seq)} to ${num(g.last.seq)}`),
         h("td", { class: "num" }, num(g.n)), h("td", {}, stateLabel(g.first.state)),
         h("td", { class: "key" }, h("button", { type: "button", onclick: () => this.open(g.first.seq) }, g.first.key), g.n > 1 ? h("div", { class: "muted about" }, `and ${count(g.n - 1, "more record")}`) : null),
         h("td", { class: "why" }, g.first.reason ?? ""))));
-      this.asidesShown = n;
-      text($("asides-note"), `${count(s.quarantined, "record")} that the destination refuses, ${num(s.deferred)} that it took too long over. They are safe on this disk; the others do not wait for them.`);
+      this.parkedShown = n;
+      text($("parked-note"), `${count(s.quarantined, "record")} that the destination refuses, ${num(s.deferred)} that it took too long over. They are safe on this disk; the others do not wait for them.`);
     } catch (err) {
-      text($("asides-note"), err.message);
+      text($("parked-note"), err.message);
     } finally {
       this.asking = false;
     }
@@ -170,10 +170,10 @@ export class Board {
   async redrive() {
     try {
       const { redriven } = await api.redrive();
-      this.asidesShown = -1;
-      text($("asides-note"), `${count(redriven, "record")} brought back into delivery.`);
+      this.parkedShown = -1;
+      text($("parked-note"), `${count(redriven, "record")} brought back into delivery.`);
     } catch (err) {
-      text($("asides-note"), err.message);
+      text($("parked-note"), err.message);
     }
   }
 }

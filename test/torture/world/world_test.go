@@ -170,7 +170,7 @@ func (w *world) open(fd *faultdisk.Disk, st store.Store, o spool.Options, checkp
 	var mu sync.Mutex
 	p.uploader = upload.New(upload.Options{
 		Source: s, Store: bucket, Layout: objects, Ledger: p.ledger, Log: name,
-		CheckpointEvery: checkpointEvery, AttemptTimeout: 10 * time.Second, AsideEvery: 10 * time.Second,
+		CheckpointEvery: checkpointEvery, AttemptTimeout: 10 * time.Second, DeferredEvery: 10 * time.Second,
 		Jitter: func() float64 { mu.Lock(); defer mu.Unlock(); return rng.Float64() },
 	})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -281,7 +281,7 @@ func (w *world) look(d *crashdisk.Disk, c faultdisk.Call) {
 		}
 		see(e)
 	}
-	for a, err := range s.Aside(context.Background()) {
+	for a, err := range s.Parked(context.Background()) {
 		if err != nil {
 			w.t.Errorf("before %v: %v", c, err)
 			break

@@ -13,15 +13,15 @@ import (
 	"indelible/internal/record"
 )
 
-// setAside makes a durable copy of a record that the store does not take, so
+// park makes a durable copy of a record that the store does not take, so
 // that its segment can go. One that cannot be read now, or for whose copy there is no room, is kept where it is.
-func (s *Spool) setAside(o record.Outcome) error {
+func (s *Spool) park(o record.Outcome) error {
 	s.settled.stateMu.Lock()
 	defer s.settled.stateMu.Unlock()
 	if len(o.Reason) > 1024 {
 		o.Reason = o.Reason[:1024]
 	}
-	err := s.copyAside(o)
+	err := s.copyParked(o)
 	switch {
 	case err == nil:
 		return nil
@@ -32,32 +32,32 @@ func (s *Spool) setAside(o record.Outcome) error {
 			return err
 		}
 	}
-	s.log.Warn("a record that is set aside is kept in its segment, because it cannot be copied", "seq", uint64(o.Seq), "error", err)
+	s.log.Warn("a record that is parked is kept in its segment, because it cannot be copied", "seq", uint64(o.Seq), "error", err)
 	return s.keepInPlace(o)
 }
 
-// maxKept bounds the records that are set aside without a copy: the state file has to name them.
+// maxKept bounds the records that are parked without a copy: the state file has to name them.
 const maxKept = 128
 
-// keepInPlace sets a record aside without a copy: its segment stays.
+// keepInPlace parks a record without a copy: its segment stays.
 func (s *Spool) keepInPlace(o record.Outcome) error {
-	if s.held.keptCount() >= maxKept {
-		return fmt.Errorf("no more than %d records can be set aside without a copy", maxKept)
+	if s.parked.keptCount() >= maxKept {
+		return fmt.Errorf("no more than %d records can be parked without a copy", maxKept)
 	}
 	if len(o.Reason) > 100 {
 		o.Reason = o.Reason[:100]
 	}
-	it := &heldItem{
+	it := &parkedItem{
 		state: o.State, bucket: o.Bucket, key: o.Key, name: s.nameOf(o.Bucket, o.Key), size: o.Size, time: o.Time,
 		kept: true, reason: o.Reason, since: time.Now().UTC(),
 	}
-	if old, ok := s.held.item(o.Seq); ok {
+	if old, ok := s.parked.item(o.Seq); ok {
 		if !old.kept {
 			return fmt.Errorf("its copy cannot be read now")
 		}
 		it.since = old.since
 	}
-	s.held.put(o.Seq, it)
+	s.parked.put(o.Seq, it)
 	s.settled.add(o.Seq, o.Size)
 	if o.Seq <= s.settled.released() {
 		return s.settled.state.write(s.snapshot())
@@ -71,9 +71,9 @@ func (s *Spool) nameOf(bucket, key string) uint64 {
 	return id
 }
 
-// copyAside copies a record out of its segment, or gives its copy another state.
-func (s *Spool) copyAside(o record.Outcome) error {
-	e, since, err := s.toSetAside(o)
+// copyParked copies a record out of its segment, or gives its copy another state.
+func (s *Spool) copyParked(o record.Outcome) error {
+	e, since, err := s.toPark(o)
 	if err != nil {
 		return err
 	}
@@ -81,33 +81,33 @@ func (s *Spool) copyAside(o record.Outcome) error {
 	if err != nil {
 		return err
 	}
-	bytes, err := s.held.write(e, h, inline, o.State, o.Reason, since)
+	bytes, err := s.parked.write(e, h, inline, o.State, o.Reason, since)
 	if err != nil {
 		return err
 	}
-	bytes += s.sizeOfFile(heldBody(o.Seq))
-	old, had := s.held.put(o.Seq, &heldItem{
+	bytes += s.sizeOfFile(parkedBody(o.Seq))
+	old, had := s.parked.put(o.Seq, &parkedItem{
 		state: o.State, bucket: e.Bucket, key: e.Key, name: s.nameOf(e.Bucket, e.Key), size: e.Size, time: e.Time,
 		bytes: bytes, since: since, reason: o.Reason,
 	})
 	s.space.add(bytes - old.bytes)
 	s.settled.add(o.Seq, e.Size)
 	if had && !old.kept && old.state != o.State {
-		s.files.forget(heldName(o.Seq, old.state))
-		if err := s.fs.Remove(heldName(o.Seq, old.state)); err != nil && !isNotExist(err) {
+		s.files.forget(parkedName(o.Seq, old.state))
+		if err := s.fs.Remove(parkedName(o.Seq, old.state)); err != nil && !isNotExist(err) {
 			return err
 		}
 	}
 	return nil
 }
 
-// toSetAside reads the record to set aside, from where it is now.
-func (s *Spool) toSetAside(o record.Outcome) (record.Entry, time.Time, error) {
+// toPark reads the record to park, from where it is now.
+func (s *Spool) toPark(o record.Outcome) (record.Entry, time.Time, error) {
 	since := time.Now().UTC()
-	if it, ok := s.held.item(o.Seq); ok {
+	if it, ok := s.parked.item(o.Seq); ok {
 		since = it.since
 		if !it.kept {
-			a, err := s.held.read(o.Seq, it.state)
+			a, err := s.parked.read(o.Seq, it.state)
 			if err == nil || !isDamage(err) {
 				return a.Entry, a.Since, err
 			}
@@ -144,9 +144,9 @@ func (s *Spool) bodyForCopy(e record.Entry) (entryHeader, []byte, error) {
 		return h, b, err
 	}
 	h.kind, h.bodyID, h.bodyCRC = kindFile, f.header.bodyID, f.header.bodyCRC
-	err = s.fs.Link(bodyName(h.bodyID), heldBody(e.Seq))
+	err = s.fs.Link(bodyName(h.bodyID), parkedBody(e.Seq))
 	if errors.Is(err, fs.ErrExist) || isNotExist(err) {
-		err = nil // set aside before
+		err = nil // parked before
 	}
 	return h, nil, err
 }
@@ -165,21 +165,21 @@ func (s *Spool) sizeOfFile(name string) int64 {
 	return size
 }
 
-// Aside yields the records that were set aside: see upload.Source. Of one that is kept in place and cannot
+// Parked yields the records that were parked: see upload.Source. Of one that is kept in place and cannot
 // be read, only what its outcome said is known.
-func (s *Spool) Aside(ctx context.Context) iter.Seq2[record.Aside, error] {
-	return func(yield func(record.Aside, error) bool) {
-		for _, seq := range s.held.seqs() {
+func (s *Spool) Parked(ctx context.Context) iter.Seq2[record.ParkedEntry, error] {
+	return func(yield func(record.ParkedEntry, error) bool) {
+		for _, seq := range s.parked.seqs() {
 			if err := ctx.Err(); err != nil {
-				yield(record.Aside{}, err)
+				yield(record.ParkedEntry{}, err)
 				return
 			}
-			a, ok, err := s.aside(seq)
+			a, ok, err := s.parkedEntry(seq)
 			if !ok && err == nil {
 				continue // stored meanwhile
 			}
 			if err != nil {
-				err = fmt.Errorf("read record %d that was set aside: %w", seq, err)
+				err = fmt.Errorf("read record %d that was parked: %w", seq, err)
 			}
 			if !yield(a, err) {
 				return
@@ -188,26 +188,26 @@ func (s *Spool) Aside(ctx context.Context) iter.Seq2[record.Aside, error] {
 	}
 }
 
-// aside reads one record that was set aside.
-func (s *Spool) aside(seq record.Seq) (a record.Aside, ok bool, err error) {
+// parkedEntry reads one record that was parked.
+func (s *Spool) parkedEntry(seq record.Seq) (a record.ParkedEntry, ok bool, err error) {
 	if err := s.begin(); err != nil {
 		return a, false, err
 	}
 	defer s.life.RUnlock()
-	it, ok := s.held.item(seq)
+	it, ok := s.parked.item(seq)
 	if !ok {
 		return a, false, nil
 	}
 	if !it.kept {
-		a, err = s.held.read(seq, it.state)
-		if _, ok := s.held.item(seq); !ok {
+		a, err = s.parked.read(seq, it.state)
+		if _, ok := s.parked.item(seq); !ok {
 			return a, false, nil
 		}
 		return a, err == nil, err
 	}
 	e, found, err := s.entry(seq)
 	if err == nil && !found {
-		err = &record.GapError{First: seq, Last: seq, Cause: "it is held in place and not there"}
+		err = &record.GapError{First: seq, Last: seq, Cause: "it is parked in place and not there"}
 	}
 	if err != nil {
 		failed := err
@@ -216,14 +216,14 @@ func (s *Spool) aside(seq record.Seq) (a record.Aside, ok bool, err error) {
 			Open: func() (io.ReadSeekCloser, error) { return nil, failed },
 		}
 	}
-	return record.Aside{Entry: e, State: it.state, Reason: it.reason, Since: it.since}, true, nil
+	return record.ParkedEntry{Entry: e, State: it.state, Reason: it.reason, Since: it.since}, true, nil
 }
 
 // Redrive makes a quarantined record a deferred one, so that delivery tries it
 // again: durably, and at once. seq 0 means all of them. It returns how many those were.
 func (s *Spool) Redrive(ctx context.Context, seq record.Seq) (int, error) {
 	n := 0
-	for a, err := range s.Aside(ctx) {
+	for a, err := range s.Parked(ctx) {
 		if err != nil {
 			return n, fmt.Errorf("redrive: %w", err)
 		}

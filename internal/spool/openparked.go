@@ -6,10 +6,10 @@ import (
 	"indelible/internal/record"
 )
 
-// loadHeld finds the copies of records that were set aside. One that is damaged
+// loadParked finds the copies of records that were parked. One that is damaged
 // is a gap; one that the disk does not give back now fails Open.
-func (s *Spool) loadHeld() error {
-	list, err := s.fs.ReadDir(heldDir)
+func (s *Spool) loadParked() error {
+	list, err := s.fs.ReadDir(parkedDir)
 	if err != nil {
 		if isNotExist(err) {
 			return nil
@@ -18,12 +18,12 @@ func (s *Spool) loadHeld() error {
 	}
 	bodies, damaged := map[record.Seq]bool{}, map[record.Seq]bool{}
 	for _, d := range list {
-		name := heldDir + "/" + d.Name()
-		if seq, ok := parseSeqName(d.Name(), heldBodySuffix); ok {
+		name := parkedDir + "/" + d.Name()
+		if seq, ok := parseSeqName(d.Name(), parkedBodySuffix); ok {
 			bodies[seq] = true
 		}
 		if number, _, ok := strings.Cut(d.Name(), "."); ok && strings.Contains(d.Name(), damagedSuffix) {
-			if seq, ok := parseSeqName(number+heldBodySuffix, heldBodySuffix); ok {
+			if seq, ok := parseSeqName(number+parkedBodySuffix, parkedBodySuffix); ok {
 				damaged[seq] = true // put away by an earlier start
 			}
 		}
@@ -33,11 +33,11 @@ func (s *Spool) loadHeld() error {
 			}
 		}
 		for _, state := range []record.State{record.Deferred, record.Quarantined} {
-			seq, ok := parseSeqName(d.Name(), heldSuffix(state))
+			seq, ok := parseSeqName(d.Name(), parkedSuffix(state))
 			if !ok {
 				continue
 			}
-			whole, err := s.loadHeldItem(seq, state)
+			whole, err := s.loadParkedItem(seq, state)
 			if err != nil {
 				return err
 			}
@@ -47,8 +47,8 @@ func (s *Spool) loadHeld() error {
 		}
 	}
 	for seq := range bodies {
-		if !s.held.has(seq) && !damaged[seq] && !s.opts.ReadOnly {
-			if err := s.fs.Remove(heldBody(seq)); err != nil {
+		if !s.parked.has(seq) && !damaged[seq] && !s.opts.ReadOnly {
+			if err := s.fs.Remove(parkedBody(seq)); err != nil {
 				return err
 			}
 		}
@@ -56,46 +56,46 @@ func (s *Spool) loadHeld() error {
 	return nil
 }
 
-// loadHeldItem takes up one copy, and says whether it is whole.
-func (s *Spool) loadHeldItem(seq record.Seq, state record.State) (whole bool, err error) {
-	if it, ok := s.held.item(seq); ok && !it.kept { // a change of state was cut short: stay with Deferred, the one that is tried again
-		return true, s.segs.removeUnused(heldName(seq, state))
+// loadParkedItem takes up one copy, and says whether it is whole.
+func (s *Spool) loadParkedItem(seq record.Seq, state record.State) (whole bool, err error) {
+	if it, ok := s.parked.item(seq); ok && !it.kept { // a change of state was cut short: stay with Deferred, the one that is tried again
+		return true, s.segs.removeUnused(parkedName(seq, state))
 	}
-	a, err := s.held.read(seq, state)
+	a, err := s.parked.read(seq, state)
 	if s.removedMeanwhile(err) {
 		return true, nil
 	}
 	if isDamage(err) {
-		s.log.Error("the copy of a record that was set aside is damaged", "seq", uint64(seq), "error", err)
+		s.log.Error("the copy of a record that was parked is damaged", "seq", uint64(seq), "error", err)
 		if seq <= s.settled.released() && !s.opts.ReadOnly {
 			s.gaps.left.ranges++
 			s.gaps.left.records++
 			if s.opts.Events.Gap != nil {
-				s.opts.Events.Gap(gap{First: seq, Last: seq, Cause: "its copy in quarantine is damaged"})
+				s.opts.Events.Gap(gap{First: seq, Last: seq, Cause: "its copy is damaged"})
 			}
 		}
-		return false, s.segs.putAway(heldName(seq, state))
+		return false, s.segs.putAway(parkedName(seq, state))
 	}
 	if err != nil {
 		return false, ofRecord(seq, err)
 	}
-	s.held.put(seq, &heldItem{
+	s.parked.put(seq, &parkedItem{
 		state: state, bucket: a.Bucket, key: a.Key, name: s.nameOf(a.Bucket, a.Key), size: a.Size, time: a.Time,
-		bytes: s.sizeOfFile(heldName(seq, state)) + s.sizeOfFile(heldBody(seq)), reason: a.Reason, since: a.Since,
+		bytes: s.sizeOfFile(parkedName(seq, state)) + s.sizeOfFile(parkedBody(seq)), reason: a.Reason, since: a.Since,
 	})
 	s.settled.add(seq, a.Size)
 	return true, nil
 }
 
-// nameKept reads the names of the records that are held in place, as far as they can be read now.
+// nameKept reads the names of the records that are parked in place, as far as they can be read now.
 func (s *Spool) nameKept() {
-	for _, row := range s.held.keptRows(1 << 63) {
+	for _, row := range s.parked.keptRows(1 << 63) {
 		g := s.segs.of(row.seq())
 		if g == nil {
 			continue
 		}
 		if e, err := s.read(g, row.seq(), false); err == nil {
-			s.held.put(row.seq(), &heldItem{
+			s.parked.put(row.seq(), &parkedItem{
 				state: record.State(row.State), bucket: e.Bucket, key: e.Key, name: s.nameOf(e.Bucket, e.Key), size: e.Size,
 				time: e.Time, kept: true, reason: row.Reason, since: row.Since,
 			})
@@ -103,9 +103,9 @@ func (s *Spool) nameKept() {
 	}
 }
 
-// newestHeld is the newest record that is set aside, 0 if none is.
-func (s *Spool) newestHeld() record.Seq {
-	seqs := s.held.seqs()
+// newestParked is the newest record that is parked, 0 if none is.
+func (s *Spool) newestParked() record.Seq {
+	seqs := s.parked.seqs()
 	if len(seqs) == 0 {
 		return 0
 	}
@@ -175,7 +175,7 @@ func (s *Spool) countUsed() error {
 			s.settled.lost(s.sizeOf(seq))
 		}
 	}
-	for _, dir := range []string{bodyDir, heldDir} {
+	for _, dir := range []string{bodyDir, parkedDir} {
 		list, err := s.fs.ReadDir(dir)
 		if err != nil {
 			continue // a reader of a spool that was never written

@@ -16,17 +16,17 @@ import (
 )
 
 const (
-	heldDir           = "quarantine"
-	heldEntry         = 512 // the entry's offset in a copy
+	parkedDir         = "parked"
+	parkedEntry       = 512 // the entry's offset in a copy
 	attrReason        = ":spool-reason"
 	attrSince         = ":spool-since"
 	deferredSuffix    = ".deferred"
 	quarantinedSuffix = ".quarantined"
-	heldBodySuffix    = ".body"
+	parkedBodySuffix  = ".body"
 )
 
-// heldItem is what stays in memory of a record that was set aside.
-type heldItem struct {
+// parkedItem is what stays in memory of a record that was parked.
+type parkedItem struct {
 	state       record.State
 	bucket, key string
 	name        uint64 // of its recordID
@@ -38,47 +38,47 @@ type heldItem struct {
 	since       time.Time
 }
 
-// quarantine holds the records that the store did not take, deferred ones and
+// parkedSet holds the records that the store did not take, deferred ones and
 // quarantined ones: as copies, so that their segments can go, or, where one cannot be copied, in
 // place. It is safe for concurrent use, but for changes of one record, which settlement.stateMu orders.
-type quarantine struct {
+type parkedSet struct {
 	fs    disk.FS
 	files *files
 	log   *slog.Logger
 
 	mu     sync.Mutex
-	items  map[record.Seq]*heldItem // guarded by mu
-	byName map[uint64][]record.Seq  // sorted; guarded by mu
-	totals heldTotals               // guarded by mu
+	items  map[record.Seq]*parkedItem // guarded by mu
+	byName map[uint64][]record.Seq    // sorted; guarded by mu
+	totals parkedTotals               // guarded by mu
 }
 
-type heldTotals struct {
+type parkedTotals struct {
 	deferred, quarantined uint64
 	bytes                 int64 // bodies of the deferred ones
 	kept                  int   // in place
 }
 
-func newQuarantine(fs disk.FS, f *files, log *slog.Logger) *quarantine {
-	return &quarantine{fs: fs, files: f, log: log, items: map[record.Seq]*heldItem{}, byName: map[uint64][]record.Seq{}}
+func newParkedSet(fs disk.FS, f *files, log *slog.Logger) *parkedSet {
+	return &parkedSet{fs: fs, files: f, log: log, items: map[record.Seq]*parkedItem{}, byName: map[uint64][]record.Seq{}}
 }
 
-func (q *quarantine) has(seq record.Seq) bool {
+func (q *parkedSet) has(seq record.Seq) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.items[seq] != nil
 }
 
-func (q *quarantine) item(seq record.Seq) (heldItem, bool) {
+func (q *parkedSet) item(seq record.Seq) (parkedItem, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if it := q.items[seq]; it != nil {
 		return *it, true
 	}
-	return heldItem{}, false
+	return parkedItem{}, false
 }
 
 // newest is the newest seq under bucket and key, 0 if there is none.
-func (q *quarantine) newest(name uint64, bucket, key string) record.Seq {
+func (q *parkedSet) newest(name uint64, bucket, key string) record.Seq {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, seq := range slices.Backward(q.byName[name]) {
@@ -89,8 +89,8 @@ func (q *quarantine) newest(name uint64, bucket, key string) record.Seq {
 	return 0
 }
 
-// seqs are those of all records that are held, in order.
-func (q *quarantine) seqs() []record.Seq {
+// seqs are those of all records that are parked, in order.
+func (q *parkedSet) seqs() []record.Seq {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	seqs := make([]record.Seq, 0, len(q.items))
@@ -102,7 +102,7 @@ func (q *quarantine) seqs() []record.Seq {
 }
 
 // keys are those of a bucket that begin with prefix and are not less than from, sorted, the newest of a key first.
-func (q *quarantine) keys(bucket, prefix, from string) (list []keySeq) {
+func (q *parkedSet) keys(bucket, prefix, from string) (list []keySeq) {
 	q.mu.Lock()
 	for seq, it := range q.items {
 		if it.bucket == bucket && it.key >= from && it.key != "" && strings.HasPrefix(it.key, prefix) {
@@ -120,7 +120,7 @@ func (q *quarantine) keys(bucket, prefix, from string) (list []keySeq) {
 }
 
 // put notes an item in memory, in place of an older one, whose bytes it returns.
-func (q *quarantine) put(seq record.Seq, it *heldItem) (before heldItem, had bool) {
+func (q *parkedSet) put(seq record.Seq, it *parkedItem) (before parkedItem, had bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if old := q.items[seq]; old != nil {
@@ -144,7 +144,7 @@ func (q *quarantine) put(seq record.Seq, it *heldItem) (before heldItem, had boo
 }
 
 // dropLocked forgets an item. The caller holds q.mu.
-func (q *quarantine) dropLocked(seq record.Seq) {
+func (q *parkedSet) dropLocked(seq record.Seq) {
 	it := q.items[seq]
 	delete(q.items, seq)
 	if it.kept {
@@ -165,7 +165,7 @@ func (q *quarantine) dropLocked(seq record.Seq) {
 }
 
 // stats are the totals, and the arrival of the oldest deferred record, zero if there is none.
-func (q *quarantine) stats() (t heldTotals, oldest time.Time) {
+func (q *parkedSet) stats() (t parkedTotals, oldest time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.totals.deferred > 0 {
@@ -178,8 +178,8 @@ func (q *quarantine) stats() (t heldTotals, oldest time.Time) {
 	return q.totals, oldest
 }
 
-// pins reports whether a record of a segment is held in place.
-func (q *quarantine) pins(g *segment) bool {
+// pins reports whether a record of a segment is parked in place.
+func (q *parkedSet) pins(g *segment) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.totals.kept == 0 {
@@ -193,15 +193,15 @@ func (q *quarantine) pins(g *segment) bool {
 	return false
 }
 
-// keptCount is how many records are held in place.
-func (q *quarantine) keptCount() int {
+// keptCount is how many records are parked in place.
+func (q *parkedSet) keptCount() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.totals.kept
 }
 
-// keptRows are the records held in place up to upto: the state file knows them once they are released.
-func (q *quarantine) keptRows(upto record.Seq) (rows []keptRow) {
+// keptRows are the records parked in place up to upto: the state file knows them once they are released.
+func (q *parkedSet) keptRows(upto record.Seq) (rows []keptRow) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for seq, it := range q.items {
@@ -214,20 +214,20 @@ func (q *quarantine) keptRows(upto record.Seq) (rows []keptRow) {
 }
 
 // remove lets go of a record that is stored now, and returns the bytes of its files.
-func (q *quarantine) remove(seq record.Seq) (freed int64, kept bool, err error) {
+func (q *parkedSet) remove(seq record.Seq) (freed int64, kept bool, err error) {
 	it, ok := q.item(seq)
 	if !ok {
 		return 0, false, nil
 	}
 	if !it.kept {
-		name := heldName(seq, it.state)
+		name := parkedName(seq, it.state)
 		q.files.forget(name)
 		if err := q.fs.Remove(name); err != nil && !isNotExist(err) {
 			return 0, false, err
 		}
-		q.files.forget(heldBody(seq))
-		if err := q.fs.Remove(heldBody(seq)); err != nil && !isNotExist(err) {
-			q.log.Warn("remove a body that was set aside; it goes at the next start", "seq", uint64(seq), "error", err)
+		q.files.forget(parkedBody(seq))
+		if err := q.fs.Remove(parkedBody(seq)); err != nil && !isNotExist(err) {
+			q.log.Warn("remove a body that was parked; it goes at the next start", "seq", uint64(seq), "error", err)
 		}
 	}
 	q.mu.Lock()
@@ -236,32 +236,34 @@ func (q *quarantine) remove(seq record.Seq) (freed int64, kept bool, err error) 
 	return it.bytes, it.kept, nil
 }
 
-func heldSuffix(state record.State) string {
+func parkedSuffix(state record.State) string {
 	if state == record.Quarantined {
 		return quarantinedSuffix
 	}
 	return deferredSuffix
 }
 
-func heldName(seq record.Seq, state record.State) string {
-	return fmt.Sprintf("%s/%020d%s", heldDir, seq, heldSuffix(state))
+func parkedName(seq record.Seq, state record.State) string {
+	return fmt.Sprintf("%s/%020d%s", parkedDir, seq, parkedSuffix(state))
 }
 
-func heldBody(seq record.Seq) string { return fmt.Sprintf("%s/%020d%s", heldDir, seq, heldBodySuffix) }
+func parkedBody(seq record.Seq) string {
+	return fmt.Sprintf("%s/%020d%s", parkedDir, seq, parkedBodySuffix)
+}
 
 // write makes a durable copy: an entry with its body, or with the number of a body file.
-func (q *quarantine) write(e record.Entry, h entryHeader, inline []byte, state record.State, reason string, since time.Time) (bytes int64, err error) {
+func (q *parkedSet) write(e record.Entry, h entryHeader, inline []byte, state record.State, reason string, since time.Time) (bytes int64, err error) {
 	m := meta{door: e.Door, source: e.Source, bucket: e.Bucket, key: e.Key}
 	m.attrs = append(slices.Clip(e.Attrs), record.Attr{Name: attrReason, Value: reason}, record.Attr{Name: attrSince, Value: since.Format(time.RFC3339Nano)})
-	data := make([]byte, heldEntry)
+	data := make([]byte, parkedEntry)
 	nonce := binary.LittleEndian.Uint64(e.Digest[:]) ^ uint64(e.Seq)
 	copy(data, segHeader{nonce: nonce, first: e.Seq, log: ""}.append(nil))
 	mb := m.append(nil)
 	h.metaLen, h.metaCRC = uint32(len(mb)), crc32.Checksum(mb, castagnoli)
 	data = append(data, zeros[:]...)
-	h.put(data[heldEntry:], nonce)
+	h.put(data[parkedEntry:], nonce)
 	data = append(append(data, mb...), inline...)
-	name := heldName(e.Seq, state)
+	name := parkedName(e.Seq, state)
 	if err := replace(q.fs, name, data); err != nil {
 		return 0, err
 	}
@@ -270,34 +272,34 @@ func (q *quarantine) write(e record.Entry, h entryHeader, inline []byte, state r
 }
 
 // read reads a copy.
-func (q *quarantine) read(seq record.Seq, state record.State) (record.Aside, error) {
-	name := heldName(seq, state)
+func (q *parkedSet) read(seq record.Seq, state record.State) (record.ParkedEntry, error) {
+	name := parkedName(seq, state)
 	h, err := q.files.open(name)
 	if err != nil {
-		return record.Aside{}, err
+		return record.ParkedEntry{}, err
 	}
 	defer h.release()
-	b := make([]byte, heldEntry)
+	b := make([]byte, parkedEntry)
 	if err := h.readFull(b, 0); err != nil {
-		return record.Aside{}, err
+		return record.ParkedEntry{}, err
 	}
 	head, err := parseSegHeader(b)
 	if err != nil {
-		return record.Aside{}, err
+		return record.ParkedEntry{}, err
 	}
-	r := entryReader{files: q.files, name: name, nonce: head.nonce, bodyFile: heldBody(seq)}
-	e, err := r.read(&window{handle: h, step: blockSize}, seq, heldEntry, true)
+	r := entryReader{files: q.files, name: name, nonce: head.nonce, bodyFile: parkedBody(seq)}
+	e, err := r.read(&window{handle: h, step: blockSize}, seq, parkedEntry, true)
 	if err != nil {
-		return record.Aside{}, err
+		return record.ParkedEntry{}, err
 	}
-	a := record.Aside{Entry: e, State: state}
+	a := record.ParkedEntry{Entry: e, State: state}
 	n := len(e.Attrs) - 2
 	if n < 0 || e.Attrs[n].Name != attrReason || e.Attrs[n+1].Name != attrSince {
-		return record.Aside{}, errFormat
+		return record.ParkedEntry{}, errFormat
 	}
 	a.Reason = e.Attrs[n].Value
 	if a.Since, err = time.Parse(time.RFC3339Nano, e.Attrs[n+1].Value); err != nil {
-		return record.Aside{}, errFormat
+		return record.ParkedEntry{}, errFormat
 	}
 	if a.Attrs = e.Attrs[:n:n]; n == 0 {
 		a.Attrs = nil
