@@ -33,7 +33,7 @@ func plural(n uint64, one, many string) string {
 
 // summary is the first line of a status: the worst that is the matter.
 func summary(s control.Status, style term.Style) string {
-	v := s.Verdict()
+	v := s.Health()
 	lead := map[control.Level]func(string) string{control.Good: style.Good, control.Warn: style.Warn, control.Bad: style.Bad}[v.Level]
 	return lead(term.Quote(v.Lead)+" ") + term.Quote(v.Rest)
 }

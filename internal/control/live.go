@@ -82,7 +82,7 @@ func push[T any](list []T, v T) []T {
 // snapshot is one event.
 type snapshot struct {
 	Time    time.Time     `json:"time"`
-	Verdict Verdict       `json:"verdict"`
+	Health  Health        `json:"health"`
 	Status  Status        `json:"status"`
 	Remedy  remedies      `json:"remedy"`
 	Recent  []catalog.Row `json:"recent"`
@@ -126,7 +126,7 @@ func (l *Live) sample(ctx context.Context, now time.Time) {
 	if err != nil {
 		snap.Error = err.Error()
 	} else {
-		snap.Verdict, snap.Remedy = s.Verdict(), remedies{s.Destination.Remedy(), s.Disk.Remedy()}
+		snap.Health, snap.Remedy = s.Health(), remedies{s.Destination.Remedy(), s.Disk.Remedy()}
 		snap.Status.Destination.LastError = term.Plain(s.Destination.LastError)
 	}
 	b, err := json.Marshal(snap)

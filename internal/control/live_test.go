@@ -66,7 +66,7 @@ func TestLive(t *testing.T) {
 	l.sample(t.Context(), time.Now())
 	for _, s := range lines {
 		var e snapshot
-		if err := json.Unmarshal([]byte(next(s, "status")), &e); err != nil || e.Status.Acked != uint64(before+1) || len(e.Recent) != 1 || len(e.Senders) != 1 || e.Remedy.Destination == "" || e.Verdict.Level != Bad {
+		if err := json.Unmarshal([]byte(next(s, "status")), &e); err != nil || e.Status.Acked != uint64(before+1) || len(e.Recent) != 1 || len(e.Senders) != 1 || e.Remedy.Destination == "" || e.Health.Level != Bad {
 			t.Fatalf("%+v, %v", e, err)
 		}
 	}

@@ -44,7 +44,7 @@ func checkDestination(ctx context.Context, l *config.Loaded, report func(Check))
 	}
 	defer func() { _ = d.Close() }()
 	d.Check(ctx, d.Layout.Base()+probeObject, func(f s3.Finding) {
-		report(Check{Name: findingName(f.Name), State: string(f.Verdict), Found: f.Found, Remedy: f.Remedy})
+		report(Check{Name: findingName(f.Name), State: string(f.State), Found: f.Found, Remedy: f.Remedy})
 	})
 }
 

@@ -12,8 +12,8 @@ import (
 	"indelible/internal/store"
 )
 
-// patientStore tries reads again that failed for reasons that pass: what a
-// verdict calls unreadable was so for about ten seconds.
+// patientStore repeats reads that failed for a transient reason: what a check
+// calls unreadable was so for about ten seconds.
 type patientStore struct{ store.Store }
 
 const patience = 6 // attempts, over about ten seconds

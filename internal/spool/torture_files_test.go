@@ -162,7 +162,7 @@ func TestTortureBackup(t *testing.T) {
 }
 
 // restored judges a spool that was put back: records up to before had been acked when the copy was begun, those up to left were stored by its end.
-func restored(t *testing.T, img image, bodies map[record.Seq][]byte, before, left record.Seq) (v verdict) {
+func restored(t *testing.T, img image, bodies map[record.Seq][]byte, before, left record.Seq) (v damageReport) {
 	t.Helper()
 	var told []record.GapError
 	s, err := spool.Open(img.disk(t), spool.Options{Log: "test", Events: spool.Events{Gap: func(g record.GapError) { told = append(told, g) }}})

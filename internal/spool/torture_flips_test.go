@@ -83,19 +83,19 @@ func buildFull(t testing.TB, closed bool) *full {
 	return f
 }
 
-// verdict is what a damaged spool came to.
-type verdict struct {
+// damageReport is what a damaged spool came to.
+type damageReport struct {
 	lost, corrupted int // acked, and gone without a word; handed out as something else
 	named           int // acked, and in a gap or put away, counted
 	what            []string
 }
 
-func (v *verdict) say(format string, args ...any) {
+func (v *damageReport) say(format string, args ...any) {
 	v.what = append(v.what, fmt.Sprintf(format, args...))
 }
 
 // judge opens a damaged spool and looks for every record.
-func (f *full) judge(t *testing.T, d disk.FS) (v verdict) {
+func (f *full) judge(t *testing.T, d disk.FS) (v damageReport) {
 	t.Helper()
 	var told []record.GapError
 	s, err := spool.Open(d, spool.Options{Log: "test", SegmentBytes: 10 << 10, Events: spool.Events{Gap: func(g record.GapError) { told = append(told, g) }}})

@@ -54,7 +54,7 @@ func TestBeside(t *testing.T) {
 		p := newPage(t, 1280, 1000, false)
 		p.open(d)
 		paints = append(paints, js[float64](p, "performance.getEntriesByName('first-contentful-paint')[0].startTime"))
-		words = append(words, js[float64](p, "performance.getEntriesByName('verdict')[0].startTime"))
+		words = append(words, js[float64](p, "performance.getEntriesByName('health')[0].startTime"))
 		t.Logf("%s", js[string](p, `performance.getEntriesByType('navigation').concat(performance.getEntriesByType('resource')).map((e) => new URL(e.name).pathname + ' ' + Math.round(e.startTime) + '-' + Math.round(e.responseEnd)).join(', ')`))
 	}
 	t.Logf("first contentful paint: %.0f ms, the sentence: %.0f ms (medians of 5 browsers)", median(paints), median(words))

@@ -120,10 +120,10 @@ func TestChartNotices(t *testing.T) {
 		t.Fatal(err)
 	}
 	good := render(t, trial, "1.37.0")["indelible/templates/statefulset.yaml"]
-	verdict := func(text string) validator.Status {
+	validate := func(text string) validator.Status {
 		return check.Validate("statefulset.yaml", io.NopCloser(strings.NewReader(text)))[0].Status
 	}
-	if got := verdict(good); got != validator.Valid {
+	if got := validate(good); got != validator.Valid {
 		t.Fatalf("unbroken: %v", got)
 	}
 	for _, wrong := range []string{
@@ -134,7 +134,7 @@ func TestChartNotices(t *testing.T) {
 		if wrong == good {
 			t.Fatal("nothing was broken")
 		}
-		if got := verdict(wrong); got != validator.Invalid {
+		if got := validate(wrong); got != validator.Invalid {
 			t.Errorf("%v for\n%s", got, wrong)
 		}
 	}

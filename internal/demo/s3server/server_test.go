@@ -42,12 +42,12 @@ func TestCheck(t *testing.T) {
 	found := map[string]s3.Finding{}
 	open(t).Check(t.Context(), "_indelible/doctor", func(f s3.Finding) { found[f.Name] = f })
 	for name, f := range found {
-		if f.Verdict == s3.Failed {
+		if f.State == s3.Failed {
 			t.Errorf("%s: %s", name, f.Found)
 		}
 	}
 	for _, name := range []string{"write", "conditional writes", "checksum", "list"} {
-		if found[name].Verdict != s3.OK {
+		if found[name].State != s3.OK {
 			t.Errorf("%s: %+v", name, found[name])
 		}
 	}

@@ -177,12 +177,12 @@ func (d *db) examine(ctx context.Context) error {
 	if clean && d.info.Size() > largeFile {
 		return nil
 	}
-	var verdict string
-	if err := d.read.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&verdict); err != nil {
+	var result string
+	if err := d.read.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&result); err != nil {
 		return classed(err)
 	}
-	if verdict != "ok" {
-		return fmt.Errorf("%w: %s", ErrDamaged, verdict)
+	if result != "ok" {
+		return fmt.Errorf("%w: %s", ErrDamaged, result)
 	}
 	var rows, summed int64
 	if err := d.read.QueryRowContext(ctx, "SELECT (SELECT count(*) FROM calls), (SELECT ifnull(sum(calls), 0) FROM days)").Scan(&rows, &summed); err != nil {

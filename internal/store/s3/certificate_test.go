@@ -110,7 +110,7 @@ func TestCertificates(t *testing.T) {
 		if store.ClassOf(err) != store.Configuration || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v: %v", c.name, store.ClassOf(err), err)
 		}
-		if f := check(t, s)["bucket"]; f.Verdict != s3.Failed || !strings.Contains(f.Remedy, c.want) {
+		if f := check(t, s)["bucket"]; f.State != s3.Failed || !strings.Contains(f.Remedy, c.want) {
 			t.Errorf("%s: the doctor says %+v", c.name, f)
 		}
 	}

@@ -18,22 +18,22 @@ import (
 	"indelible/internal/store"
 )
 
-// Verdict is how well a Finding is.
-type Verdict string
+// State grades a Finding.
+type State string
 
-// The verdicts.
+// The states of a Finding.
 const (
-	OK      Verdict = "ok"
-	Warning Verdict = "warning" // it works, and less is promised than could be
-	Failed  Verdict = "failed"  // records will not arrive, or not safely
+	OK      State = "ok"
+	Warning State = "warning" // it works, and less is promised than could be
+	Failed  State = "failed"  // records will not arrive, or not safely
 )
 
 // Finding is one thing that Check looked at.
 type Finding struct {
-	Name    string // credentials, bucket, clock, write, conditional writes, checksum, missing keys, list, versioning, object lock, lifecycle
-	Verdict Verdict
-	Found   string
-	Remedy  string // "" when all is well
+	Name   string // credentials, bucket, clock, write, conditional writes, checksum, missing keys, list, versioning, object lock, lifecycle
+	State  State
+	Found  string
+	Remedy string // "" when all is well
 }
 
 // probeBody is what the probe object holds, always.
@@ -54,7 +54,7 @@ type checker struct {
 }
 
 func (c checker) ok(name, found string, args ...any) bool {
-	c.report(Finding{Name: name, Verdict: OK, Found: fmt.Sprintf(found, args...)})
+	c.report(Finding{Name: name, State: OK, Found: fmt.Sprintf(found, args...)})
 	return true
 }
 

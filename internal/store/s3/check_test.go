@@ -26,7 +26,7 @@ func check(t *testing.T, s *s3.Store) map[string]s3.Finding {
 	t.Helper()
 	found := map[string]s3.Finding{}
 	s.Check(t.Context(), "_indelible/probe", func(f s3.Finding) {
-		if (f.Remedy == "") != (f.Verdict == s3.OK) || f.Found == "" {
+		if (f.Remedy == "") != (f.State == s3.OK) || f.Found == "" {
 			t.Errorf("%+v: every finding says what was found, and what to do unless all is well", f)
 		}
 		found[f.Name] = f
@@ -34,11 +34,11 @@ func check(t *testing.T, s *s3.Store) map[string]s3.Finding {
 	return found
 }
 
-func wantVerdicts(t *testing.T, found map[string]s3.Finding, want map[string]s3.Verdict) {
+func wantStates(t *testing.T, found map[string]s3.Finding, want map[string]s3.State) {
 	t.Helper()
-	for name, verdict := range want {
-		if found[name].Verdict != verdict {
-			t.Errorf("%s: %+v, want %q", name, found[name], verdict)
+	for name, state := range want {
+		if found[name].State != state {
+			t.Errorf("%s: %+v, want %q", name, found[name], state)
 		}
 	}
 	if len(found) != len(want) {
@@ -48,18 +48,18 @@ func wantVerdicts(t *testing.T, found map[string]s3.Finding, want map[string]s3.
 
 func TestCheck(t *testing.T) {
 	server := testserver.Versitygw(t)
-	well := map[string]s3.Verdict{
+	well := map[string]s3.State{
 		"credentials": s3.OK, "clock": s3.OK, "bucket": s3.OK, "versioning": s3.Warning, "object lock": s3.Warning,
 		"write": s3.OK, "conditional writes": s3.OK, "checksum": s3.OK, "missing keys": s3.OK, "list": s3.OK,
 	}
 	for range 2 { // the second time the probe is there
-		wantVerdicts(t, check(t, open(t, server, s3.Config{})), well)
+		wantStates(t, check(t, open(t, server, s3.Config{})), well)
 	}
-	wantVerdicts(t, check(t, open(t, server, s3.Config{Bucket: "no-such-bucket"})), map[string]s3.Verdict{
+	wantStates(t, check(t, open(t, server, s3.Config{Bucket: "no-such-bucket"})), map[string]s3.State{
 		"credentials": s3.OK, "clock": s3.OK, "bucket": s3.Failed})
-	wantVerdicts(t, check(t, open(t, server, s3.Config{ObjectLock: s3.ObjectLock{Mode: "GOVERNANCE", Retain: time.Hour}})), map[string]s3.Verdict{
+	wantStates(t, check(t, open(t, server, s3.Config{ObjectLock: s3.ObjectLock{Mode: "GOVERNANCE", Retain: time.Hour}})), map[string]s3.State{
 		"credentials": s3.OK, "clock": s3.OK, "bucket": s3.OK, "versioning": s3.Warning, "object lock": s3.Failed})
-	wantVerdicts(t, check(t, open(t, server, s3.Config{Endpoint: "http://127.0.0.1:1"})), map[string]s3.Verdict{
+	wantStates(t, check(t, open(t, server, s3.Config{Endpoint: "http://127.0.0.1:1"})), map[string]s3.State{
 		"credentials": s3.OK, "bucket": s3.Failed})
 }
 
@@ -67,20 +67,20 @@ func TestCheckThroughFaults(t *testing.T) {
 	s, proxy, _ := behind(t, s3.Config{})
 	check(t, s)
 	proxy.Set(faultproxy.Rule{Fault: faultproxy.Skewed, Methods: []string{"HEAD"}, Count: 1})
-	if f := check(t, s)["clock"]; f.Verdict != s3.Failed {
+	if f := check(t, s)["clock"]; f.State != s3.Failed {
 		t.Errorf("40 minutes of skew: %+v", f)
 	}
 	check(t, s) // the clock is corrected back
 	proxy.Set(faultproxy.Rule{Fault: faultproxy.WrongChecksum, Methods: []string{"HEAD"}})
-	if f := check(t, s)["checksum"]; f.Verdict != s3.Failed {
+	if f := check(t, s)["checksum"]; f.State != s3.Failed {
 		t.Errorf("a store with other bytes: %+v", f)
 	}
 	proxy.Set(faultproxy.Rule{Fault: faultproxy.Empty200})
-	if f := check(t, s)["write"]; f.Verdict != s3.Failed {
+	if f := check(t, s)["write"]; f.State != s3.Failed {
 		t.Errorf("a store that swallows writes: %+v", f)
 	}
 	proxy.Set(faultproxy.Rule{Fault: faultproxy.Forbidden, Methods: []string{"HEAD"}, Skip: 2})
-	if f := check(t, s)["missing keys"]; f.Verdict != s3.Failed {
+	if f := check(t, s)["missing keys"]; f.State != s3.Failed {
 		t.Errorf("no s3:ListBucket: %+v", f)
 	}
 }
@@ -89,7 +89,7 @@ func TestCheckThroughFaults(t *testing.T) {
 func TestCheckConditions(t *testing.T) {
 	r := newRecorder(t) // takes every PUT
 	s := at(t, r.URL, s3.Config{})
-	if f := check(t, s)["conditional writes"]; f.Verdict != s3.Failed {
+	if f := check(t, s)["conditional writes"]; f.State != s3.Failed {
 		t.Errorf("a store that overwrites: %+v", f)
 	}
 }
@@ -104,7 +104,7 @@ func TestObjectLock(t *testing.T) {
 	}
 	s := open(t, server, s3.Config{Bucket: bucket, ObjectLock: s3.ObjectLock{Mode: "COMPLIANCE", Retain: time.Hour}})
 	found := check(t, s)
-	if found["object lock"].Verdict != s3.OK || found["versioning"].Verdict != s3.OK || found["list"].Verdict != s3.OK {
+	if found["object lock"].State != s3.OK || found["versioning"].State != s3.OK || found["list"].State != s3.OK {
 		t.Errorf("check: %+v", found)
 	}
 	locked, err := s.Put(t.Context(), object("locked", "x"))

@@ -50,16 +50,16 @@ func (c checker) lifecycle(ctx context.Context) bool {
 	return c.ok(name, "%s", v.found)
 }
 
-// rulesVerdict is what judgeRules found.
-type rulesVerdict struct {
+// rulesFinding is what judgeRules found.
+type rulesFinding struct {
 	wrong, remedy string
 	missing       bool
 	found         string
 }
 
 // judgeRules says what a bucket's rules mean for records and the log.
-func judgeRules(rules []types.LifecycleRule, want Retention) rulesVerdict {
-	v := rulesVerdict{missing: true}
+func judgeRules(rules []types.LifecycleRule, want Retention) rulesFinding {
+	v := rulesFinding{missing: true}
 	for i := range rules {
 		r := &rules[i]
 		if r.Status != types.ExpirationStatusEnabled || r.Expiration == nil {

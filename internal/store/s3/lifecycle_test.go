@@ -18,7 +18,7 @@ func TestLifecycle(t *testing.T) {
 	server := testserver.Moto(t)
 	retain := s3.Config{Retention: s3.Retention{After: 180 * 24 * time.Hour, Base: "llm/"}}
 	finding := func() s3.Finding { return check(t, open(t, server, retain))["lifecycle"] }
-	if f := finding(); f.Verdict != s3.Warning || !strings.Contains(f.Remedy, `"Prefix":"llm/packs/"},"Expiration":{"Days":181}`) {
+	if f := finding(); f.State != s3.Warning || !strings.Contains(f.Remedy, `"Prefix":"llm/packs/"},"Expiration":{"Days":181}`) {
 		t.Errorf("without a rule: %+v", f)
 	}
 	if f, ok := check(t, open(t, server, s3.Config{}))["lifecycle"]; ok {
@@ -27,7 +27,7 @@ func TestLifecycle(t *testing.T) {
 	for _, tt := range []struct {
 		what   string
 		rule   types.LifecycleRule
-		want   s3.Verdict
+		want   s3.State
 		about  string
 		tagged bool
 	}{
@@ -48,7 +48,7 @@ func TestLifecycle(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", tt.what, err)
 		}
-		if f := finding(); f.Verdict != tt.want || !strings.Contains(f.Found, tt.about) {
+		if f := finding(); f.State != tt.want || !strings.Contains(f.Found, tt.about) {
 			t.Errorf("%s: %+v", tt.what, f)
 		}
 	}

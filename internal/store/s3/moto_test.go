@@ -33,7 +33,7 @@ func TestMoto(t *testing.T) {
 	if _, err := fresh.Put(t.Context(), wrong); !errors.Is(err, store.ErrOtherBytes) {
 		t.Errorf("bytes that are not those of the checksum: %v", err)
 	}
-	if f := check(t, s)["checksum"]; f.Verdict != s3.Warning {
+	if f := check(t, s)["checksum"]; f.State != s3.Warning {
 		t.Errorf("%+v", f)
 	}
 }

@@ -29,7 +29,7 @@ export class Board {
   status(e) {
     if (e.error) return this.broken(e.error);
     const s = e.status, now = Date.parse(e.time);
-    if (!this.last) performance.mark("verdict"); // how long the first answer took, for whoever measures
+    if (!this.last) performance.mark("health"); // how long the first answer took, for whoever measures
     this.last = e;
     this.sample(now, s);
     this.sentence(e, s);
@@ -43,7 +43,7 @@ export class Board {
   }
 
   broken(why) {
-    $("verdict").className = "verdict bad";
+    $("health").className = "health bad";
     $("sentence").replaceChildren(h("span", { class: "lead" }, "The daemon cannot tell its state: "), why);
   }
 
@@ -67,9 +67,9 @@ export class Board {
   }
 
   sentence(e, s) {
-    const { level, lead, rest } = e.verdict;
-    const box = $("verdict");
-    if (box.className !== `verdict ${level}`) box.className = `verdict ${level}`;
+    const { level, lead, rest } = e.health;
+    const box = $("health");
+    if (box.className !== `health ${level}`) box.className = `health ${level}`;
     const words = `${lead} ${rest}`;
     if ($("sentence").textContent !== words) $("sentence").replaceChildren(h("span", { class: "lead" }, lead), ` ${rest}`);
     const lost = s.gaps === 0 ? "none lost" : `${count(s.gaps, "gap")} in the log`;

@@ -82,11 +82,11 @@ export class Detail {
       return;
     }
     const result = await check(given.proof, body, pin ?? given.vkey, r.seq);
-    const verdict = result.ok ? ["good", "Verified: this record is in the log, unchanged."] : result.undecided ? ["warn", "Nothing is wrong, but not everything could be checked."] : ["bad", "Refused: this does not prove the record."];
+    const shown = result.ok ? ["good", "Verified: this record is in the log, unchanged."] : result.undecided ? ["warn", "Nothing is wrong, but not everything could be checked."] : ["bad", "Refused: this does not prove the record."];
     const mark = (ok) => (ok === null ? h("span", { class: "warn" }, "?") : ok ? h("span", { class: "good" }, "✓") : h("span", { class: "bad" }, "✗"));
     const step = (ok, title, detail) => h("li", {}, mark(ok), h("span", {}, title, h("br"), h("span", { class: "muted" }, detail)));
     place.replaceChildren(
-      h("p", { id: "proof-result", class: `result ${verdict[0]}`, role: "status" }, verdict[1]),
+      h("p", { id: "proof-result", class: `result ${shown[0]}`, role: "status" }, shown[1]),
       h("ul", { class: "steps" }, result.steps.map((s) => step(s.ok, s.title, s.detail)),
         step(pin ? true : null, pin ? "The key is the one that you pinned" : "The key is what this daemon says it is", pin ? (pin ?? "") : "A daemon that lies could lie about its key, too: pin the line of log.vkey that you got elsewhere.")),
       this.pinForm(r, body, given, pin, place), result.up ? drawing(result) : "", save(r, given));

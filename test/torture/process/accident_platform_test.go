@@ -204,7 +204,7 @@ var platformAccidents = []accident{
 			}
 			if m.send("limited", 1) == 0 { // refused: then everybody is told why
 				st, err := m.serve.Status(m.ctx)
-				if err != nil || st.Disk.State == "ok" || st.Verdict().Level == "good" {
+				if err != nil || st.Disk.State == "ok" || st.Health().Level == "good" {
 					return fmt.Errorf("status says that all is well: %+v %v", st.Disk, err)
 				}
 				if code := m.readyz(); code == http.StatusOK {

@@ -77,7 +77,7 @@ var storeAccidents = []accident{
 		}
 		if err := m.until("a scrub finds it", func() (bool, string) {
 			st, err := m.serve.Status(m.ctx)
-			return err == nil && st.Scrub != nil && st.Scrub.Faults >= 10 && strings.Contains(st.Verdict().Rest, "indelible verify"), fmt.Sprintf("%+v %v", st.Scrub, err)
+			return err == nil && st.Scrub != nil && st.Scrub.Faults >= 10 && strings.Contains(st.Health().Rest, "indelible verify"), fmt.Sprintf("%+v %v", st.Scrub, err)
 		}); err != nil {
 			return err
 		}

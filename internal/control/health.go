@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Verdict is the worst that is the matter with a log, in a sentence.
-type Verdict struct {
+// Health is the most severe problem of a log, in a sentence.
+type Health struct {
 	Level Level `json:"level"`
 	// Lead and Rest are the sentence: what it is, and what that means. They may quote
 	// errors, and so hold text from elsewhere.
@@ -15,7 +15,7 @@ type Verdict struct {
 	Rest string `json:"rest"`
 }
 
-// Level is how bad a Verdict is.
+// Level is how bad the Health of a log is.
 type Level string
 
 // The levels.
@@ -60,40 +60,40 @@ func (d DiskStatus) Remedy() string {
 	return ""
 }
 
-// stale is how long a record may wait before the verdict says so.
+// stale is how long a record may wait before Health says so.
 const stale = 5 * time.Minute
 
-// Verdict says the worst that is the matter.
-func (s Status) Verdict() Verdict {
+// Health names the most severe problem of the log.
+func (s Status) Health() Health {
 	d := s.Destination
 	waiting := count(s.Pending, "record") + plural(s.Pending, " waits", " wait") + " here and will be delivered"
 	switch state := s.Disk.State; {
 	case state == DiskReadOnly, state == DiskFailing, state == DiskFull, state == DiskInodes:
-		return Verdict{Bad, "The disk is " + string(state) + ":", s.Disk.Reason + "."}
+		return Health{Bad, "The disk is " + string(state) + ":", s.Disk.Reason + "."}
 	case s.Log.Problem != "":
-		return Verdict{Bad, "The log cannot go on:", s.Log.Problem + "."}
+		return Health{Bad, "The log cannot go on:", s.Log.Problem + "."}
 	case s.Gaps > 0:
-		return Verdict{Bad, "The disk has lost acknowledged records:", count(s.Gaps, "gap") + " in the log. Replace the disk."}
+		return Health{Bad, "The disk has lost acknowledged records:", count(s.Gaps, "gap") + " in the log. Replace the disk."}
 	case d.State == "credentials" || d.State == "configuration" || d.State == "unreachable":
-		return Verdict{Bad, "The destination takes nothing (" + d.State + "):", waiting + "; nothing is lost."}
+		return Health{Bad, "The destination takes nothing (" + d.State + "):", waiting + "; nothing is lost."}
 	case s.Scrub != nil && s.Scrub.Faults > 0:
-		return Verdict{Bad, "The destination has lost or changed what it had taken:", count(uint64(s.Scrub.Faults), "fault") + ", the first: " + s.Scrub.First + ". \"indelible verify\" names them all."}
+		return Health{Bad, "The destination has lost or changed what it had taken:", count(uint64(s.Scrub.Faults), "fault") + ", the first: " + s.Scrub.First + ". \"indelible verify\" names them all."}
 	case s.Quarantined > 0:
-		return Verdict{Warn, count(s.Quarantined, "record") + " parked:", "the destination refuses " + plural(s.Quarantined, "it", "them") + ". \"indelible ls\" and \"indelible get --attrs\" tell why."}
+		return Health{Warn, count(s.Quarantined, "record") + " parked:", "the destination refuses " + plural(s.Quarantined, "it", "them") + ". \"indelible ls\" and \"indelible get --attrs\" tell why."}
 	case s.OldestPendingSeconds > int64(stale/time.Second):
-		return Verdict{Warn, "Delivery is slow:", waiting + "."}
+		return Health{Warn, "Delivery is slow:", waiting + "."}
 	case s.Disk.State == DiskSlow:
-		return Verdict{Warn, "The disk is slow:", s.Disk.Reason + "."}
+		return Health{Warn, "The disk is slow:", s.Disk.Reason + "."}
 	case d.State == "throttled":
-		return Verdict{Warn, "The destination asks for less:", waiting + "."}
+		return Health{Warn, "The destination asks for less:", waiting + "."}
 	case s.Acked == 0:
-		return Verdict{Good, "Ready:", "no record has come yet."}
+		return Health{Good, "Ready:", "no record has come yet."}
 	case s.Pending > 0:
-		return Verdict{Good, "All is well:", count(s.Pending, "record") + " on the way, the others stored."}
+		return Health{Good, "All is well:", count(s.Pending, "record") + " on the way, the others stored."}
 	case s.Proven < s.Stored:
-		return Verdict{Good, "All is well:", "every record is stored, and the newest are about to be proven."}
+		return Health{Good, "All is well:", "every record is stored, and the newest are about to be proven."}
 	}
-	return Verdict{Good, "All is well:", "every record is stored and proven."}
+	return Health{Good, "All is well:", "every record is stored and proven."}
 }
 
 // count is a number of things: "1 record", "2 records".
