@@ -111,7 +111,7 @@ func (l *ledger) recovered(log *proof.Log) string {
 
 // openLog opens the log, and finishes a change of key that was cut short.
 func openLog(ctx context.Context, c *Components, keys *proof.Keys, origin proof.Origin, witnesses []proof.Witness, events proof.Events) (*proof.Log, error) {
-	log, err := proof.Open(ctx, c.dest.Store, keys.Key, proof.Options{Disk: c.data, Base: c.dest.Layout.Base(), Next: keys.Next, Origin: origin, Witnesses: witnesses, Events: events})
+	log, err := proof.Open(ctx, c.dest.Store, keys.Key, proof.Options{Disk: c.data, Base: c.dest.Layout.Base(), Next: keys.Next, Origin: origin, Witnesses: witnesses, Packs: PackReader{}, Events: events})
 	if err != nil {
 		return nil, err
 	}

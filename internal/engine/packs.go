@@ -23,6 +23,10 @@ import (
 // PacksDir is where packs are built, in the data directory.
 const PacksDir = "packs"
 
+// packedFile says that records were packed here once. It outlives PacksDir: packs that are not released yet are then
+// finished, and those in the store are read, whatever the layout is now.
+const packedFile = "packed"
+
 // Packs says whether records are delivered in packs, and when one is closed. Zero values mean upload.Packing's.
 type Packs struct {
 	On         bool
@@ -36,8 +40,21 @@ type Packs struct {
 func (e *Engine) openPacks() (*upload.Packing, error) {
 	o := e.opts.Packs
 	dir := filepath.Join(e.opts.Dir, PacksDir)
-	if _, err := os.Stat(dir); !o.On && errors.Is(err, fs.ErrNotExist) {
+	_, err := os.Stat(dir)
+	_, merr := os.Stat(filepath.Join(e.opts.Dir, packedFile))
+	known := merr == nil
+	if !o.On && !known && errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
+	}
+	if !known {
+		// Before the first pack is built. One that has a directory already is delivered all the same.
+		merr = replace(e.data, packedFile, []byte("records were packed here\n"))
+		switch {
+		case merr != nil && err != nil:
+			return nil, fmt.Errorf("write %s: %w", packedFile, merr)
+		case merr != nil:
+			e.log.Warn("the file that says that records were packed here could not be written", "file", packedFile, "error", merr)
+		}
 	}
 	if err := MakeDir(dir); err != nil {
 		return nil, fmt.Errorf("make the directory of packs: %w", err)

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -180,4 +181,58 @@ func TestPackLayout(t *testing.T) {
 		}
 	}
 	t.Logf("of 40 bytes changed, %d also name a row", named)
+}
+
+// The directory of packs is lost, and the layout is object from then on: what lies in packs is found, and is stored as no object besides.
+func TestPacksLostThenObjects(t *testing.T) {
+	b, dir := newBucket(t), filepath.Join(t.TempDir(), "data")
+	o := options(b, dir)
+	o.Packs = Packs{On: true, MaxRecords: 10, MaxAge: time.Second}
+	e := openEngine(t, o)
+	add(t, e, "k", 0, 30)
+	backup := filepath.Join(t.TempDir(), "backup") // as if it was killed before it noted that these are stored
+	copyDir(t, filepath.Join(dir, SpoolDir), backup)
+	start(t, e)()
+	copyDir(t, backup, filepath.Join(dir, SpoolDir))
+	if err := os.RemoveAll(filepath.Join(dir, PacksDir)); err != nil {
+		t.Fatal(err)
+	}
+	o.Packs = Packs{}
+	e = openEngine(t, o)
+	end := start(t, e)
+	if found, ok, err := e.Records().Find(t.Context(), "", "k/003"); err != nil || !ok || found.Seq != 4 {
+		t.Errorf("in a pack: %v, %v, %+v", ok, err, found.Info)
+	}
+	add(t, e, "k", 30, 3)
+	end()
+	r := verified(t, b, e, 32, "body of k/031")
+	if r.Records != 33 || r.CheckedRows != 30 || r.Extras != 0 {
+		t.Errorf("%d records, %d rows, extras %v", r.Records, r.CheckedRows, r.ExtraKeys)
+	}
+}
+
+// A directory that is an old copy, went on by itself and lost its memory of the log is found before anything is delivered, also where the log has packs.
+func TestMatchReadsPacks(t *testing.T) {
+	b, dir := newBucket(t), filepath.Join(t.TempDir(), "data")
+	o := options(b, dir)
+	o.Packs = Packs{On: true, MaxRecords: 10, MaxAge: time.Second}
+	e := openEngine(t, o)
+	add(t, e, "k", 0, 5)
+	start(t, e)()
+	backup := filepath.Join(t.TempDir(), "backup")
+	copyDir(t, dir, backup)
+	e = openEngine(t, o)
+	add(t, e, "k", 5, 5)
+	start(t, e)()
+	copyDir(t, backup, dir)
+	if err := os.RemoveAll(filepath.Join(dir, "proof")); err != nil {
+		t.Fatal(err)
+	}
+	b.set(true)
+	e = openEngine(t, o)
+	add(t, e, "other", 0, 8)
+	b.set(false)
+	if err := e.Match(t.Context()); !errors.Is(err, proof.ErrForked) {
+		t.Errorf("match: %v", err)
+	}
 }

@@ -25,7 +25,7 @@ const (
 )
 
 // moved are the files of a log, in the order in which a rescue moves them.
-var moved = [...]string{SpoolDir, PacksDir, "proof", proof.KeyFile, proof.NextFile, proof.PublicFile, proof.OldFile, forkFile, nameFile}
+var moved = [...]string{SpoolDir, PacksDir, packedFile, "proof", proof.KeyFile, proof.NextFile, proof.PublicFile, proof.OldFile, forkFile, nameFile}
 
 // Rescued is a spool whose records go into the bucket under another log than
 // the one that acknowledged them.

@@ -67,6 +67,11 @@ func (l *Log) addOne(ctx context.Context, o *record.Outcome) error {
 			return err
 		}
 	}
+	if k.kind == Pack {
+		if k.digest, err = l.rowDigest(ctx, o.Seq); err != nil {
+			return err
+		}
+	}
 	return l.again(&leaf, o, k)
 }
 
@@ -77,8 +82,9 @@ func (l *Log) again(leaf *Leaf, o *record.Outcome, k known) error {
 	if l.failed != nil {
 		return l.failed
 	}
-	unread := k.kind == Deferred && k.digest == record.Digest{} // its bytes could not be read when the leaf was made
-	if k.kind != Gap && k.kind != Pack && !unread && k.digest != o.Digest {
+	// What could not be read when the leaf was made, or lies in a pack that cannot be read now, has no digest here.
+	unread := (k.kind == Deferred || k.kind == Pack) && k.digest == record.Digest{} || o.Digest == record.Digest{}
+	if k.kind != Gap && !unread && k.digest != o.Digest {
 		return l.fail(fmt.Errorf("record %d has SHA-256 %s, but in the tree it has %s: the data directory is an old copy, or another process writes this log: %w", o.Seq, o.Digest, k.digest, ErrForked))
 	}
 	if o.State != record.Stored || k.kind == Record || k.kind == Pack {

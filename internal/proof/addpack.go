@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"indelible/internal/record"
+	"indelible/internal/store"
 )
 
 // Pack takes a pack that is stored, in its place in the order: one leaf for all its
@@ -95,6 +96,58 @@ func (l *Log) placed(ctx context.Context, seq record.Seq) (Leaf, bool, error) {
 	}
 	p, ok, err := l.lookup.find(ctx, seq)
 	return p.leaf, ok, err
+}
+
+// rowDigests are the digests of a pack's rows.
+type rowDigests struct {
+	first record.Seq
+	sums  []record.Digest
+}
+
+// rowDigest is the digest that a record has in the pack of which the tree has it; zero if the pack tells nothing, because it is
+// gone or damaged, or this machine has no room to look at it. The caller holds adding.
+func (l *Log) rowDigest(ctx context.Context, seq record.Seq) (record.Digest, error) {
+	if l.opt.Packs == nil {
+		return record.Digest{}, nil
+	}
+	if at := int(seq - l.rows.first); seq >= l.rows.first && at < len(l.rows.sums) {
+		return l.rows.sums[at], nil
+	}
+	leaf, ok, err := l.placed(ctx, seq)
+	if err != nil || !ok || leaf.Kind != Pack {
+		return record.Digest{}, err
+	}
+	rows, err := l.readRows(ctx, &leaf)
+	if e, ofStore := errors.AsType[*store.Error](err); ofStore && e.Class != store.NotFound && e.Class != store.Archived || ctx.Err() != nil {
+		return record.Digest{}, fmt.Errorf("compare record %d with its pack: %w", seq, err)
+	}
+	if err != nil {
+		rows.sums = make([]record.Digest, leaf.Count) // it is not read for each of its records
+	}
+	l.rows = rows
+	return rows.sums[seq-rows.first], nil
+}
+
+// readRows reads the rows of a pack, which have the root that its leaf states.
+func (l *Log) readRows(ctx context.Context, leaf *Leaf) (rowDigests, error) {
+	rows := rowDigests{first: leaf.First}
+	file, done, err := l.openPack(ctx, leaf)
+	if err != nil {
+		return rows, err
+	}
+	defer done()
+	var tree RowTree
+	for row, err := range l.opt.Packs.Rows(ctx, file, leaf.Size, false) {
+		if err != nil {
+			return rows, err
+		}
+		tree.Add(&row.Info)
+		rows.sums = append(rows.sums, row.Digest)
+	}
+	if root := tree.Root(); hex.EncodeToString(root[:]) != leaf.Root || int64(len(rows.sums)) != leaf.Count {
+		return rows, errors.New("the rows are not those that were logged")
+	}
+	return rows, nil
 }
 
 // packLeaf is the leaf that states a pack.

@@ -30,6 +30,7 @@ type Log struct {
 
 	adding     sync.Mutex      // held by Add and Gap: keeps their order
 	lookup     *finder         // owned by adding: where records added again are found
+	rows       rowDigests      // owned by adding: of the pack that a record added again was last compared with
 	publishing sync.Mutex      // held while a checkpoint is published; taken before mu
 	witnesses  []*witness      // set by Open
 	http       *http.Client    // set by Open: asks witnesses

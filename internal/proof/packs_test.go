@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"indelible/internal/record"
+	"indelible/internal/store"
 )
 
 // linePacks reads packs of a form that these tests write: a row on each line. Which form a
@@ -252,6 +253,53 @@ func TestPackAgain(t *testing.T) {
 	if err := l.Pack(t.Context(), b.packOf(5, 25, 0)); !errors.Is(err, ErrForked) {
 		t.Errorf("a pack that overlaps another: %v", err)
 	}
+}
+
+// A record of a pack that comes again by itself, as from a directory that packs no more, gets no leaf if its bytes are
+// those of its row, and is a fork if they are others. A pack that is gone says nothing; a store that does not answer is asked again.
+func TestPackedRecordAgain(t *testing.T) {
+	b := newBench(t)
+	b.opt.Packs = linePacks{}
+	packed(b)
+	l, leaves := b.open(), len(b.leaves())
+	for _, seq := range []record.Seq{50, 77, 104} {
+		b.do(l.Add(t.Context(), b.outcomeOf(seq, record.Stored)))
+	}
+	other := b.outcomeOf(78, record.Deferred)
+	other.Digest = record.Digest{}
+	b.do(l.Add(t.Context(), other)) // it cannot be read now
+	b.do(l.Checkpoint(t.Context()))
+	if n := len(b.leaves()); n != leaves {
+		t.Errorf("%d leaves, not %d", n, leaves)
+	}
+	other.Digest[0] = 1
+	if err := l.Add(t.Context(), other); !errors.Is(err, ErrForked) {
+		t.Errorf("other bytes: %v", err)
+	}
+
+	st := &silentStore{Store: b.st, key: packKey, silent: true}
+	l, err := Open(t.Context(), st, b.key, Options{Disk: b.d, Base: testBase, Packs: linePacks{}})
+	b.do(err)
+	if err := l.Add(t.Context(), other); err == nil || errors.Is(err, ErrForked) {
+		t.Errorf("a store that does not answer: %v", err)
+	}
+	st.silent = false
+	b.st.remove(packKey)
+	b.do(l.Add(t.Context(), other))
+}
+
+// silentStore does not answer for one object.
+type silentStore struct {
+	store.Store
+	key    string
+	silent bool
+}
+
+func (s *silentStore) Get(ctx context.Context, key string, o store.GetOptions) (io.ReadCloser, store.Info, error) {
+	if s.silent && key == s.key {
+		return nil, store.Info{}, &store.Error{Op: "get", Key: key, Class: store.Unreachable, Err: errors.New("no answer")}
+	}
+	return s.Store.Get(ctx, key, o)
 }
 
 func TestProveRow(t *testing.T) {

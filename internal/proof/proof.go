@@ -55,7 +55,9 @@ type Options struct {
 	// no more than that: Events.Failed is told with a *WitnessError.
 	Witnesses      []Witness
 	WitnessTimeout time.Duration
-	Events         Events
+	// Packs reads the pack of a record that comes again; nil: such a record is compared with nothing.
+	Packs  Packs
+	Events Events
 }
 
 // Events are told what happens; nil funcs are allowed. They are called with

@@ -180,8 +180,8 @@ func damaged(err error) error {
 	return fmt.Errorf("%w: %w", ErrDamaged, err)
 }
 
-// guard is the room's border: a panic, the library's or our own, over bytes that nobody
-// foresaw, is damage and no crash.
+// guard turns a panic, the library's or our own, into an error: bytes that nobody foresaw are
+// damage and no crash.
 func guard(op string, err *error) {
 	if p := recover(); p != nil {
 		*err = fmt.Errorf("%w: reading it panicked: %v", ErrDamaged, p)
