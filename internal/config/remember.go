@@ -21,9 +21,15 @@ type remembered struct {
 
 // Remember keeps the destination in the data directory, for commands that are called
 // without one. It need not survive a power loss: the next start writes it again.
+// The default destination is written as "", because it moves with the data directory:
+// a copy of that directory must not be answered for by the store of the original.
 func (l *Loaded) Remember() error {
 	d := l.Config.Destination
-	b, err := json.Marshal(remembered{d.URL, d.Endpoint, d.Region})
+	r := remembered{d.URL, d.Endpoint, d.Region}
+	if _, configured := l.Sources["destination.url"]; !configured {
+		r.URL = ""
+	}
+	b, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
