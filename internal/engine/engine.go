@@ -201,6 +201,9 @@ func (e *Engine) wire(ctx context.Context) error {
 		e.records = e.records.WithPacks()
 	}
 	e.uploader = upload.New(u)
+	if e.ledger != nil {
+		e.ledger.pacer = e.uploader
+	}
 	return nil
 }
 

@@ -25,6 +25,7 @@ type ledger struct {
 	parts *Components
 	opts  *Options
 	slog  *slog.Logger
+	pacer proof.Pacer // the uploader, set before anything is delivered
 
 	log atomic.Pointer[proof.Log] // nil until it is open
 
@@ -78,7 +79,7 @@ func (l *ledger) open(ctx context.Context) (*proof.Log, error) {
 	if log := l.log.Load(); log != nil {
 		return log, nil
 	}
-	log, err := openLog(ctx, l.parts, &l.keys, l.opts.origin, l.opts.Proof.Witnesses, proof.Events{
+	log, err := openLog(ctx, l.parts, &l.keys, l.opts.origin, l.opts.Proof.Witnesses, l.pacer, proof.Events{
 		Failed:   func(err error) { l.slog.Warn(err.Error()) },
 		Repaired: func(what string) { l.slog.Warn("the log was repaired", "what", what) },
 	})
@@ -110,8 +111,8 @@ func (l *ledger) recovered(log *proof.Log) string {
 }
 
 // openLog opens the log, and finishes a change of key that was cut short.
-func openLog(ctx context.Context, c *Components, keys *proof.Keys, origin proof.Origin, witnesses []proof.Witness, events proof.Events) (*proof.Log, error) {
-	log, err := proof.Open(ctx, c.dest.Store, keys.Key, proof.Options{Disk: c.data, Base: c.dest.Layout.Base(), Next: keys.Next, Origin: origin, Witnesses: witnesses, Packs: PackReader{}, Events: events})
+func openLog(ctx context.Context, c *Components, keys *proof.Keys, origin proof.Origin, witnesses []proof.Witness, pacer proof.Pacer, events proof.Events) (*proof.Log, error) {
+	log, err := proof.Open(ctx, c.dest.Store, keys.Key, proof.Options{Disk: c.data, Base: c.dest.Layout.Base(), Next: keys.Next, Origin: origin, Witnesses: witnesses, Packs: PackReader{}, Pacer: pacer, Events: events})
 	if err != nil {
 		return nil, err
 	}

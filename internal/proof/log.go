@@ -87,6 +87,9 @@ func Open(ctx context.Context, st store.Store, key Key, o Options) (*Log, error)
 	if err != nil {
 		return nil, fmt.Errorf("open log %s: %w", key.Name(), err)
 	}
+	if o.Pacer != nil {
+		st = pacedStore{st, o.Pacer}
+	}
 	var l *Log
 	err = twice(ctx, func() error {
 		l = &Log{reader: newReader(st, o.Base, key.Name()), name: key.Name(), disk: o.Disk, memory: memory{disk: o.Disk}, opt: o, key: key, next: o.Next, witnesses: witnesses, confirmed: map[string]bool{}, http: &http.Client{}}

@@ -134,6 +134,23 @@ func (b *patientBody) Read(buf []byte) (int, error) {
 	}
 }
 
+// pacedStore puts when its pacer lets it.
+type pacedStore struct {
+	store.Store
+	pacer Pacer
+}
+
+// Put is store.Store's.
+func (p pacedStore) Put(ctx context.Context, o store.Object) (store.Info, error) {
+	done, err := p.pacer.Pace(ctx)
+	if err != nil {
+		return store.Info{}, err
+	}
+	info, err := p.Store.Put(ctx, o)
+	done(err)
+	return info, err
+}
+
 // Head is store.Store's.
 func (p patientStore) Head(ctx context.Context, key string, o store.GetOptions) (info store.Info, err error) {
 	err = p.again(ctx, func() error {

@@ -56,8 +56,17 @@ type Options struct {
 	Witnesses      []Witness
 	WitnessTimeout time.Duration
 	// Packs reads the pack of a record that comes again; nil: such a record is compared with nothing.
-	Packs  Packs
+	Packs Packs
+	// Pacer decides when the next put may go to the store; nil: Parallel alone bounds them.
+	Pacer  Pacer
 	Events Events
+}
+
+// Pacer paces puts together with what others put into the same store. The uploader is one.
+type Pacer interface {
+	// Pace returns once one more put may begin, or with ctx's error. done is
+	// called once, with the put's error or nil.
+	Pace(ctx context.Context) (done func(error), err error)
 }
 
 // Events are told what happens; nil funcs are allowed. They are called with

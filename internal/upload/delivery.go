@@ -34,7 +34,7 @@ type delivery struct {
 	slots        slots
 	parked       map[record.Seq]*slot // those of the slots that were parked before
 	parkedStored map[record.Seq]bool  // parked before and stored since; true once that is settled
-	pace         pacer
+	pace         *pace                // the Uploader's
 	health       health
 	log          *retryLog
 
@@ -60,6 +60,7 @@ type delivery struct {
 
 func newDelivery(u *Uploader) *delivery {
 	at := u.opts.Source.Released()
+	u.pace.reset()
 	matched := make(chan struct{})
 	if u.opts.Ledger == nil {
 		close(matched)
@@ -70,7 +71,7 @@ func newDelivery(u *Uploader) *delivery {
 		feeds: make(chan feedItem, 64), parkedFeed: make(chan record.Entry), newParked: make(chan struct{}, 1), ledgerReady: make(chan error), sweeps: make(chan struct{}),
 		results: make(chan attemptResult, u.opts.MaxConcurrency+maxProbes), reads: make(chan readResult, maxReading+1), answers: make(chan error, 1),
 		slots: slots{tails: map[string]*slot{}}, parked: map[record.Seq]*slot{}, parkedStored: map[record.Seq]bool{},
-		pace: newPacer(u.opts.MaxConcurrency), health: newHealth(u.opts.BackoffMin, u.opts.BackoffMax, time.Now()),
+		pace: u.pace, health: newHealth(u.opts.BackoffMin, u.opts.BackoffMax, time.Now()),
 		log: newRetryLog(u.opts.Logger), ready: u.opts.Ledger == nil, read: at, upto: at,
 	}
 }
@@ -111,6 +112,7 @@ func (d *delivery) run(ctx context.Context) {
 			for _, r := range d.commit.takeReports() {
 				d.onReport(r, time.Now())
 			}
+		case <-d.pace.freed:
 		case <-timer.C:
 		}
 	}
@@ -120,6 +122,7 @@ func (d *delivery) run(ctx context.Context) {
 			d.onResult(v, time.Now())
 		}
 	}
+	d.pace.reset()
 	close(d.commit.closed)
 }
 
@@ -213,13 +216,16 @@ func (d *delivery) beginSweep() {
 // (zero: when something happens).
 func (d *delivery) dispatch(ctx context.Context, attempts *sync.WaitGroup, now time.Time) (next time.Time) {
 	d.slots.wakeDue(now)
-	for d.health.down || d.inFlight < d.pace.allowed() {
+	for d.health.down || d.pace.room() {
 		// A probe is a record that never failed, if there is one: others may be what fails.
 		q := d.slots.top(d.health.down)
 		if q == nil || d.bytes > 0 && d.bytes+(*q)[0].cost() > d.u.opts.MaxBytes {
 			break
 		}
 		ok, when := d.health.may(now)
+		if asked := d.pace.asked(); ok && now.Before(asked) {
+			ok, when = false, asked
+		}
 		if !ok {
 			next = sooner(next, when)
 			break
@@ -242,8 +248,8 @@ func (d *delivery) begin(s *slot, now time.Time) {
 	d.inFlight++
 	d.bytes += s.cost()
 	s.attempts++
-	s.began, s.stores, s.epoch = now, d.health.successes, d.pace.epoch
-	s.full = d.inFlight >= d.pace.allowed()
+	s.began, s.stores = now, d.health.successes
+	s.epoch, s.full = d.pace.begin()
 	s.probe = d.health.began(now, d.u.opts.Jitter())
 	if s.attempts == 1 {
 		s.seen, s.seenRead = d.health.successes, d.health.successes+d.readable
@@ -257,6 +263,7 @@ func (d *delivery) begin(s *slot, now time.Time) {
 func (d *delivery) onResult(v attemptResult, now time.Time) {
 	s := v.slot
 	d.inFlight--
+	d.pace.ended()
 	d.bytes -= s.cost()
 	d.health.ended(s.probe)
 	d.u.attempted(v)
@@ -272,7 +279,7 @@ func (d *delivery) onResult(v attemptResult, now time.Time) {
 		}
 		d.retry(v, now)
 	case v.class == store.Local:
-		d.pace.throttled(s.epoch)
+		d.pace.throttled(s.epoch, 0)
 		d.u.limited(v.err)
 		d.retry(v, now)
 	case v.class == store.Poison:
@@ -335,7 +342,7 @@ func (d *delivery) recovered(was bool, now time.Time) {
 func (d *delivery) failed(v attemptResult, now time.Time) {
 	s := v.slot
 	if v.class == store.Throttled || v.class == store.Ambiguous || v.class == store.Unknown {
-		d.pace.throttled(s.epoch)
+		d.pace.throttled(s.epoch, retryAfter(v.err))
 	}
 	others := d.health.successes > s.stores || s.parked && !d.health.down
 	var asked time.Duration

@@ -51,7 +51,7 @@ func (w *world) placePack(entries []record.Entry, row func(*record.Row, *[]byte)
 	first, last := entries[0], entries[len(entries)-1]
 	p := record.Pack{First: first.Seq, Last: last.Seq, Time: first.Time, Key: w.names.PackKey("test", first.Seq, last.Seq, first.Time), Size: int64(len(raw)), Digest: sha256.Sum256(raw)}
 	info := store.Info{Key: p.Key, Size: p.Size, ETag: "placed", Digest: p.Digest, Version: "v1", Meta: w.names.Pack(p, "test").Meta}
-	w.bucket.place(p.Key, info, raw)
+	w.bucket.place(p.Key, info, raw, store.Condition{})
 	return p.Key
 }
 

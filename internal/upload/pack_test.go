@@ -347,7 +347,7 @@ func TestPackNameTaken(t *testing.T) {
 		w := newPackWorld(t, crashdisk.New())
 		acked := w.addAll(10, 10)
 		key := "packs/dt=2000-01-01/hour=0/test-00000000000000000001-00000000000000000010.parquet"
-		w.bucket.place(key, store.Info{Key: key, Size: 3, ETag: "x"}, []byte("foe"))
+		w.bucket.place(key, store.Info{Key: key, Size: 3, ETag: "x"}, []byte("foe"), store.Condition{})
 		w.start()
 		w.drain(time.Hour)
 		w.stop()

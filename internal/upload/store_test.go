@@ -103,10 +103,10 @@ func (b *bucket) Put(ctx context.Context, o store.Object) (store.Info, error) {
 	}
 	info := store.Info{Key: o.Key, Size: o.Size, ETag: fmt.Sprintf("%x", o.Digest[:8]), Digest: o.Digest, ModTime: time.Now(), Version: "v1", Meta: maps.Clone(o.Meta)}
 	if f.late {
-		time.AfterFunc(3*time.Second, func() { b.place(o.Key, info, body) })
+		time.AfterFunc(3*time.Second, func() { b.place(o.Key, info, body, o.Condition) })
 		return store.Info{}, f.err("put", o.Key)
 	}
-	if !b.place(o.Key, info, body) {
+	if !b.place(o.Key, info, body, o.Condition) {
 		return store.Info{}, &store.Error{Op: "put", Key: o.Key, Class: store.Exists, Status: 412, Err: errors.New("exists")}
 	}
 	if err != nil {
@@ -115,11 +115,11 @@ func (b *bucket) Put(ctx context.Context, o store.Object) (store.Info, error) {
 	return info, f.err("put", o.Key)
 }
 
-func (b *bucket) place(key string, info store.Info, body []byte) bool {
+func (b *bucket) place(key string, info store.Info, body []byte, c store.Condition) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.puts++
-	if _, taken := b.objects[key]; taken {
+	if have, taken := b.objects[key]; taken && !c.Any && (c.Match == "" || c.Match != have.info.ETag) {
 		return false
 	}
 	b.objects[key] = object{info: info, body: bytes.Clone(body)}

@@ -125,6 +125,7 @@ type Uploader struct {
 	redrive   chan struct{} // wakes the sweep of what was parked
 	fetches   atomic.Uint64 // names of temporary files
 	released  *watermark    // highest seq released
+	pace      *pace
 	stats     stats
 	variants  variantMemory
 }
@@ -138,6 +139,7 @@ func New(o Options) *Uploader {
 		closePack: make(chan struct{}, 1),
 		redrive:   make(chan struct{}, 1),
 		released:  newWatermark(o.Source.Released()),
+		pace:      newPace(o.MaxConcurrency, o.BackoffMax),
 	}
 	if o.Packing != nil {
 		u.packing = o.Packing.withDefaults()
