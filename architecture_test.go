@@ -15,7 +15,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write docs/images/architecture.svg anew")
+var update = flag.Bool("update", false, "write docs/images/architecture.svg again")
 
 const drawing = "docs/images/architecture.svg"
 

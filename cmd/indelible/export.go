@@ -151,7 +151,7 @@ func (x *exporter) resume(name string) error {
 		return err
 	}
 	if info.Size() < x.at.Bytes {
-		return fmt.Errorf("%s has %d bytes, and the state %s says %d: it is not the file of that state; give another --state, or take it away to begin anew", name, info.Size(), x.state, x.at.Bytes)
+		return fmt.Errorf("%s has %d bytes, and the state %s says %d: it is not the file of that state; give another --state, or take it away to start over", name, info.Size(), x.state, x.at.Bytes)
 	}
 	if err := x.file.Truncate(x.at.Bytes); err != nil {
 		return err

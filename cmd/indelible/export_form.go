@@ -84,7 +84,7 @@ func loadState(name string) (at exportState, kept bool, err error) {
 		return at, false, err
 	}
 	if err := json.Unmarshal(b, &at); err != nil {
-		return at, false, fmt.Errorf("%s does not say how far an earlier call has come (%w): give another --state, or take it away to begin anew", name, err)
+		return at, false, fmt.Errorf("%s does not say how far an earlier call has come (%w): give another --state, or take it away to start over", name, err)
 	}
 	return at, true, nil
 }

@@ -14,8 +14,8 @@ func (c *cli) rebuildCmd() *cobra.Command {
 	var asJSON, always bool
 	cmd := &cobra.Command{
 		Use:   "rebuild",
-		Short: "Make the local index anew from the bucket",
-		Long: `rebuild takes <data>/index.db away and makes it anew: from the signed log and the records in
+		Short: "Rebuild the local index from the bucket",
+		Long: `rebuild takes <data>/index.db away and rebuilds it: from the signed log and the records in
 the destination, and from the spool what is still on its way. Records are acknowledged and
 delivered all the while; search answers meanwhile, and is slower. With no daemon running
 the data directory needs no more than log.vkey.`,

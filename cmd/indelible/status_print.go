@@ -106,7 +106,7 @@ func receivedText(doors map[string]control.DoorStatus) string {
 }
 
 // ratesText is what a second brought since the last look; "" where there was none, or the
-// daemon was started anew.
+// daemon was restarted.
 func ratesText(now, last sample) string {
 	took := now.at.Sub(last.at).Seconds()
 	n, l := now.status, last.status

@@ -11,7 +11,7 @@ import (
 )
 
 // Extractor is the version of the rules below. Whoever has a record can derive
-// its fields anew with newer ones: nothing else in it depends on them.
+// its fields again with newer ones: nothing else in it depends on them.
 const Extractor = 1
 
 // Derived is what was read out of an exchange. It is no evidence: the bytes are. Members

@@ -83,7 +83,7 @@ func escapedText(body string) string {
 	return b.String()
 }
 
-// Everything but the derived fields comes back, and these can be derived anew.
+// Everything but the derived fields comes back, and these can be derived again.
 func TestParseEncode(t *testing.T) {
 	at := time.Date(2026, 11, 30, 1, 2, 3, 4, time.UTC)
 	e := call("https://h/v1/messages?x=1", `{"model":"c"}`, claudeStream, Field{"content-type", "text/event-stream"})
@@ -106,7 +106,7 @@ func TestParseEncode(t *testing.T) {
 	}
 	again, err := Rederive(b.Bytes())
 	if err != nil || !reflect.DeepEqual(again, d) {
-		t.Errorf("derived anew: %v\n got %+v\nwant %+v", err, again, d)
+		t.Errorf("derived again: %v\n got %+v\nwant %+v", err, again, d)
 	}
 	for _, bad := range []string{"", "{}", `{"v":2}`, `{"v":1,"kind":"close"}`, `{"v":1,"kind":"gap","request":{}}`, `{"v":1,"kind":"open","request":{"sha256":"zz"}}`} {
 		if _, _, err := Parse([]byte(bad)); err == nil {

@@ -87,7 +87,7 @@ func Parse(b []byte) (*Exchange, *Derived, error) {
 	return e, w.Derived, nil
 }
 
-// Rederive derives the fields of a record anew. What a Close record says of the
+// Rederive derives the fields of a record again. What a Close record says of the
 // request is only in its Open record.
 func Rederive(b []byte) (*Derived, error) {
 	e, _, err := Parse(b)

@@ -43,7 +43,7 @@ type Operator interface {
 	Expire(ctx context.Context, dry bool) (engine.Expired, error)
 	// Rotate changes the key that signs the log, and returns the new public one.
 	Rotate(ctx context.Context) (vkey string, err error)
-	// Rebuild has the index made anew from the log, tells how far it is of how much, and returns once it is done.
+	// Rebuild has the index rebuilt from the log, tells how far it is of how much, and returns once it is done.
 	Rebuild(ctx context.Context, progress func(done, of record.Seq)) error
 }
 

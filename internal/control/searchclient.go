@@ -135,7 +135,7 @@ func (c *Client) Rebuild(ctx context.Context, progress func(done, of record.Seq)
 	for {
 		var line rebuildLine
 		if err := dec.Decode(&line); err != nil {
-			return cmp.Or(ctx.Err(), errors.Join(errors.New("the daemon ended; the index is made anew all the same once it runs again"), err))
+			return cmp.Or(ctx.Err(), errors.Join(errors.New("the daemon ended; the index is rebuilt all the same once it runs again"), err))
 		}
 		if line.End {
 			return line.Error.err()

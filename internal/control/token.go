@@ -19,7 +19,7 @@ const TokenFile = "admin.token"
 
 // MadeToken is the token in the data directory, made and made durable at the first
 // call. Only the user of the daemon may read the file: rights that others have to it are taken
-// away, and log says so. A token that is shorter than a made one is what a failed write left, and is made anew.
+// away, and log says so. A token that is shorter than a made one is what a failed write left, and is replaced.
 func MadeToken(data disk.FS, dataDir string, log *slog.Logger) (string, error) {
 	path := filepath.Join(dataDir, TokenFile)
 	made := rand.Text()

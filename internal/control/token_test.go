@@ -26,7 +26,7 @@ func tokenDir(t *testing.T) (*osdisk.FS, string) {
 }
 
 // A token that a failed write cut short, by whatever version, is not taken.
-func TestShortTokenIsMadeAnew(t *testing.T) {
+func TestShortTokenIsReplaced(t *testing.T) {
 	data, dir := tokenDir(t)
 	path := filepath.Join(dir, TokenFile)
 	if err := os.WriteFile(path, []byte("ABCDE"), 0o600); err != nil {

@@ -73,7 +73,7 @@ func (s logSource) Wait(ctx context.Context, after record.Seq) (record.Seq, erro
 	return s.wait(ctx, after)
 }
 
-// rebuild has the index that runs made anew.
+// rebuild asks the running follower to rebuild the index.
 func rebuild(ctx context.Context, c *catalog.Catalog, x *index.Index, progress func(done, of record.Seq)) error {
 	if x == nil {
 		return errNoIndex
@@ -103,9 +103,9 @@ func rebuild(ctx context.Context, c *catalog.Catalog, x *index.Index, progress f
 	}
 }
 
-var errNoIndex = errors.New("the index is switched off: take \"index: off\" out of the configuration, and start the daemon anew")
+var errNoIndex = errors.New("the index is switched off: take \"index: off\" out of the configuration, and restart the daemon")
 
-// rebuildAlone makes the index anew where no daemon runs.
+// rebuildAlone rebuilds the index where no daemon runs.
 func rebuildAlone(ctx context.Context, l *config.Loaded, r *engine.Components, c *catalog.Catalog, progress func(done, of record.Seq)) (err error) {
 	x := newIndex(&l.Config, r, nil)
 	if x == nil {

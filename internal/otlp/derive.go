@@ -12,7 +12,7 @@ import (
 )
 
 // Extractor is the version of the rules of this file and of convention.go. Whoever has a
-// record can derive its fields anew with newer ones: nothing else in it depends on them.
+// record can derive its fields again with newer ones: nothing else in it depends on them.
 const Extractor = 1
 
 // maxText bounds what is derived of the input, and of the output, in bytes.

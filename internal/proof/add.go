@@ -199,8 +199,8 @@ func (l *Log) Gap(ctx context.Context, gap record.GapError) error {
 	return nil
 }
 
-// life appends a leaf of the log's own life.
-func (l *Log) life(leaf Leaf) error {
+// lifecycle appends a leaf of the log's own life.
+func (l *Log) lifecycle(leaf Leaf) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.failed != nil {
@@ -227,11 +227,11 @@ func (l *Log) Start(program, config, recovered string) error {
 		recovered = "the process before did not stop in good order; records that its disk lost, if any, stand in gap leaves"
 	}
 	if recovered != "" {
-		if err := l.life(Leaf{Kind: Recovered, Reason: cut(recovered, maxReason)}); err != nil {
+		if err := l.lifecycle(Leaf{Kind: Recovered, Reason: cut(recovered, maxReason)}); err != nil {
 			return err
 		}
 	}
-	err := l.life(Leaf{Kind: Start, Program: cut(program, maxName), Config: cut(config, maxName), Prefix: slashed(l.opt.Base)})
+	err := l.lifecycle(Leaf{Kind: Start, Program: cut(program, maxName), Config: cut(config, maxName), Prefix: slashed(l.opt.Base)})
 	if err == nil {
 		err = l.addRepairs()
 	}
@@ -245,16 +245,16 @@ func (l *Log) Start(program, config, recovered string) error {
 
 // Config says that the configuration changed while the process ran.
 func (l *Log) Config(config string) error {
-	return l.life(Leaf{Kind: Config, Config: cut(config, maxName), Prefix: slashed(l.opt.Base)})
+	return l.lifecycle(Leaf{Kind: Config, Config: cut(config, maxName), Prefix: slashed(l.opt.Base)})
 }
 
 // Tick says that the log lives though nothing happens.
-func (l *Log) Tick() error { return l.life(Leaf{Kind: Tick}) }
+func (l *Log) Tick() error { return l.lifecycle(Leaf{Kind: Tick}) }
 
 // Stop says that the process ends in good order, and publishes and keeps the
 // last checkpoint. Nothing is to be added afterwards.
 func (l *Log) Stop(ctx context.Context) error {
-	if err := l.life(Leaf{Kind: Stop}); err != nil {
+	if err := l.lifecycle(Leaf{Kind: Stop}); err != nil {
 		return err
 	}
 	return l.checkpoint(ctx, true)

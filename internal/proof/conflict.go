@@ -61,7 +61,7 @@ func (l *Log) putCheckpoint(ctx context.Context, s *state, cp Checkpoint, checkp
 				continue
 			}
 		}
-		if !conflict && !passing(err) || attempt == putAttempts || ctx.Err() != nil {
+		if !conflict && !transient(err) || attempt == putAttempts || ctx.Err() != nil {
 			return "", err
 		}
 		if pause(ctx, attempt, err) != nil {
@@ -199,7 +199,7 @@ func (l *Log) addRepairs() error {
 	l.repairs = nil
 	l.mu.Unlock()
 	for _, what := range repairs {
-		if err := l.life(Leaf{Kind: Repair, Reason: cut(what, maxReason)}); err != nil {
+		if err := l.lifecycle(Leaf{Kind: Repair, Reason: cut(what, maxReason)}); err != nil {
 			return err
 		}
 	}

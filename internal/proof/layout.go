@@ -7,9 +7,9 @@ import (
 
 // object is one of the log's own objects, to be put.
 type object struct {
-	name    string
-	build   func() []byte
-	passing bool // superseded soon: a lifecycle rule may expire it
+	name      string
+	build     func() []byte
+	temporary bool // superseded soon: a lifecycle rule may expire it
 }
 
 // bundles are the entry bundles that the pending leaves fill or begin.
@@ -28,7 +28,7 @@ func (l *Log) bundles(s *state, final bool) []object {
 
 // partials are the partial tiles of a tree that have changed since an earlier
 // one. Those of the lowest level are superseded by the next checkpoint; those above stand
-// for long and are never marked as passing.
+// for long and are never marked as temporary.
 func partials(before, after *edge, final bool) []object {
 	var puts []object
 	for level, hashes := range after.levels {

@@ -94,7 +94,7 @@ func (c *leafChecker) leaf(index uint64, l *Leaf, bound bool) {
 	case Row:
 		c.fault(Fault{Seq: l.Seq, What: fmt.Sprintf("leaf %d is the row of a pack: it has no place in the log", index)})
 	default:
-		c.life(index, l, bound)
+		c.lifecycle(index, l, bound)
 	}
 	c.pause(index, l)
 	c.prev = l.Kind
@@ -210,8 +210,8 @@ func (c *leafChecker) whyRemoved(seq record.Seq) string {
 	return "see the log"
 }
 
-// life is a leaf of the log's own life.
-func (c *leafChecker) life(index uint64, l *Leaf, bound bool) {
+// lifecycle is a leaf of the log's own life.
+func (c *leafChecker) lifecycle(index uint64, l *Leaf, bound bool) {
 	if c.next != 0 && !c.unknown && l.Seq != c.last() {
 		c.fault(Fault{What: fmt.Sprintf("leaf %d (%s) says that the log had come to record %d, but it had come to %d", index, l.Kind, l.Seq, c.last())})
 	}

@@ -545,15 +545,15 @@ func TestChangeOfKeyIsKept(t *testing.T) {
 	}
 }
 
-func TestPassingObjects(t *testing.T) {
+func TestTemporaryObjects(t *testing.T) {
 	b := newBench(t)
 	l := b.open()
 	b.add(l, 1, 300)
 	b.do(l.Checkpoint(t.Context()))
 	dir := Dir(testBase, "test-log")
-	for name, passing := range map[string]bool{"tile/0/001.p/44": true, "tile/entries/001.p/44": true, "tile/1/000.p/1": false, "tile/0/000": false, "checkpoint": false} {
-		if got := b.st.tags[dir+name]["indelible"] == "partial"; got != passing {
-			t.Errorf("%s is marked as passing: %v", name, got)
+	for name, temporary := range map[string]bool{"tile/0/001.p/44": true, "tile/entries/001.p/44": true, "tile/1/000.p/1": false, "tile/0/000": false, "checkpoint": false} {
+		if got := b.st.tags[dir+name]["indelible"] == "partial"; got != temporary {
+			t.Errorf("%s is marked as temporary: %v", name, got)
 		}
 	}
 	b.do(l.Stop(t.Context()))

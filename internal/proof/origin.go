@@ -43,7 +43,7 @@ func (l *Log) begin() error {
 	if o.Log == "" || !empty {
 		return nil
 	}
-	return l.life(Leaf{
+	return l.lifecycle(Leaf{
 		Kind: Continues, FromLog: cut(o.Log, maxName), FromSeq: o.First, Size: int64(o.Size), Root: hex.EncodeToString(o.Root[:]), Reason: cut(o.Reason, maxReason),
 	})
 }

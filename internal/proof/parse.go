@@ -27,7 +27,7 @@ func ParseLeaf(b []byte) (Leaf, error) {
 }
 
 // leafParser parses many leaves with one buffer. Door, source and bucket, which
-// change little from leaf to leaf, are kept and not allocated anew.
+// change little from leaf to leaf, are kept and not allocated again.
 type leafParser struct {
 	buf                  []byte
 	door, source, bucket string

@@ -18,8 +18,8 @@ type patientStore struct{ store.Store }
 
 const patience = 6 // attempts, over about ten seconds
 
-// passing says whether what failed may work when it is tried again.
-func passing(err error) bool {
+// transient says whether what failed may work when it is tried again.
+func transient(err error) bool {
 	if _, foreign := errors.AsType[*ForeignObjectError](err); foreign || errors.Is(err, ErrForked) {
 		return false
 	}
@@ -40,16 +40,16 @@ func pause(ctx context.Context, attempt int, err error) error {
 	return sleep(ctx, wait/2+rand.N(wait/2))
 }
 
-func (p patientStore) again(ctx context.Context, read func() error) error {
-	return retryPassing(ctx, patience, read)
+func (p patientStore) retry(ctx context.Context, read func() error) error {
+	return retryTransient(ctx, patience, read)
 }
 
-// retryPassing does something at most so many times, until it works or fails
+// retryTransient does something at most so many times, until it works or fails
 // for a reason that does not pass.
-func retryPassing(ctx context.Context, attempts int, do func() error) error {
+func retryTransient(ctx context.Context, attempts int, do func() error) error {
 	for attempt := 1; ; attempt++ {
 		err := do()
-		if !passing(err) || attempt == attempts || ctx.Err() != nil {
+		if !transient(err) || attempt == attempts || ctx.Err() != nil {
 			return err
 		}
 		if serr := pause(ctx, attempt, err); serr != nil {
@@ -64,7 +64,7 @@ func (p patientStore) Get(ctx context.Context, key string, o store.GetOptions) (
 	open := func(offset int64) (body io.ReadCloser, info store.Info, err error) {
 		o := o
 		o.From += offset
-		err = p.again(ctx, func() error {
+		err = p.retry(ctx, func() error {
 			body, info, err = p.Store.Get(ctx, key, o)
 			return err
 		})
@@ -115,7 +115,7 @@ func (b *patientBody) Read(buf []byte) (int, error) {
 		if b.err = err; n > 0 {
 			return n, nil
 		}
-		if b.broken++; !passing(err) || b.broken >= patience {
+		if b.broken++; !transient(err) || b.broken >= patience {
 			return 0, err
 		}
 		if b.size > 0 && b.read >= b.size {
@@ -153,7 +153,7 @@ func (p pacedStore) Put(ctx context.Context, o store.Object) (store.Info, error)
 
 // Head is store.Store's.
 func (p patientStore) Head(ctx context.Context, key string, o store.GetOptions) (info store.Info, err error) {
-	err = p.again(ctx, func() error {
+	err = p.retry(ctx, func() error {
 		info, err = p.Store.Head(ctx, key, o)
 		return err
 	})
@@ -164,7 +164,7 @@ func (p patientStore) Head(ctx context.Context, key string, o store.GetOptions) 
 func (p patientStore) List(ctx context.Context, o store.ListOptions) iter.Seq2[store.Info, error] {
 	return func(yield func(store.Info, error) bool) {
 		stopped := false
-		err := p.again(ctx, func() error {
+		err := p.retry(ctx, func() error {
 			for info, err := range p.Store.List(ctx, o) {
 				if err != nil {
 					return err

@@ -212,7 +212,7 @@ func (l *Log) keep(ctx context.Context, must bool) error {
 		return nil
 	}
 	name := historyName(cp.Size)
-	err := retryPassing(ctx, putAttempts, func() error {
+	err := retryTransient(ctx, putAttempts, func() error {
 		_, err := l.store.Put(ctx, l.object(name, checkpoint))
 		return err
 	})

@@ -59,7 +59,7 @@ func (l *Log) putAll(ctx context.Context, puts []object) error {
 		}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			err := retryPassing(ctx, putAttempts, func() error { return l.putOnce(ctx, o) })
+			err := retryTransient(ctx, putAttempts, func() error { return l.putOnce(ctx, o) })
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
@@ -82,8 +82,8 @@ func (l *Log) putAll(ctx context.Context, puts []object) error {
 func (l *Log) putOnce(ctx context.Context, o object) error {
 	data := o.build()
 	obj := l.object(o.name, data)
-	obj.NoLock = o.passing
-	if o.passing {
+	obj.NoLock = o.temporary
+	if o.temporary {
 		obj.Tags = map[string]string{"indelible": "partial"}
 	}
 	_, err := l.store.Put(ctx, obj)
@@ -124,7 +124,7 @@ func (l *Log) replaceForeign(ctx context.Context, o object, obj store.Object, th
 	}
 	obj.Body, obj.Condition = bytes.NewReader(o.build()), store.Condition{Match: info.ETag}
 	if _, err := l.put(ctx, obj); err != nil {
-		if passing(err) || store.ClassOf(err) == store.Exists {
+		if transient(err) || store.ClassOf(err) == store.Exists {
 			return err
 		}
 		return &ForeignObjectError{Key: obj.Key, Err: err}

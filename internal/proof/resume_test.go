@@ -46,7 +46,7 @@ func TestVerifyFromIsSound(t *testing.T) {
 		from   []byte
 		want   string
 	}{
-		"tree made anew with another leaf before": {func(b *bench) {
+		"tree rebuilt with another leaf before": {func(b *bench) {
 			b.resign(func(leaves []Leaf) []Leaf { leaves[100].Source = "other"; return leaves })
 		}, nil, "two trees of size 605 were signed"},
 		"leaf changed behind": {func(b *bench) {

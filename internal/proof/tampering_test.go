@@ -28,14 +28,14 @@ type tampering struct {
 	onlyHere bool // a copy in files cannot show it
 }
 
-// forge edits the leaves and makes the whole tree anew; only the signature it cannot make.
+// forge edits the leaves and rebuilds the whole tree; only the signature it cannot make.
 func (b *bench) forge(edit func(leaves []Leaf) []Leaf) {
 	raw := b.st.data(b.path("checkpoint"))
 	b.resign(edit)
 	b.st.put(b.path("checkpoint"), raw)
 }
 
-// resign edits the leaves and makes the whole tree anew, signed: what only the holder of the key can do.
+// resign edits the leaves and rebuilds the whole tree, signed: what only the holder of the key can do.
 func (b *bench) resign(edit func(leaves []Leaf) []Leaf) {
 	leaves := edit(b.leaves())
 	f := &bench{t: b.t, key: b.key, st: newMemStore(), d: tempDisk(b.t)}
@@ -186,7 +186,7 @@ func tamperings() []tampering {
 			b.st.put(k, bytes.Replace(b.st.data(k), []byte(`_id590.json"`), []byte(`_id591.json"`), 1))
 		}, seq: 590, want: "was changed", fsck: true},
 
-		{name: "leaf and object changed, tiles made anew", tamper: func(b *bench) {
+		{name: "leaf and object changed, tiles rebuilt", tamper: func(b *bench) {
 			b.forge(func(leaves []Leaf) []Leaf {
 				b.st.put(b.key5(), []byte("forged"))
 				leaves[5].Size, leaves[5].Digest = 6, record.Digest(tlogSum("forged"))

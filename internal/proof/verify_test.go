@@ -114,7 +114,7 @@ func TestVerifyReportsGapAndRemoved(t *testing.T) {
 	b.do(l.Start("p", "c", ""))
 	b.add(l, 1, 3)
 	b.do(l.Gap(t.Context(), record.GapError{First: 4, Last: 6, Cause: "bad block"}))
-	b.do(l.life(Leaf{Kind: Tick}))
+	b.do(l.lifecycle(Leaf{Kind: Tick}))
 	l.mu.Lock()
 	l.append(&Leaf{Kind: Removed, First: 2, Last: 2, Time: time.Now(), Reason: "retention"})
 	l.mu.Unlock()
@@ -129,7 +129,7 @@ func TestVerifyReportsGapAndRemoved(t *testing.T) {
 	}
 }
 
-func TestVerifyLifecycleSense(t *testing.T) {
+func TestVerifyLifecycle(t *testing.T) {
 	at := func(h int) time.Time { return time.Date(2026, 11, 24, h, 0, 0, 0, time.UTC) }
 	for want, leaves := range map[string][]Leaf{
 		"nothing says what became of it": {{Kind: Start, Time: at(1)}, {Kind: Start, Time: at(2)}, {Kind: Stop, Time: at(2)}},

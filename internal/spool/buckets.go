@@ -77,7 +77,7 @@ func (b *buckets) save() error {
 	return nil
 }
 
-// load reads the file, and gathers what it does not have from the segments given.
+// load reads the file, and collects what it does not have from the segments given.
 func (b *buckets) load(f *files, segs *segments, unsaved []*segment) error {
 	var since map[string]time.Time
 	data, err := f.readAll(bucketsFile)
@@ -89,7 +89,7 @@ func (b *buckets) load(f *files, segs *segments, unsaved []*segment) error {
 	}
 	if err != nil {
 		if !isNotExist(err) {
-			b.log.Error("the names of the buckets are gathered from the records that are here", "file", bucketsFile, "error", err)
+			b.log.Error("the names of the buckets are collected from the records that are here", "file", bucketsFile, "error", err)
 		}
 		unsaved = segs.all()
 	}
@@ -98,15 +98,15 @@ func (b *buckets) load(f *files, segs *segments, unsaved []*segment) error {
 	}
 	b.stale = false
 	for _, g := range unsaved {
-		if err := b.gather(segs, g); err != nil {
+		if err := b.collect(segs, g); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// gather notes the buckets of a segment.
-func (b *buckets) gather(segs *segments, g *segment) error {
+// collect notes the buckets of a segment.
+func (b *buckets) collect(segs *segments, g *segment) error {
 	from := ""
 	for more := true; more; {
 		err := segs.ask(g, func(x index) error {

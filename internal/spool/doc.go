@@ -22,7 +22,7 @@
 //	+---------------------------------------------+------+----------------+
 //
 //	<n>.spare          a segment file that is ready to be used, or used again
-//	<first seq>.idx    a sealed segment's index, made anew from it when damaged
+//	<first seq>.idx    a sealed segment's index, rebuilt from it when damaged
 //	bodies/<id>        a long body, then the CRC32C of each 64 KiB of it
 //	parked/<seq>.deferred, .quarantined, .body    copies of what was parked
 //	<n>.settled        what was settled above the release point, not fsynced

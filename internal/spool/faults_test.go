@@ -97,8 +97,8 @@ func TestUnreadableHeader(t *testing.T) {
 	}
 }
 
-// TestPassingReadFaults runs out of open files while records are read: they are no gap.
-func TestPassingReadFaults(t *testing.T) {
+// TestTransientReadFaults runs out of open files while records are read: they are no gap.
+func TestTransientReadFaults(t *testing.T) {
 	base := crashdisk.New()
 	s := openOn(t, base, spool.Options{InlineBytes: 8 << 10})
 	small := mustAppend(t, s, rec("", "small", []byte("x")))

@@ -45,7 +45,7 @@ func FuzzScanSegment(f *testing.F) {
 			t.Fatal(err)
 		}
 		defer h.release()
-		sc, err := scanSegment(h, head, secret{}, evidence{end: end, acked: record.Seq(acked)})
+		sc, err := scanSegment(h, head, secret{}, segmentFacts{end: end, acked: record.Seq(acked)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -287,7 +287,7 @@ func (s *Spool) loadSegment(g, next *segment, acked record.Seq) error {
 		g.last.Store(uint64(g.first) + uint64(x.n) - 1)
 	} else {
 		if !isNotExist(err) {
-			s.log.Warn("a side file is made anew from its segment", "segment", g.name, "error", err)
+			s.log.Warn("a side file is rebuilt from its segment", "segment", g.name, "error", err)
 		}
 		if list, err = s.scan(g, next, acked); err != nil {
 			return err
@@ -320,7 +320,7 @@ func (s *Spool) scan(g, next *segment, acked record.Seq) ([]gap, error) {
 		return nil, err
 	}
 	defer h.release()
-	known := evidence{acked: acked, hasBody: func(id uint64) (bool, error) { return s.files.exists(bodyName(id)) }}
+	known := segmentFacts{acked: acked, hasBody: func(id uint64) (bool, error) { return s.files.exists(bodyName(id)) }}
 	if next != nil {
 		known.upto = next.first - 1
 		known.acked = max(acked, known.upto)

@@ -11,7 +11,7 @@ import (
 	"indelible/internal/record"
 )
 
-// ownerFile is made anew by each process that opens the spool for writing.
+// ownerFile is replaced by each process that opens the spool for writing.
 const ownerFile = "owner"
 
 // errOwned ends a spool that another process has opened meanwhile.

@@ -59,12 +59,12 @@ type queue struct {
 	yield    bool                     // somebody needs the space of the active segment, if it is released; guarded by mu
 	closed   bool                     // guarded by mu
 	ended    error                    // why it is closed for good, if it is not the end of the spool; guarded by mu
-	gather   int                      // requests that the write loop waits for; 0: it does not wait; guarded by mu
-	gathered chan struct{}            // tells it that they are there; capacity 1
+	wanted   int                      // requests that the write loop waits for; 0: it does not wait; guarded by mu
+	filled   chan struct{}            // tells it that they are there; capacity 1
 }
 
 func newQueue(k *known) *queue {
-	return &queue{known: k, notify: make(chan struct{}, 1), gathered: make(chan struct{}, 1), inFlight: map[uint64]*pendingEntry{}}
+	return &queue{known: k, notify: make(chan struct{}, 1), filled: make(chan struct{}, 1), inFlight: map[uint64]*pendingEntry{}}
 }
 
 // wake tells a write loop that waits for room to look again.
@@ -106,9 +106,9 @@ func (q *queue) enqueue(entries []*pendingEntry, answer func(i int, seq record.S
 	}
 	if len(req.entries) > 0 {
 		q.waiting = append(q.waiting, req)
-		if q.gather > 0 && len(q.waiting) >= q.gather {
-			q.gather = 0
-			q.gathered <- struct{}{}
+		if q.wanted > 0 && len(q.waiting) >= q.wanted {
+			q.wanted = 0
+			q.filled <- struct{}{}
 		}
 		start = !q.running
 		q.running = true
@@ -275,14 +275,14 @@ func (q *queue) take(fits func(*pendingEntry) bool, admit func(bytes int64) bool
 	return into, full
 }
 
-// await has gathered told once n requests wait. It reports false if they do already.
+// await signals filled once n requests wait. It reports false if they do already.
 func (q *queue) await(n int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.waiting) >= n {
 		return false
 	}
-	q.gather = n
+	q.wanted = n
 	return true
 }
 
@@ -290,8 +290,8 @@ func (q *queue) await(n int) bool {
 func (q *queue) awaitNoMore() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.gather = 0; len(q.gathered) > 0 {
-		<-q.gathered
+	if q.wanted = 0; len(q.filled) > 0 {
+		<-q.filled
 	}
 	return len(q.waiting)
 }

@@ -50,8 +50,8 @@ type item struct {
 	bad      string // what of the entry is damaged, "" if nothing
 }
 
-// evidence is what is known about a segment from outside of it.
-type evidence struct {
+// segmentFacts is what is known about a segment from outside of it.
+type segmentFacts struct {
 	end   int64      // what stands at or behind this offset is void; 0: unknown
 	acked record.Seq // records up to this one were acked
 	upto  record.Seq // no later one can be in it; 0: unknown
@@ -71,7 +71,7 @@ type scan struct {
 
 // scanSegment reads a whole segment. It fails only where the disk does: what it
 // concludes, it concludes from bytes that arrived.
-func scanSegment(h *handle, head segHeader, ids secret, known evidence) (scan, error) {
+func scanSegment(h *handle, head segHeader, ids secret, known segmentFacts) (scan, error) {
 	size, err := h.size()
 	if err != nil {
 		return scan{}, err
@@ -102,7 +102,7 @@ func scanSegment(h *handle, head segHeader, ids secret, known evidence) (scan, e
 
 // accepted is how many of the items count: all batches with a whole frame, and
 // what was acked whether its batch is whole or not. What is behind them was never acked.
-func accepted(items []item, known evidence) (int, error) {
+func accepted(items []item, known segmentFacts) (int, error) {
 	end := known.end
 	for _, it := range items {
 		if it.h.kind == kindCommit {

@@ -172,7 +172,7 @@ func (s *segments) writeIdx(g *segment) error {
 }
 
 // ask puts a question to the index of a segment. A side file that is damaged or
-// gone is made anew from the segment, and asked again; one that the disk does not give back now is not.
+// gone is rebuilt from the segment, and asked again; one that the disk does not give back now is not.
 func (s *segments) ask(g *segment, question func(x index) error) error {
 	x := g.index()
 	err := question(x)
@@ -185,7 +185,7 @@ func (s *segments) ask(g *segment, question func(x index) error) error {
 	if s.isReleased(g.newest()) {
 		return nil
 	}
-	s.log.Error("a side file is damaged and is made anew from its segment", "segment", g.name, "error", err)
+	s.log.Error("a side file is damaged and is rebuilt from its segment", "segment", g.name, "error", err)
 	if err := s.reindex(g, x); err != nil {
 		return err
 	}
@@ -195,7 +195,7 @@ func (s *segments) ask(g *segment, question func(x index) error) error {
 // errStop ends a question that has its answer.
 var errStop = errors.New("stop")
 
-// reindex makes the index of a sealed segment anew, unless somebody did so meanwhile.
+// reindex rebuilds the index of a sealed segment, unless somebody did so meanwhile.
 func (s *segments) reindex(g *segment, old index) error {
 	s.indexMu.Lock()
 	defer s.indexMu.Unlock()
@@ -204,12 +204,12 @@ func (s *segments) reindex(g *segment, old index) error {
 	}
 	h, err := s.files.open(g.name)
 	if err != nil {
-		return fmt.Errorf("make a side file anew: %w", err)
+		return fmt.Errorf("rebuild a side file: %w", err)
 	}
 	defer h.release()
-	sc, err := scanSegment(h, g.segHeader, s.ids, evidence{end: g.end.Load(), acked: g.newest(), upto: g.newest()})
+	sc, err := scanSegment(h, g.segHeader, s.ids, segmentFacts{end: g.end.Load(), acked: g.newest(), upto: g.newest()})
 	if err != nil {
-		return fmt.Errorf("make a side file anew: %w", err)
+		return fmt.Errorf("rebuild a side file: %w", err)
 	}
 	for ; sc.last < g.newest(); sc.last++ {
 		sc.index.add(memEntry{})
@@ -270,7 +270,7 @@ func (s *segments) loadFilters() {
 		}
 		filter, err := x.readFilter()
 		if err != nil {
-			continue // who asks reads the file, and makes it anew where it is damaged
+			continue // who asks reads the file, and rebuilds it where it is damaged
 		}
 		x.filter.Store(&filter)
 		s.countFilter(len(filter))

@@ -206,7 +206,7 @@ func (s *space) fillBallast() {
 		}
 	}
 	if err != nil {
-		_ = s.fs.Remove(ballastFile) // the next try makes it anew
+		_ = s.fs.Remove(ballastFile) // the next try makes it again
 		return
 	}
 	s.mu.Lock()

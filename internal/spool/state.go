@@ -89,7 +89,7 @@ type stateWriter struct {
 	generation uint64
 }
 
-// write makes a state durable. After a failed fsync the file is made anew.
+// write makes a state durable. After a failed fsync the file is written again from the start.
 func (w *stateWriter) write(st state) error {
 	st.Generation = w.generation + 1
 	slot, err := appendState(st)

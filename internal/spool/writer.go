@@ -75,7 +75,7 @@ type writer struct {
 	next     record.Seq
 	bufs     sync.Pool     // of *[]byte
 	lastSync time.Duration // what the last fsync took
-	missed   int           // how often in a row gather waited in vain
+	missed   int           // how often in a row fillBatch waited and too few came
 	skip     int           // batches for which it does not wait
 }
 
@@ -191,20 +191,20 @@ func (w *writer) commit(b *batch) {
 	w.synced = w.end
 	w.ack(b)
 	if len(b.entries) > 1 {
-		w.gather(len(b.entries))
+		w.fillBatch(len(b.entries))
 	}
 }
 
-// gather waits for those whose records were just acked: most of them have the next one soon, and
+// fillBatch waits for those whose records were just acked: most of them have the next one soon, and
 // an fsync of many records costs hardly more than one of few. It waits for nine in ten of them, at most
 // four times as long as the last fsync took and 4 ms, and not at all where few records shared it. Where they do not
 // come (senders that pause, or are far away), it waits ever more rarely.
-func (w *writer) gather(acked int) {
+func (w *writer) fillBatch(acked int) {
 	waiting := w.queue.length()
 	switch {
 	case acked == 1:
 		return
-	case waiting+acked < gatherMin, w.skip > 0:
+	case waiting+acked < fillBatchMin, w.skip > 0:
 		w.skip = max(w.skip-1, 0)
 		runtime.Gosched() // even a short pause lets some of them come
 		return
@@ -215,7 +215,7 @@ func (w *writer) gather(acked int) {
 	patience := time.NewTimer(min(max(4*w.lastSync, 100*time.Microsecond), 4*time.Millisecond))
 	defer patience.Stop()
 	select {
-	case <-w.queue.gathered:
+	case <-w.queue.filled:
 		w.missed = 0
 	case <-patience.C:
 		if w.queue.awaitNoMore() < waiting+acked/2 {
@@ -225,8 +225,8 @@ func (w *writer) gather(acked int) {
 	}
 }
 
-// gatherMin is how many records must have been on their way at once for gather to wait.
-const gatherMin = 8
+// fillBatchMin is how many records must have been on their way at once for fillBatch to wait.
+const fillBatchMin = 8
 
 // sync makes a segment durable up to the end of the batch, its name included,
 // and makes sure that it still has that name, because what is in a removed file is gone with the process,

@@ -25,7 +25,7 @@ func Python(t testing.TB, requirements string) string {
 	return python
 }
 
-// MakePython is Python without a test. It makes the environment anew where a making was cut short.
+// MakePython is Python without a test. It makes the environment again where a making was cut short.
 func MakePython(ctx context.Context, requirements string) (string, error) {
 	return makePython(ctx, requirements, true)
 }

@@ -45,7 +45,7 @@ func (p *pacer) throttled(epoch uint64) {
 	p.limit = max(1, p.limit*paceCut)
 }
 
-// restart begins anew after an outage.
+// restart starts over after an outage.
 func (p *pacer) restart() {
 	p.epoch++
 	p.good = 0

@@ -54,7 +54,7 @@ func newPacker(d *delivery) *packer {
 func (p *packer) run(ctx context.Context) {
 	defer func() {
 		if p.open != nil {
-			p.open.abandon() // the next run begins it anew
+			p.open.abandon() // the next run begins it again
 		}
 	}()
 	select {

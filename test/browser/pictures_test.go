@@ -17,11 +17,11 @@ import (
 // images is where the documentation's pictures are.
 const images = "../../docs/images"
 
-// TestPictures makes the pictures of the documentation anew, from a minute of traffic with
+// TestPictures makes the pictures of the documentation again, from a minute of traffic with
 // an outage in it, where INDELIBLE_PICTURES is set.
 func TestPictures(t *testing.T) {
 	if os.Getenv("INDELIBLE_PICTURES") == "" {
-		t.Skip("INDELIBLE_PICTURES=1 makes the pictures in docs/images anew")
+		t.Skip("INDELIBLE_PICTURES=1 makes the pictures in docs/images again")
 	}
 	b := newBucket(t)
 	d := serve(t, build(t), b)

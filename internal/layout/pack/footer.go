@@ -179,7 +179,7 @@ func readFooter(t *tail) (*footer, error) {
 	case version != Version:
 		return nil, fmt.Errorf("%w of format %s: it is of format %.20q; use the program that wrote it, or a newer one", ErrForeign, Version, version)
 	case !reflect.DeepEqual(p.elements, []format.SchemaElement(m.Schema)):
-		return nil, fmt.Errorf("%w: it says to be one, and has other columns: another program wrote it anew", ErrForeign)
+		return nil, fmt.Errorf("%w: it says to be one, and has other columns: another program rewrote it", ErrForeign)
 	}
 	f := &footer{log: log, rows: m.NumRows}
 	if err := f.setGroups(p, &m, t.size-8-n); err != nil {

@@ -43,7 +43,7 @@ func (x *Index) Run(ctx context.Context, s Source) error {
 			return nil
 		}
 		if errors.Is(err, ErrDamaged) {
-			x.o.Logger.Warn("the index is damaged and is made anew from the log; no record is lost, and searches are slower until then", "error", err, "kept_as", x.o.Path+".damaged")
+			x.o.Logger.Warn("the index is damaged and is rebuilt from the log; no record is lost, and searches are slower until then", "error", err, "kept_as", x.o.Path+".damaged")
 			err = errors.Join(x.drop(false), moveDamaged(x.o.Path))
 		}
 		if err == nil {
@@ -80,7 +80,7 @@ type follower struct {
 	gaps   time.Time // when what could not be read was tried last
 }
 
-// sleep waits, or until somebody wants the index made anew.
+// sleep waits, or until somebody wants the index rebuilt.
 func (f *follower) sleep(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -92,7 +92,7 @@ func (f *follower) sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// again takes the index away, so that it is made anew.
+// again takes the index away, so that it is rebuilt.
 func (f *follower) again() error { return errors.Join(f.drop(false), f.remove()) }
 
 // follow brings the index up to the log, and keeps it there. It returns nil where it is to be opened again.
@@ -137,7 +137,7 @@ func (f *follower) follow(ctx context.Context) error {
 	}
 }
 
-// open says whether the index is still open: somebody may have wanted it made anew.
+// open says whether the index is still open: somebody may have wanted it rebuilt.
 func (x *Index) open() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -197,7 +197,7 @@ func (f *follower) still(ctx context.Context) error {
 		return nil
 	}
 	if !f.db.there() { // Run alone changes f.db
-		f.o.Logger.Warn("the file of the index is gone; it is made anew from the log", "file", f.o.Path)
+		f.o.Logger.Warn("the file of the index is gone; it is rebuilt from the log", "file", f.o.Path)
 		return f.drop(false)
 	}
 	if err := f.o.Room(); err != nil {

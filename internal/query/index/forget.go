@@ -15,7 +15,7 @@ import (
 const forgetRows = 1000
 
 // Forget deletes what the index has of the records up to through, but for those that keep is true for. Sums by day stay. The
-// texts of bodies (TextBody) stay among the words until the index is made anew, and find nothing.
+// texts of bodies (TextBody) stay among the words until the index is rebuilt, and find nothing.
 func (x *Index) Forget(ctx context.Context, through record.Seq, keep func(record.Seq) bool) error {
 	err := x.with(func(d *db) error { return d.forget(ctx, through, keep) })
 	if errors.Is(err, ErrNotReady) {
@@ -28,7 +28,7 @@ func (x *Index) Forget(ctx context.Context, through record.Seq, keep func(record
 func (x *Index) ForgetAlone(ctx context.Context, through record.Seq, keep func(record.Seq) bool) error {
 	d, err := open(ctx, x.o.Path, x.o.Log, x.o.Text, true)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrDamaged) || errors.Is(err, errOther) {
-		return nil // the next daemon makes it anew
+		return nil // the next daemon rebuilds it
 	}
 	if err != nil {
 		return fmt.Errorf("open the index: %w", err)

@@ -30,7 +30,7 @@ type Source interface {
 // Options are what an Index is made of. Path and Log are required.
 type Options struct {
 	Path string // of the file
-	Log  string // the log's name; an index of another one is made anew
+	Log  string // the log's name; an index of another one is rebuilt
 	Text Text   // "": TextFields
 	// Room says whether the disk has room for more than the spool needs; nil: it has.
 	Room   func() error
@@ -62,7 +62,7 @@ func New(o Options) *Index {
 	return &Index{o: o, remake: make(chan chan error)}
 }
 
-// ErrNotReady says that there is no index to ask at the moment: none was made yet, or it is being made anew.
+// ErrNotReady says that there is no index to ask at the moment: none was made yet, or it is being rebuilt.
 var ErrNotReady = errors.New("the index is not ready: a daemon makes it by itself, and \"indelible rebuild\" where none runs")
 
 // OpenRead opens the index for reading alone, where nobody runs it. It fails with ErrNotReady where there is none that can be used.
@@ -156,7 +156,7 @@ func (x *Index) Unread(ctx context.Context) (seqs []record.Seq, err error) {
 // maxUnread bounds how many are asked for at a time.
 const maxUnread = 1000
 
-// Remake has the index made anew from the log. Run must be running. It returns once the old one is gone.
+// Remake has the index rebuilt from the log. Run must be running. It returns once the old one is gone.
 func (x *Index) Remake(ctx context.Context) error {
 	done := make(chan error, 1)
 	select {
@@ -188,7 +188,7 @@ func (x *Index) drop(clean bool) error {
 	return d.close(clean)
 }
 
-// ready opens the index, made or made anew where that is needed.
+// ready opens the index, made or rebuilt where that is needed.
 func (x *Index) ready(ctx context.Context) error {
 	if x.open() {
 		return nil
@@ -201,10 +201,10 @@ func (x *Index) ready(ctx context.Context) error {
 	}
 	switch {
 	case errors.Is(err, ErrDamaged):
-		x.o.Logger.Warn("the index is damaged and is made anew from the log; no record is lost, and searches are slower until then", "error", err, "kept_as", x.o.Path+".damaged")
+		x.o.Logger.Warn("the index is damaged and is rebuilt from the log; no record is lost, and searches are slower until then", "error", err, "kept_as", x.o.Path+".damaged")
 		err = moveDamaged(x.o.Path)
 	case errors.Is(err, errOther):
-		x.o.Logger.Info("the index is made anew from the log", "reason", err.Error())
+		x.o.Logger.Info("the index is rebuilt from the log", "reason", err.Error())
 		err = x.remove()
 	case errors.Is(err, fs.ErrNotExist):
 		err = nil
@@ -232,7 +232,7 @@ func (x *Index) remove() error {
 	return removeAll(x.o.Path, x.o.Path+"-wal", x.o.Path+"-shm")
 }
 
-// Make makes the index anew from nothing but the log, up to upto, and tells how far it is; for a command that has
+// Make rebuilds the index from nothing but the log, up to upto, and tells how far it is; for a command that has
 // the data directory for itself.
 func (x *Index) Make(ctx context.Context, s Source, upto record.Seq, progress func(record.Seq)) (err error) {
 	if err := errors.Join(x.drop(false), x.remove()); err != nil {

@@ -405,7 +405,7 @@ func TestTheFileIsDamagedMeanwhile(t *testing.T) {
 	}
 }
 
-func TestOtherLogOrSettingMakesItAnew(t *testing.T) {
+func TestOtherLogOrSettingRebuilds(t *testing.T) {
 	path := filepath.Join(t.TempDir(), File)
 	x, stop := running(t, three(), Options{Path: path})
 	reaches(t, x, 3)

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// version is the schema's. An index of another version is made anew.
+// version is the schema's. An index of another version is rebuilt.
 const version = 1
 
 // applicationID marks the file as ours: "indx".

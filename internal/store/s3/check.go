@@ -187,7 +187,7 @@ func (c checker) locking(ctx context.Context) bool {
 	none := x.status == http.StatusNotFound || err == nil && !enabled
 	switch {
 	case none && wanted:
-		return c.fail("object lock", "make the bucket anew with Object Lock, or take destination.object_lock away", "the bucket has no Object Lock, and every locked object will be refused")
+		return c.fail("object lock", "create a new bucket with Object Lock, or take destination.object_lock away", "the bucket has no Object Lock, and every locked object will be refused")
 	case none:
 		return c.warn("object lock", "use a bucket with Object Lock and destination.object_lock where nobody may delete records", "off")
 	case err != nil:

@@ -16,7 +16,7 @@ func (e *credentialsError) Error() string { return "find credentials: " + e.err.
 func (e *credentialsError) Unwrap() error { return e.err }
 
 // chain finds credentials where the SDK looks for them: environment, profile,
-// SSO, web identity, process, container, instance. It looks anew each time it is
+// SSO, web identity, process, container, instance. It looks again each time it is
 // asked, so that a rotated credentials file is seen without a restart.
 type chain struct{ cfg Config }
 

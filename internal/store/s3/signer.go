@@ -10,7 +10,7 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
 
-// signer is the SDK's signer, made anew when the secret of an access key changes: the SDK's (v1.48.0)
+// signer is the SDK's signer, replaced when the secret of an access key changes: the SDK's (v1.48.0)
 // keeps the key that it derived for a day under the access key's id alone, and goes on signing with the
 // old secret after a mistyped one was corrected. It is safe for concurrent use.
 type signer struct {

@@ -25,7 +25,7 @@ import (
 const (
 	killLanes   = 4  // daemons at once, each with a data directory and a bucket of its own
 	killClients = 6  // of each daemon
-	killsOfLife = 25 // kills until a data directory is drained, counted and begun anew
+	killsOfLife = 25 // kills until a data directory is drained, counted and begun again
 )
 
 // TestTortureKill kills the daemon with SIGKILL at random moments - as it starts,

@@ -17,7 +17,7 @@ import (
 	"indelible/internal/torture/driver"
 )
 
-const cutsOfLife = 10 // power cuts until a data directory is drained, counted and begun anew
+const cutsOfLife = 10 // power cuts until a data directory is drained, counted and begun again
 
 // TestTorturePower runs the daemon on a file system that forgets what was not synced, and cuts
 // the power at random, under load and as it starts: everything that was acked is in the bucket

@@ -25,7 +25,7 @@ import (
 	"indelible/internal/torture/driver"
 )
 
-const endsOfStreamLife = 20 // until a data directory is delivered, counted and begun anew
+const endsOfStreamLife = 20 // until a data directory is delivered, counted and begun again
 
 // TestTortureStreams ends the daemon by SIGKILL at random while calls stream through its proxy. Strict means: no request
 // reached the provider without an open record, and nobody has a whole answer without a close record that holds it.

@@ -18,15 +18,15 @@ import (
 	"indelible/internal/testserver"
 )
 
-// strangers are verifiers that share no code with ours.
-type strangers struct {
+// independent are verifiers that share no code with ours.
+type independent struct {
 	fsck   string // Tessera's checker, as a program
 	python string // the interpreter for docs/verify.py
 }
 
 var fsckOnce sync.Mutex
 
-func meetStrangers(t *testing.T) strangers {
+func newIndependent(t *testing.T) independent {
 	t.Helper()
 	fsckOnce.Lock()
 	defer fsckOnce.Unlock()
@@ -35,7 +35,7 @@ func meetStrangers(t *testing.T) strangers {
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-C", "../../test/fsck", "-o", program, ".").CombinedOutput(); err != nil {
 		testserver.Missing(t, "Tessera", &os.PathError{Op: "build", Path: string(out), Err: err})
 	}
-	return strangers{program, python}
+	return independent{program, python}
 }
 
 // copied is a bucket as files, without its prefix: what a copy of it looks like.
@@ -71,7 +71,7 @@ func (c *copied) sync(b *bench, more map[string][]byte) {
 }
 
 // judge lays the bucket out as files and asks both. kept is a checkpoint that the auditor has; nil: none.
-func (s strangers) judge(t *testing.T, c *copied, b *bench, kept []byte, args ...string) (said string, fsck, python error) {
+func (s independent) judge(t *testing.T, c *copied, b *bench, kept []byte, args ...string) (said string, fsck, python error) {
 	t.Helper()
 	more := map[string][]byte{"log.vkey": []byte(b.key.Public() + "\n")}
 	if kept != nil {
@@ -87,15 +87,15 @@ func (s strangers) judge(t *testing.T, c *copied, b *bench, kept []byte, args ..
 	return string(out1) + string(out2), fsck, python
 }
 
-func (s strangers) accept(t *testing.T, b *bench) {
+func (s independent) accept(t *testing.T, b *bench) {
 	t.Helper()
 	if said, fsck, python := s.judge(t, &copied{top: t.TempDir()}, b, nil, "--allow-incomplete"); fsck != nil || python != nil {
 		t.Errorf("fsck: %v, verify.py: %v\n%s", fsck, python, said)
 	}
 }
 
-func TestStrangersAccept(t *testing.T) {
-	s := meetStrangers(t)
+func TestIndependentVerifiersAccept(t *testing.T) {
+	s := newIndependent(t)
 	t.Run("life", func(t *testing.T) {
 		b := filled(t)
 		l := b.open()
@@ -185,10 +185,10 @@ func (b *bench) outcomeAt(seq record.Seq, key string) record.Outcome {
 	return o
 }
 
-// A stranger who accepts everything proves nothing: verify.py refuses every
+// A verifier that accepts everything proves nothing: verify.py refuses every
 // tampering that verify does, and Tessera's checker those of the tree.
-func TestStrangersRefuse(t *testing.T) {
-	s := meetStrangers(t)
+func TestIndependentVerifiersRefuse(t *testing.T) {
+	s := newIndependent(t)
 	pristine := filled(t)
 	s.accept(t, pristine)
 	files := &copied{top: t.TempDir()}
@@ -260,8 +260,8 @@ class ParquetFile:
             yield row
 `
 
-func TestStrangersAcceptRemovalHalfDone(t *testing.T) {
-	s := meetStrangers(t)
+func TestIndependentVerifiersAcceptRemovalHalfDone(t *testing.T) {
+	s := newIndependent(t)
 	b := newBench(t)
 	halfRemoved(b)
 	s.accept(t, b)

@@ -51,9 +51,9 @@ func TestFsyncIsShared(t *testing.T) {
 	})
 }
 
-// TestNobodyIsWaitedForInVain has senders that come together and pause: a single record that comes
+// TestBatchWaitsForReturningSendersOnly has senders that come together and pause: a single record that comes
 // right after them waits for its own fsync, and only rarely for them.
-func TestNobodyIsWaitedForInVain(t *testing.T) {
+func TestBatchWaitsForReturningSendersOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const rounds = 200
 		s := openOn(t, slowSync(), spool.Options{})
