@@ -179,7 +179,8 @@ func (e *Exchange) deriveResponse(f *fold) {
 		f.d.Events = len(list)
 	}
 	f.failed = e.Status >= 400
-	for _, ev := range list {
+	for i := range list {
+		ev := &list[i]
 		before := f.contents
 		f.event(ev, kind)
 		if f.contents > before && f.d.FirstToken == "" && f.d.Stream && coding == "" {

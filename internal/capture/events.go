@@ -146,9 +146,19 @@ func looksSSE(b []byte) bool {
 func splitSSE(b []byte, at int) (list []event, whole bool) {
 	var e event
 	open := false
+	list = make([]event, 0, min(len(b)/64+4, maxEvents))
+	feed := -1 // the next LF from at on
 	for at < len(b) && len(list) < maxEvents {
-		n := bytes.IndexAny(b[at:], "\r\n")
+		if feed < at {
+			if feed = bytes.IndexByte(b[at:], '\n') + at; feed < at {
+				feed = len(b)
+			}
+		}
+		n := bytes.IndexByte(b[at:feed], '\r')
 		if n < 0 {
+			n = feed - at
+		}
+		if at+n == len(b) {
 			return list, false
 		}
 		line := b[at : at+n]

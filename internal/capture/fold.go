@@ -14,15 +14,20 @@ import (
 // fold adds up the events of one exchange. What an event is, is told by its own
 // members: servers that imitate a provider answer under any name.
 type fold struct {
-	d        *Derived
-	text     strings.Builder
-	tools    []*tool
-	contents int  // pieces of content seen
-	failed   bool // the status says so
-	anthro   anthropicUsage
+	d      *Derived
+	text   strings.Builder
+	tools  []*tool
+	failed bool // the status says so
+	anthro anthropicUsage
 
-	top, choice, message object // used again by each event
+	effects
+	spoken  string // the last text that was added, as it stands in the bytes
+	alike   alike
+	objects *objects // used again by each event
 }
+
+// objects are those of an event, one in the other.
+type objects struct{ top, choice, message object }
 
 // tool is a call that comes in pieces.
 type tool struct {
@@ -35,6 +40,7 @@ type tool struct {
 func parse(b []byte) gjson.Result { return gjson.Parse(unsafe.String(unsafe.SliceData(b), len(b))) }
 
 func (f *fold) unparsed(what string) {
+	f.acts++
 	if !slices.Contains(f.d.Unparsed, what) {
 		f.d.Unparsed = append(f.d.Unparsed, what)
 	}
@@ -173,7 +179,18 @@ func (f *fold) multipart(b []byte) {
 }
 
 // event adds one event.
-func (f *fold) event(e event, kind framing) {
+func (f *fold) event(e *event, kind framing) {
+	if text, ok := f.alike.text(e); ok {
+		f.say(said(text))
+		return
+	}
+	before := f.effects
+	f.read(e, kind)
+	f.alike.learn(e, f.spoken, before, f.effects)
+}
+
+// read adds an event that is like no other.
+func (f *fold) read(e *event, kind framing) {
 	data := e.data
 	if kind == framingSSE && string(data) == "[DONE]" {
 		return
@@ -203,7 +220,10 @@ func (f *fold) body(j gjson.Result, stream bool) {
 		})
 		return
 	}
-	o := f.top.read(j)
+	if f.objects == nil {
+		f.objects = new(objects)
+	}
+	o := f.objects.top.read(j)
 	kind := o.get("type").Str
 	switch fault := o.get("error"); {
 	case fault.Exists() && fault.Type != gjson.Null && !o.get("output").Exists():
@@ -253,6 +273,7 @@ func (f *fold) id(v gjson.Result) {
 // reason adds a reason why the model stopped, once.
 func (f *fold) reason(v gjson.Result) {
 	if v.Type == gjson.String && v.Str != "" && len(f.d.FinishReasons) < 128 {
+		f.acts++
 		f.d.FinishReasons = append(f.d.FinishReasons, v.Str)
 	}
 }
@@ -263,6 +284,8 @@ func (f *fold) say(v gjson.Result) {
 		return
 	}
 	f.contents++
+	f.said++
+	f.spoken = v.Raw
 	if f.text.Len()+len(v.Str) > maxText {
 		f.unparsed("text: longer than is kept here")
 		return
@@ -272,11 +295,13 @@ func (f *fold) say(v gjson.Result) {
 
 // usage notes a usage object; the last one counts.
 func (f *fold) usage(raw gjson.Result, t Tokens) {
+	f.acts++
 	f.d.Usage, f.d.Tokens = []json.RawMessage{json.RawMessage(raw.Raw)}, &t
 }
 
 // tool is the call under a key, made where it is new.
 func (f *fold) tool(key string) *tool {
+	f.acts++
 	for _, t := range f.tools {
 		if t.key == key {
 			return t
@@ -304,6 +329,7 @@ func (t *tool) add(id, name, args gjson.Result) {
 
 // fault notes an error, in whatever form the provider has it.
 func (f *fold) fault(j gjson.Result, inStream bool) {
+	f.acts++
 	d := f.d
 	d.InStream, d.ErrorMessage, d.ErrorClass, d.ErrorCode = inStream, j.Get("message").String(), j.Get("type").String(), j.Get("code").String()
 	switch {

@@ -7,17 +7,21 @@ import (
 	"strings"
 )
 
-// keptHeaders are recorded with their values. Everything else is named only: what is not known to
+// knownHeader says which headers are recorded with their values. Everything else is named only: what is not known to
 // hold no secret may hold one.
-var keptHeaders = []string{
-	"accept", "accept-encoding", "accept-language", "cache-control", "cf-ray", "content-encoding", "content-language", "content-length", "content-type",
-	"date", "etag", "expect", "idempotency-key", "model", "request-id", "retry-after", "server", "te", "traceparent", "trailer",
-	"upgrade", "user-agent", "via", "x-cloud-trace-context", "x-client-request-id", "x-correlation-id", "x-goog-api-client", "x-goog-request-params",
-	"x-goog-user-project", "x-request-id", "x-session-id", "x-should-retry", "apim-request-id", "azureml-model-session", "x-envoy-upstream-service-time",
-	"anthropic-version", "anthropic-beta", "anthropic-organization-id", "openai-beta", "openai-organization", "openai-project", "openai-processing-ms",
-	"openai-version", "openai-model", "x-ms-region", "x-ms-client-request-id", "x-ms-rai-invoked", "x-amzn-requestid", "x-amzn-errortype", "x-amz-date",
-	"x-amz-content-sha256", "x-api-warning", "x-trial-endpoint-call-remaining", "x-endpoint-monthly-call-limit",
-	"sec-websocket-version", "sec-websocket-extensions",
+func knownHeader(lower string) bool {
+	switch lower {
+	case "accept", "accept-encoding", "accept-language", "cache-control", "cf-ray", "content-encoding", "content-language", "content-length",
+		"content-type", "date", "etag", "expect", "idempotency-key", "model", "request-id", "retry-after", "server", "te", "traceparent", "trailer",
+		"upgrade", "user-agent", "via", "x-cloud-trace-context", "x-client-request-id", "x-correlation-id", "x-goog-api-client", "x-goog-request-params",
+		"x-goog-user-project", "x-request-id", "x-session-id", "x-should-retry", "apim-request-id", "azureml-model-session",
+		"x-envoy-upstream-service-time", "anthropic-version", "anthropic-beta", "anthropic-organization-id", "openai-beta", "openai-organization",
+		"openai-project", "openai-processing-ms", "openai-version", "openai-model", "x-ms-region", "x-ms-client-request-id", "x-ms-rai-invoked",
+		"x-amzn-requestid", "x-amzn-errortype", "x-amz-date", "x-amz-content-sha256", "x-api-warning", "x-trial-endpoint-call-remaining",
+		"x-endpoint-monthly-call-limit", "sec-websocket-version", "sec-websocket-extensions":
+		return true
+	}
+	return false
 }
 
 // keptPrefixes are families of such headers.
@@ -41,7 +45,7 @@ func KeepHeaders(h http.Header) (kept []Field, withheld []string) {
 }
 
 func keepHeader(lower string) bool {
-	return slices.Contains(keptHeaders, lower) || slices.ContainsFunc(keptPrefixes, func(p string) bool { return strings.HasPrefix(lower, p) })
+	return knownHeader(lower) || slices.ContainsFunc(keptPrefixes, func(p string) bool { return strings.HasPrefix(lower, p) })
 }
 
 // redacted stands for the value of a query parameter that may be a secret.

@@ -12,7 +12,7 @@ type object struct {
 }
 
 // objectMembers is how many members are remembered; further ones are looked for.
-const objectMembers = 16
+const objectMembers = 12
 
 // read takes j's members in place of what was there.
 func (o *object) read(j gjson.Result) *object {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"io"
+	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
@@ -216,35 +217,37 @@ const (
 // escaped; it never splits a character. It looks at eight bytes at once.
 func appendEscaped(dst, b []byte) []byte {
 	const longest = 6 // \u0000
-	for len(b) > 0 {
-		if cap(dst)-len(dst) < 8*longest {
-			dst = slices.Grow(dst, 8*longest+len(b)+len(b)/8)
+	for len(b) >= 8 {
+		if cap(dst)-len(dst) < 8+longest {
+			dst = slices.Grow(dst, 8+longest+len(b)+len(b)/8)
 		}
-		at, out, some := len(dst), dst[:cap(dst)], b[:min(8, len(b))]
-		if len(some) == 8 {
-			w := binary.LittleEndian.Uint64(some)
-			quote, slash := w^('"'*ones), w^('\\'*ones)
-			if (((w-0x20*ones)&^w)|((quote-ones)&^quote)|((slash-ones)&^slash))&highs == 0 {
-				binary.LittleEndian.PutUint64(out[at:], w)
-				dst, b = dst[:at+8], b[8:]
-				continue
-			}
+		at := len(dst)
+		out := dst[at : at+8+longest]
+		w := binary.LittleEndian.Uint64(b)
+		binary.LittleEndian.PutUint64(out, w) // those behind the first that is escaped are written again
+		quote, slash := w^('"'*ones), w^('\\'*ones)
+		found := (((w - 0x20*ones) &^ w) | ((quote - ones) &^ quote) | ((slash - ones) &^ slash)) & highs
+		if found == 0 {
+			dst, b = dst[:at+8], b[8:]
+			continue
 		}
-		for _, c := range some {
-			switch e := escapes[c]; e {
-			case 0:
-				out[at] = c
-				at++
-			case 'u':
-				copy(out[at:], `\u00`)
-				out[at+4], out[at+5] = hexDigits[c>>4], hexDigits[c&15]
-				at += longest
-			default:
-				out[at], out[at+1] = '\\', e
-				at += 2
-			}
+		n := bits.TrailingZeros64(found) / 8 // the lowest is exact; a borrow can mark others that are none
+		dst, b = appendEscape(dst[:at+n], b[n]), b[n+1:]
+	}
+	for _, c := range b {
+		if escapes[c] == 0 {
+			dst = append(dst, c)
+		} else {
+			dst = appendEscape(dst, c)
 		}
-		dst, b = dst[:at], b[len(some):]
 	}
 	return dst
+}
+
+// appendEscape appends the escape of a byte that has one.
+func appendEscape(dst []byte, c byte) []byte {
+	if e := escapes[c]; e != 'u' {
+		return append(dst, '\\', e)
+	}
+	return append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
 }

@@ -14,13 +14,13 @@ func (f *fold) openai(o *object) {
 	f.model(o.get("model"))
 	f.id(o.get("id"))
 	o.get("choices").ForEach(func(_, choice gjson.Result) bool {
-		c := f.choice.read(choice)
+		c := f.objects.choice.read(choice)
 		for _, name := range [...]string{"delta", "message"} {
 			part := c.get(name)
 			if !part.IsObject() {
 				continue
 			}
-			m := f.message.read(part)
+			m := f.objects.message.read(part)
 			if content := m.get("content"); content.IsArray() {
 				content.ForEach(func(_, part gjson.Result) bool { f.say(part.Get("text")); return true })
 			} else {
@@ -182,6 +182,7 @@ func (f *fold) anthropicUsage(u gjson.Result) {
 	if !u.IsObject() {
 		return
 	}
+	f.acts++
 	a := &f.anthro
 	a.raw = append(a.raw[:min(len(a.raw), 1)], json.RawMessage(u.Raw)) // the first and the last
 	for name, to := range map[string]*int64{

@@ -33,7 +33,9 @@ func (e *Exchange) Scrub(secrets []string) {
 // Mask is a text with an asterisk for each byte of a secret in it.
 func Mask(s string, secrets []string) string {
 	for _, secret := range secrets {
-		s = strings.ReplaceAll(s, secret, strings.Repeat("*", len(secret)))
+		if strings.Contains(s, secret) {
+			s = strings.ReplaceAll(s, secret, strings.Repeat("*", len(secret)))
+		}
 	}
 	return s
 }
@@ -74,13 +76,49 @@ func (d *Derived) texts() []*string {
 	return texts
 }
 
+// Contains says whether a secret stands in b. It looks for the byte of it that is rarest in texts: prompts are long, and bytes.Index,
+// which looks for the first byte, stops at each "s" of them for a key that begins with "sk-".
+func Contains(b []byte, secret string) bool {
+	anchor := 0
+	for i := range secret {
+		if rarity(secret[i]) > rarity(secret[anchor]) {
+			anchor = i
+		}
+	}
+	last := len(b) - len(secret) + anchor // of the places where the anchor can stand
+	for at := anchor; at <= last; at++ {
+		n := bytes.IndexByte(b[at:last+1], secret[anchor])
+		if n < 0 {
+			return false
+		}
+		at += n
+		if string(b[at-anchor:at-anchor+len(secret)]) == secret {
+			return true
+		}
+	}
+	return false
+}
+
+// rarity is greater for what is rarer in prompts and answers.
+func rarity(c byte) int {
+	switch {
+	case c >= 'a' && c <= 'z' && c != 'q' && c != 'z' && c != 'x' && c != 'j', c == '"', c == ' ', c == '-', c == ',', c == '.', c == ':', c == '/':
+		return 0
+	case c >= '0' && c <= '9', c == '_':
+		return 1
+	case c >= 'a' && c <= 'z', strings.IndexByte("AEIST", c) >= 0:
+		return 2
+	}
+	return 3
+}
+
 func (b *Body) scrub(secrets []string) {
 	if b.File != nil {
 		b.File = &scrubbed{src: b.File, secrets: secrets, begin: b.Offset, end: b.Offset + b.Kept, found: &b.Masked}
 		return
 	}
 	for _, secret := range secrets {
-		if bytes.Contains(b.Bytes, []byte(secret)) {
+		if Contains(b.Bytes, secret) {
 			b.Bytes, b.Masked = bytes.ReplaceAll(b.Bytes, []byte(secret), bytes.Repeat([]byte{'*'}, len(secret))), true
 		}
 	}

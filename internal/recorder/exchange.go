@@ -212,18 +212,11 @@ func (x *exchange) answered(resp *http.Response) {
 	x.c.Response.Proto = resp.Proto
 	x.c.Response.Headers, x.c.Response.Withheld = capture.KeepHeaders(resp.Header)
 	x.response = x.r.newTape(x.c.ID+answerSuffix, spillBytes, time.Now())
-	x.response.head, x.response.secrets = x.unfinished, bytesOf(x.secrets)
+	x.response.head, x.response.secrets = x.unfinished, x.secrets
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		x.sent = x.r.newTape(x.c.ID+".sent", spillBytes, time.Now())
 		x.sent.secrets = x.response.secrets
 	}
-}
-
-func bytesOf(texts []string) (all [][]byte) {
-	for _, t := range texts {
-		all = append(all, []byte(t))
-	}
-	return all
 }
 
 // final is the exchange as its last record has it.

@@ -29,7 +29,7 @@ func (k *kept) Append(_ context.Context, r record.Record) (record.Receipt, error
 // What is left of an answer under way becomes a record as far as it was written whole. A file whose first frame is
 // damaged is told and kept; one of which a power cut left nothing is taken away.
 func TestRecover(t *testing.T) {
-	first, second := strings.Repeat("first", 2000), strings.Repeat("second", 2000)
+	first, second := strings.Repeat("first", 4000), strings.Repeat("second", 4000)
 	written := answerFile(t, first, second)
 	tail := len(written) - len(second)
 	older := answerFileOf(t, "older", first, second)

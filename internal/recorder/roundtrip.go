@@ -51,7 +51,7 @@ func (r *Recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	client := req.Context()
 	ctx, cancel := r.upstreamContext(client)
 	tries := &tries{cancel: cancel}
-	out := req.Clone(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: tries.count}))
+	out := req.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: tries.count}))
 	if x.passing != nil {
 		out.Body, out.GetBody, out.Trailer = x.passing, nil, req.Trailer // filled as the body is read
 	} else if x.reqBody.Size > 0 || out.ContentLength != 0 {

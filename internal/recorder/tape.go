@@ -18,7 +18,7 @@ import (
 const (
 	spillBytes = 64 << 10
 	spillAge   = time.Second
-	writeBytes = 4 << 10                // are written together,
+	writeBytes = 16 << 10               // are written together,
 	writeDelay = 100 * time.Millisecond // unless they wait for so long
 	syncEvery  = time.Second
 )
@@ -34,10 +34,11 @@ type tape struct {
 	most    int64      // bytes in memory
 	begun   time.Time
 	head    func() []byte // stands before the bytes in the file; nil: nothing
-	secrets [][]byte      // are masked in the file: it may outlive those who know them
+	secrets []string      // are masked in the file: it may outlive those who know them
 
 	mu        sync.Mutex
-	sum       hash.Hash      // of all that passed; guarded by mu
+	sum       hash.Hash      // of all that passed but the end of mem; guarded by mu
+	unsummed  int            // bytes at the end of mem that are not in sum: events are short, and hashed together; guarded by mu
 	size      int64          // likewise; written under mu, read by the goroutine that writes
 	mem       []byte         // not yet in the file; guarded by mu
 	file      *frames        // guarded by mu
@@ -72,15 +73,23 @@ func (t *tape) write(p []byte, now time.Time) error {
 	if t.done {
 		return errEnded
 	}
-	t.sum.Write(p)
 	t.size += int64(len(p))
-	if t.err != nil {
-		return t.err
+	if t.err != nil || int64(len(p)) > t.limit-t.kept {
+		t.summed()
+		t.sum.Write(p)
+		if t.err != nil {
+			return t.err
+		}
+		if p = p[:t.limit-t.kept]; len(p) == 0 {
+			return nil
+		}
+		t.mem = append(t.mem, p...)
+	} else {
+		t.mem = append(t.mem, p...)
+		if t.unsummed += len(p); t.unsummed >= sumBytes {
+			t.summed()
+		}
 	}
-	if p = p[:min(int64(len(p)), t.limit-t.kept)]; len(p) == 0 {
-		return nil
-	}
-	t.mem = append(t.mem, p...)
 	t.kept += int64(len(p))
 	if t.file == nil {
 		if int64(len(t.mem)) <= t.most && (t.head == nil || now.Sub(t.begun) < spillAge) {
@@ -102,6 +111,15 @@ func (t *tape) write(p []byte, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// sumBytes are hashed together.
+const sumBytes = 1 << 10
+
+// summed hashes what is not. The caller holds mu.
+func (t *tape) summed() {
+	t.sum.Write(t.mem[len(t.mem)-t.unsummed:])
+	t.unsummed = 0
 }
 
 // take keeps b, which is all there will be and fits into memory.
@@ -146,13 +164,13 @@ func (t *tape) append(p []byte) error {
 func (t *tape) mask() (ready int) {
 	ready = len(t.mem)
 	for _, secret := range t.secrets {
-		if bytes.Contains(t.mem, secret) {
-			t.mem, t.masked = bytes.ReplaceAll(t.mem, secret, bytes.Repeat([]byte{'*'}, len(secret))), true
+		if capture.Contains(t.mem, secret) {
+			t.mem, t.masked = bytes.ReplaceAll(t.mem, []byte(secret), bytes.Repeat([]byte{'*'}, len(secret))), true
 		}
 	}
 	for _, secret := range t.secrets {
 		for n := min(len(secret)-1, len(t.mem)); n > len(t.mem)-ready; n-- {
-			if bytes.HasSuffix(t.mem, secret[:n]) {
+			if string(t.mem[len(t.mem)-n:]) == secret[:n] {
 				ready = len(t.mem) - n
 			}
 		}
@@ -175,6 +193,7 @@ func (t *tape) flush(end bool) error {
 		}
 		t.checked = t.file.size + 1<<20
 	}
+	t.summed() // before a secret is masked
 	ready := t.mask()
 	if end {
 		ready = len(t.mem)
@@ -197,6 +216,7 @@ func (t *tape) flush(end bool) error {
 
 // fail stops keeping, once. The caller holds mu.
 func (t *tape) fail(err error) error {
+	t.summed()
 	if t.err == nil {
 		t.err = fmt.Errorf("keep a body under way: %w", err)
 		t.kept = 0
@@ -248,6 +268,7 @@ func (t *tape) body() (capture.Body, error) {
 	defer t.mu.Unlock()
 	err := t.flush(true)
 	t.done = true
+	t.summed()
 	b := capture.Body{Size: t.size, Kept: t.kept, Masked: t.masked}
 	t.sum.Sum(b.Digest[:0])
 	if t.file == nil {
@@ -280,7 +301,7 @@ func (t *tape) leave() {
 func (t *tape) end() *frames {
 	t.mu.Lock()
 	f := t.file
-	t.file, t.mem, t.done = nil, nil, true
+	t.file, t.mem, t.unsummed, t.done = nil, nil, 0, true
 	if t.late != nil {
 		t.late.Stop()
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -294,6 +295,18 @@ func (q *queue) awaitNoMore() int {
 		<-q.filled
 	}
 	return len(q.waiting)
+}
+
+// letCome lets goroutines that could run go on while further requests come of it: those of a moment in which the
+// processors are busy then share an fsync. Where nothing else could run, it returns at once.
+func (q *queue) letCome() {
+	for n, tries := q.length(), 0; tries < 8; tries++ {
+		runtime.Gosched()
+		before := n
+		if n = q.length(); n == before {
+			return
+		}
+	}
 }
 
 // length is the number of requests that wait.

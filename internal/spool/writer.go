@@ -85,6 +85,7 @@ func (w *writer) start() { w.wg.Go(w.run) }
 // run writes what waits, and returns when nothing does.
 func (w *writer) run() {
 	for {
+		w.queue.letCome()
 		b := w.newBatch()
 		full := w.fill(b, false)
 		switch {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,6 +30,8 @@ type bench struct {
 	spool *spool.Spool
 	dir   string
 	url   string // of the upstream "up" through the door
+
+	fsyncs, synced atomic.Int64 // by the spool, and records in them
 }
 
 // appender may stand between the door and the spool.
@@ -45,7 +48,11 @@ func newBench(t testing.TB, upstream string, with func(*proxy.Options, *spool.Sp
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b.spool, err = spool.Open(fs, spool.Options{Log: "test"}); err != nil {
+	count := func(records int, _ int64, _ time.Duration, _ error) {
+		b.fsyncs.Add(1)
+		b.synced.Add(int64(records))
+	}
+	if b.spool, err = spool.Open(fs, spool.Options{Log: "test", Events: spool.Events{Synced: count}}); err != nil {
 		t.Fatal(err)
 	}
 	o := proxy.Options{Recorder: recorder.Options{Log: b.spool, Data: fs}, Upstreams: []proxy.Upstream{{Name: "up", URL: upstream}}}

@@ -47,7 +47,8 @@ func BenchmarkCalls(b *testing.B) {
 				_, _ = io.WriteString(w, answer)
 			}))
 			defer up.Close()
-			targets := map[string]string{"plain": plain(b, up.URL), "strict": newBench(b, up.URL, nil).url}
+			door := newBench(b, up.URL, nil)
+			targets := map[string]string{"plain": plain(b, up.URL), "strict": door.url}
 			body := []byte(`{"model":"m","messages":[{"role":"user","content":"` + strings.Repeat("some \\\"words\\\" of a prompt\\n", size/27) + `"}]}`)
 			client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 			const each = 8
@@ -92,6 +93,7 @@ func BenchmarkCalls(b *testing.B) {
 			b.ReportMetric(spent["plain"].Seconds()/spent["strict"].Seconds(), "strict/plain")
 			b.ReportMetric(n/spent["strict"].Seconds(), "calls/s")
 			b.ReportMetric(float64((cpu["strict"]-cpu["plain"]).Microseconds())/n, "us-cpu-more/call")
+			b.ReportMetric(float64(door.synced.Load())/float64(door.fsyncs.Load()), "records/fsync")
 			b.ReportMetric(float64(median(first["strict"])-median(first["plain"]))/1e6, "ms-more-p50")
 			b.ReportMetric(0, "ns/op")
 		})
