@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"unsafe"
 
 	"github.com/tidwall/gjson"
@@ -29,6 +30,8 @@ type fold struct {
 // objects are those of an event, one in the other.
 type objects struct{ top, choice, message object }
 
+var objectsPool sync.Pool // of *objects, which refer to nothing
+
 // tool is a call that comes in pieces.
 type tool struct {
 	key  string // tells it from the others of the answer
@@ -48,6 +51,11 @@ func (f *fold) unparsed(what string) {
 
 // finish closes what was open.
 func (f *fold) finish() {
+	if f.objects != nil {
+		*f.objects = objects{}
+		objectsPool.Put(f.objects)
+		f.objects = nil
+	}
 	f.d.Text = f.text.String()
 	for _, t := range f.tools {
 		t.call.Arguments += t.args.String()
@@ -221,7 +229,10 @@ func (f *fold) body(j gjson.Result, stream bool) {
 		return
 	}
 	if f.objects == nil {
-		f.objects = new(objects)
+		f.objects, _ = objectsPool.Get().(*objects)
+		if f.objects == nil {
+			f.objects = new(objects)
+		}
 	}
 	o := f.objects.top.read(j)
 	kind := o.get("type").Str

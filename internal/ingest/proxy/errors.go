@@ -78,7 +78,7 @@ func writeRefusal(w http.ResponseWriter, e *ingest.Refusal, code string) {
 // buffers are those that answers are copied through. They are short: each open stream holds one.
 type buffers struct{ pool sync.Pool }
 
-const bufferBytes = 8 << 10
+const bufferBytes = 4 << 10
 
 // Get implements httputil.BufferPool.
 func (b *buffers) Get() []byte {
