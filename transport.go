@@ -69,7 +69,7 @@ func (e *exchanges) recorder(l *Log) (*recorder.Recorder, error) {
 	if e.made != nil {
 		return e.made, nil
 	}
-	r, err := recorder.New(recorder.Options{Log: l.engine, Door: "lib", Data: l.engine.Data(), Logger: l.logger})
+	r, err := recorder.New(recorder.Options{Log: l.engine, Recorded: l.engine.Recorded, Door: "lib", Data: l.engine.Data(), Logger: l.logger})
 	if err != nil {
 		return nil, fmt.Errorf("record exchanges: %w", err)
 	}

@@ -16,7 +16,7 @@ func (d *daemon) proxyDoor(m *ingest.Meter) (ingest.Door, bool, error) {
 	c := d.config.Doors.Proxy
 	o := proxy.Options{
 		Recorder: recorder.Options{
-			Log: d.recent, Data: d.engine.Data(), Reserve: d.config.Spool.ReserveBytes,
+			Log: d.recent, Recorded: d.engine.Recorded, Data: d.engine.Data(), Reserve: d.config.Spool.ReserveBytes,
 			Relaxed: c.Mode == "relaxed", PassFull: c.OnFull == "pass_and_record_gap",
 			MaxRequest: c.MaxBody, MaxKept: c.MaxKept, MaxHold: c.MaxHold,
 		},

@@ -386,7 +386,7 @@ func (r *Recorder) append(ctx context.Context, c *capture.Exchange, source, suff
 	defer cancel()
 	c.Scrub(secrets)
 	rec := record.Record{
-		Door: r.o.Door, Source: source, Key: layout.DoorKey(r.o.Door, c.Start.UTC(), c.ID+suffix),
+		Door: r.o.Door, Source: source, Key: r.keyOf(c, suffix),
 		Attrs: record.Attrs{{Name: "content-type", Value: capture.ContentType}}, Size: -1,
 	}
 	var receipt record.Receipt
@@ -424,6 +424,11 @@ func (r *Recorder) append(ctx context.Context, c *capture.Exchange, source, suff
 		r.o.Acked(receipt, time.Since(begun))
 	}
 	return receipt, nil
+}
+
+// keyOf is the key of a record of an exchange.
+func (r *Recorder) keyOf(c *capture.Exchange, suffix string) string {
+	return layout.DoorKey(r.o.Door, c.Start.UTC(), c.ID+suffix)
 }
 
 // recordBytes is about how long the record of an exchange is.

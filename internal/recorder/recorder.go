@@ -46,6 +46,10 @@ type Options struct {
 	MaxKept    int64         // bytes kept of an answer, and of what is sent after an upgrade; 0 is 512 MiB
 	MaxHold    time.Duration // how long an append waits for room; 0 is 20 s
 
+	// Recorded says whether a record with this key is in the log: Recover asks it, because a power cut can bring a file back whose record
+	// was written. Without anywhere it asks no network. nil: what is left is recorded, again if need be.
+	Recorded func(ctx context.Context, key string, anywhere bool) (bool, error)
+
 	Acked  func(r record.Receipt, took time.Duration) // of each record; may be nil
 	Lost   func(reason string)                        // a record could not be written; may be nil
 	Logger *slog.Logger                               // nil discards

@@ -10,6 +10,7 @@ import (
 	"io"
 	"math"
 	"strings"
+	"time"
 
 	"indelible/internal/capture"
 	"indelible/internal/disk"
@@ -23,6 +24,7 @@ const maxFirstLine = 2*DefaultMaxRequest + 1<<20
 // made a record now, for want of room, stays for the next process.
 func (r *Recorder) Recover(ctx context.Context) (n int, err error) {
 	var errs []error
+	log := &closed{r: r, anywhere: true}
 	for _, name := range r.left {
 		if ctx.Err() != nil {
 			return n, errors.Join(append(errs, ctx.Err())...)
@@ -31,11 +33,12 @@ func (r *Recorder) Recover(ctx context.Context) (n int, err error) {
 			_ = r.o.Data.Remove(name) // a request is in its open record, or was not sent
 			continue
 		}
-		if err := r.recoverFile(ctx, name); err != nil {
+		if recorded, err := r.recoverFile(ctx, name, log); err != nil {
 			errs = append(errs, fmt.Errorf("recover %s: %w", name, err))
 			continue
+		} else if recorded {
+			n++
 		}
-		n++
 	}
 	return n, errors.Join(errs...)
 }
@@ -55,37 +58,65 @@ func leftFiles(data disk.FS) (names []string, err error) {
 	return names, nil
 }
 
-// recoverFile makes a record of one file and removes it.
-func (r *Recorder) recoverFile(ctx context.Context, name string) error {
+// closed knows which exchanges have their last record.
+type closed struct {
+	r        *Recorder
+	anywhere bool // the destination is asked, too
+}
+
+// closedPatience bounds how long the destination is waited for.
+const closedPatience = 5 * time.Second
+
+// has says whether the last record of an exchange is in the log. Where the destination does not answer, it is asked no more: a
+// second record says little, and a missing one would be a loss.
+func (k *closed) has(ctx context.Context, c *capture.Exchange) bool {
+	if k.r.o.Recorded == nil {
+		return false
+	}
+	asking, cancel := context.WithTimeout(ctx, closedPatience)
+	defer cancel()
+	is, err := k.r.o.Recorded(asking, k.r.keyOf(c, ""), k.anywhere)
+	if err != nil && ctx.Err() == nil {
+		k.anywhere = false
+		k.r.log.Warn("it is not known whether an answer that was left in a file is recorded already: it may have two close records", "exchange", c.ID, "error", err)
+	}
+	return err == nil && is
+}
+
+// recoverFile makes a record of one file, unless there is one, and removes it.
+func (r *Recorder) recoverFile(ctx context.Context, name string, log *closed) (recorded bool, err error) {
 	f, err := r.o.Data.Open(name)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer func() { _ = f.Close() }() // nothing was written
 	size, err := f.Size()
 	if err != nil {
-		return err
+		return false, err
 	}
 	whole, rest, err := readFrames(f, name, size)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if len(whole.lengths) == 0 && !neverWritten(f, size) {
-		return errors.New("its first frame is damaged: the file is kept, look at the disk, then move it away")
+		return false, errors.New("its first frame is damaged: the file is kept, look at the disk, then move it away")
 	}
 	line, err := firstLine(whole, whole.size)
 	if err != nil {
-		return err
+		return false, err
 	}
 	c, _, err := capture.Parse(line)
 	if err != nil && bytes.HasSuffix(line, []byte("\n")) {
 		// Damaged, and the answer stands behind it: the file is all that there is.
-		return fmt.Errorf("its first line is damaged (%w): the file is kept, look at the disk, then move it away", err)
+		return false, fmt.Errorf("its first line is damaged (%w): the file is kept, look at the disk, then move it away", err)
 	}
 	if err != nil {
 		// The file was cut before its first line was whole: nothing of the answer is in it.
 		r.log.Warn("nothing is left of an answer that was under way", "file", name, "error", err)
-		return r.o.Data.Remove(name)
+		return false, r.o.Data.Remove(name)
+	}
+	if log.has(ctx, c) {
+		return false, r.o.Data.Remove(name)
 	}
 	if rest > 0 {
 		c.Fault += "; what its file holds further was not written whole, and is left out"
@@ -94,14 +125,14 @@ func (r *Recorder) recoverFile(ctx context.Context, name string) error {
 	b := capture.Body{File: whole, Offset: begin, Kept: whole.size - begin, Size: whole.size - begin}
 	sum := sha256.New()
 	if _, err := io.Copy(sum, b.Reader()); err != nil {
-		return err
+		return false, err
 	}
 	sum.Sum(b.Digest[:0])
 	c.Response.Body, c.Derive = b, true
 	if _, err := r.append(ctx, c, c.Client, "", nil); err != nil {
-		return err
+		return false, err
 	}
-	return r.o.Data.Remove(name)
+	return true, r.o.Data.Remove(name)
 }
 
 // neverWritten says whether a power cut explains that a file has no first frame: it is cut short, or a part of it is zeros, which

@@ -88,6 +88,57 @@ func TestRecover(t *testing.T) {
 	}
 }
 
+// TestRecoverOnce has a file come back whose record was written: a power cut undoes a removal that was not synced. Whether the
+// record is known, and whether that could be asked, decides.
+func TestRecoverOnce(t *testing.T) {
+	for name, c := range map[string]struct {
+		known   bool
+		err     error
+		records int
+	}{
+		"recorded": {true, nil, 0}, "not recorded": {false, nil, 1}, "nobody knows": {false, errors.New("no network"), 1},
+	} {
+		root := t.TempDir()
+		if err := os.Mkdir(filepath.Join(root, Dir), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range []string{"1", "2"} {
+			if err := os.WriteFile(filepath.Join(root, Dir, n+answerSuffix), answerFileOf(t, n, "answer"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		data, err := osdisk.Open(root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var log kept
+		var far []bool
+		r, err := New(Options{Log: &log, Door: "proxy", Data: data, Recorded: func(_ context.Context, key string, anywhere bool) (bool, error) {
+			far = append(far, anywhere)
+			if !strings.HasPrefix(key, "proxy/") || !strings.HasSuffix(key, "_1.json") {
+				return false, c.err
+			}
+			return c.known, c.err
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := r.Recover(t.Context())
+		if err != nil || n != c.records+1 || len(log.bodies) != n {
+			t.Errorf("%s: %d recovered, %d records, %v", name, n, len(log.bodies), err)
+		}
+		if left, err := leftFiles(data); err != nil || len(left) != 0 {
+			t.Errorf("%s: %v is left, %v", name, left, err)
+		}
+		if len(far) != 2 || far[1] != (c.err == nil) {
+			t.Errorf("%s: asked everywhere %v: after an error the destination is asked no more", name, far)
+		}
+		if err := data.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // answerFile is what a process leaves of an answer that it has written in these parts.
 func answerFile(t *testing.T, parts ...string) []byte {
 	t.Helper()
