@@ -24,15 +24,25 @@ func (e *Engine) Match(ctx context.Context) error {
 // Bounds of AwaitMatch.
 const (
 	awayPatience = time.Second            // for a destination to which no connection can be made
+	gonePatience = 20 * time.Second       // for one that says the checkpoint is gone: proof.Open asks twice, for up to ten seconds each
 	matchPause   = 200 * time.Millisecond // between two attempts
 )
 
 // AwaitMatch is Match, asked again for at most patience: a destination that answers with errors may hold
-// another log all the same. One to which no connection can be made is waited for only a second.
+// another log all the same. One to which no connection can be made is waited for only a second. One that
+// says that the checkpoint is gone is asked until that is certain: it may be the wrong bucket or prefix.
 func (e *Engine) AwaitMatch(ctx context.Context, patience time.Duration) error {
+	err := awaitMatchFor(ctx, patience, e.Match)
+	if store.ClassOf(err) == store.NotFound && patience < gonePatience {
+		err = awaitMatchFor(ctx, gonePatience, e.Match)
+	}
+	return err
+}
+
+func awaitMatchFor(ctx context.Context, patience time.Duration, match func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return awaitMatch(ctx, e.Match)
+	return awaitMatch(ctx, match)
 }
 
 func awaitMatch(ctx context.Context, match func(context.Context) error) error {

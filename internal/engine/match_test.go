@@ -54,6 +54,24 @@ func TestForkBehindABusyStoreIsFound(t *testing.T) {
 	}
 }
 
+// A destination without the log's checkpoint, as one with a typo in its name, is not taken for one
+// that is away: what follows is known before anything is acknowledged.
+func TestAwaitMatchOfTheWrongDestination(t *testing.T) {
+	t.Parallel()
+	b, data := newBucket(t), filepath.Join(t.TempDir(), "data")
+	e := openEngine(t, options(b, data))
+	end := start(t, e)
+	add(t, e, "k", 0, 3)
+	end()
+	e = openEngine(t, options(newBucket(t), data))
+	if err := e.AwaitMatch(t.Context(), 100*time.Millisecond); !errors.Is(err, proof.ErrForked) {
+		t.Errorf("match: %v", err)
+	}
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // A destination that answers is asked until the patience ends, one that is away for a second.
 func TestAwaitMatch(t *testing.T) {
 	of := func(class store.Class) error { return &store.Error{Op: "get", Class: class, Err: errors.New("no")} }

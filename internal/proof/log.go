@@ -121,7 +121,7 @@ func (l *Log) load(ctx context.Context) error {
 		// We put one there. A store that replaces an object in two steps shows none for a
 		// moment, and what follows from none is final.
 		if perr := pause(ctx, attempt, err); perr != nil {
-			return perr
+			return fmt.Errorf("%w, so far: %w", err, perr) // whoever has more time should ask again
 		}
 		published, info, err = l.getUnless(ctx, "checkpoint", signed)
 	}
