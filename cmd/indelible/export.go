@@ -7,12 +7,17 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"indelible/internal/catalog"
 	"indelible/internal/control"
+	"indelible/internal/export"
+	"indelible/internal/layout/pack"
 	"indelible/internal/record"
+	"indelible/internal/term"
 )
 
 // exportFlags are export's own.
@@ -29,18 +34,28 @@ func (c *cli) exportCmd() *cobra.Command {
 		Short: "Write records, with their bytes, in the order of their seqs",
 		Long: `export writes every record of which a call matches, oldest first: as NDJSON, an envelope a
 line with seq, time, key, sha256 and the fields, and with "body", the record's own bytes where
-they are JSON on one line, or "body_base64"; or with --format bodies nothing but the records, one a line.
+they are JSON on one line, or "body_base64"; with --format bodies nothing but the records, one a line;
+or with --format parquet as a Parquet file with the columns of a pack.
+
+-o is a file, or a store: s3://bucket/prefix or file:///dir, which gets parts of at most 64 MiB and an hour,
+dt=YYYY-MM-DD/hour=H/<log>-<first>-<last>.parquet (or .ndjson). Of the store the endpoint, region and credentials
+are those of the destination.
 ` + exprHelp + `
 
 It can be resumed: --after goes on behind a seq, and --state keeps that seq in a file, so
-that the same call goes on where an earlier one ended. With -o and --state the file is appended to.`,
+that the same call goes on where an earlier one ended. With -o and --state the file is appended to; to a store
+parts are added, without a record twice or missing.`,
 		Example: `  indelible export team=alpha since=30d > alpha.ndjson
   indelible export --format bodies -o all.jsonl --state all.state
+  indelible export --format parquet -o s3://lake/audit team=alpha --state lake.state
   indelible export --after 120000`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if f.format != "ndjson" && f.format != "bodies" {
-				return &usageError{problem: fmt.Sprintf("--format: %q is none of ndjson, bodies", f.format)}
+			if !slices.Contains(exportFormats, f.format) {
+				return &usageError{problem: fmt.Sprintf("--format: %q is none of %s", f.format, strings.Join(exportFormats, ", "))}
+			}
+			if f.format == "parquet" && f.state != "" && !isStore(f.out) {
+				return &usageError{problem: "--state: a Parquet file cannot be appended to; export to a store (-o s3://bucket/prefix or -o file:///dir), or without --state"}
 			}
 			if f.state != "" && cmd.Flags().Changed("after") {
 				return &usageError{problem: "--state and --after: the state file says where to go on; give one of them"}
@@ -49,13 +64,16 @@ that the same call goes on where an earlier one ended. With -o and --state the f
 				return err
 			}
 			return c.withService(cmd.Context(), func(s control.Service) error {
+				if isStore(f.out) {
+					return c.exportToStore(cmd.Context(), s, args, &f)
+				}
 				return c.export(cmd.Context(), s, args, &f)
 			})
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.format, "format", "ndjson", "`ndjson|bodies`")
-	flags.StringVarP(&f.out, "output", "o", "", "write to `FILE` (default: stdout)")
+	flags.StringVar(&f.format, "format", "ndjson", "`ndjson|bodies|parquet`")
+	flags.StringVarP(&f.out, "output", "o", "", "write to `FILE`, or into a store, s3://… or file://… (default: stdout)")
 	flags.StringVar(&f.state, "state", "", "keep in `FILE` how far it has come, and go on from there")
 	flags.Uint64Var(&f.after, "after", 0, "only records behind `SEQ`")
 	bindProgress(cmd, &f.progress)
@@ -63,10 +81,15 @@ that the same call goes on where an earlier one ended. With -o and --state the f
 	return cmd
 }
 
-func (c *cli) export(ctx context.Context, s control.Searcher, expr []string, f *exportFlags) (err error) {
+func (c *cli) export(ctx context.Context, s control.Reader, expr []string, f *exportFlags) (err error) {
 	w := &exporter{format: f.format, stdout: c.stdout, state: f.state, at: exportState{Seq: record.Seq(f.after)}}
 	if err := w.open(f.out); err != nil {
 		return err
+	}
+	if f.format == "parquet" {
+		if err := w.begin(ctx, s); err != nil {
+			return errors.Join(err, w.close(false))
+		}
 	}
 	p := c.newProgress(f.progress)
 	st, err := s.Index(ctx)
@@ -74,7 +97,7 @@ func (c *cli) export(ctx context.Context, s control.Searcher, expr []string, f *
 		return errors.Join(err, w.close(false))
 	}
 	done := w.at.Seq
-	sum, err := s.Export(ctx, catalog.ExportQuery{Expr: expr, After: w.at.Seq, Scan: f.scan}, func(h catalog.Hit, body io.Reader) error {
+	sum, err := s.Export(ctx, catalog.ExportQuery{Expr: expr, After: w.at.Seq, Scan: f.scan, Sent: w.parquet != nil}, func(h catalog.Hit, body io.Reader) error {
 		p.show(h.Seq-done, max(st.Newest, h.Seq)-done, w.bytes)
 		return w.record(h, body)
 	})
@@ -92,8 +115,16 @@ func (c *cli) export(ctx context.Context, s control.Searcher, expr []string, f *
 	if w.raw > 0 {
 		fmt.Fprintf(c.stderr, "%d of them are no JSON on one line, and stand there as they are.\n", w.raw)
 	}
-	return c.tellSearch(sum, f.scan)
+	err = c.tellSearch(sum, f.scan)
+	if w.large > 0 {
+		fmt.Fprintf(c.stderr, "%d records over %s are not in it, because a row cannot hold them: export to a store, where they are objects beside it, or as ndjson.\n", w.large, term.Bytes(pack.MaxBody))
+		err = errors.Join(err, quietError{})
+	}
+	return err
 }
+
+// exportFormats are the forms that an export can have.
+var exportFormats = []string{"ndjson", "bodies", "parquet"}
 
 // exportState is how far an export has come: with which record, and with how many bytes of its file.
 type exportState struct {
@@ -113,7 +144,9 @@ type exporter struct {
 	out          *bufio.Writer
 	at           exportState
 	saved        int64
+	parquet      export.Part // nil: the form is text
 	written, raw int
+	large        int   // records that a row of Parquet cannot hold
 	bytes        int64 // written by this call
 }
 
@@ -166,12 +199,10 @@ func (x *exporter) record(h catalog.Hit, body io.Reader) error {
 	if err != nil {
 		return fmt.Errorf("read record %d: %w", h.Seq, err)
 	}
-	var n int
-	if x.format == "bodies" {
-		n, err = x.body(b)
-	} else {
-		n, err = x.envelope(h, b)
+	if x.parquet != nil {
+		return x.row(h, b)
 	}
+	n, err := x.text(h, b)
 	if err != nil {
 		return err
 	}
@@ -187,6 +218,9 @@ func (x *exporter) record(h catalog.Hit, body io.Reader) error {
 // close writes what is left; save says that the state is kept.
 func (x *exporter) close(save bool) error {
 	var errs []error
+	if x.parquet != nil && x.written > 0 {
+		errs = append(errs, x.parquet.Close())
+	}
 	if save && x.state != "" {
 		errs = append(errs, x.save())
 	} else {

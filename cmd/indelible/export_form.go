@@ -13,6 +13,14 @@ import (
 	"indelible/internal/catalog"
 )
 
+// text writes a record as text.
+func (x *exporter) text(h catalog.Hit, body []byte) (int, error) {
+	if x.format == "bodies" {
+		return x.body(body)
+	}
+	return x.envelope(h, body)
+}
+
 // envelope writes a record's line of NDJSON. Bytes that are JSON without a line break stand in it as they
 // are, so that the SHA-256 beside them is theirs.
 func (x *exporter) envelope(h catalog.Hit, body []byte) (int, error) {

@@ -23,7 +23,8 @@ import (
 
 // replayFlags are replay's own.
 type replayFlags struct {
-	litellm, url, state string
+	litellm, url, store string
+	state               string
 	headers             []string
 	after               uint64
 	tries               int
@@ -35,10 +36,11 @@ func (c *cli) replayCmd() *cobra.Command {
 	var f replayFlags
 	cmd := &cobra.Command{
 		Use:   "replay [EXPR...]",
-		Short: "Send records again, to LiteLLM or an HTTP endpoint",
+		Short: "Send records again, to LiteLLM, an HTTP endpoint or another store",
 		Long: `replay sends every record of which a call matches, oldest first: with --litellm to a LiteLLM
 proxy, which gives each to all its callbacks (POST /v1/rust_control_plane/logs: spend logs,
-Langfuse and others are filled again), or with --url as one POST a record to an endpoint. A
+Langfuse and others are filled again), with --url as one POST a record to an endpoint, or with --store
+into another bucket or directory, each under its key and with its headers and metadata, where it is not there already. A
 record that is refused is named with the reason, and the others go on; the status is then 1.
 What does not answer is asked again, --tries times. INDELIBLE_REPLAY_TOKEN in the environment
 is sent as "Authorization: Bearer".
@@ -47,10 +49,11 @@ is sent as "Authorization: Bearer".
 Who was sent a record twice has it twice: --state keeps in a file how far it has come, and the same
 call goes on from there. What was under way when it was cut is sent again.`,
 		Example: `  INDELIBLE_REPLAY_TOKEN=sk-... indelible replay --litellm http://127.0.0.1:4000 since=7d --state replay.state
+  indelible replay --store s3://litellm-logs --state replay.state
   indelible replay --url https://collector.example/records team=alpha start>=2026-11-01`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			sink, err := f.sink()
+			to, err := f.sink()
 			if err != nil {
 				return err
 			}
@@ -61,13 +64,18 @@ call goes on from there. What was under way when it was cut is sent again.`,
 				return err
 			}
 			return c.withService(cmd.Context(), func(s control.Service) error {
-				return c.replay(cmd.Context(), s, sink, args, &f)
+				r := &replaying{c: c, f: &f, sink: to}
+				if f.store == "" {
+					return r.run(cmd.Context(), s, args)
+				}
+				return r.intoStore(cmd.Context(), s, args)
 			})
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.litellm, "litellm", "", "a LiteLLM proxy's `URL`")
 	flags.StringVar(&f.url, "url", "", "an endpoint's `URL`, which gets one POST a record")
+	flags.StringVar(&f.store, "store", "", "another store's `LOCATION`: s3://bucket/prefix, or file:///dir")
 	flags.StringArrayVar(&f.headers, "header", nil, "a header of each request, `\"NAME: VALUE\"`")
 	flags.StringVar(&f.state, "state", "", "keep in `FILE` how far it has come, and go on from there")
 	flags.Uint64Var(&f.after, "after", 0, "only records behind `SEQ`")
@@ -78,12 +86,22 @@ call goes on from there. What was under way when it was cut is sent again.`,
 	return cmd
 }
 
+// sink is where payloads are sent; nil with --store, where records are.
 func (f *replayFlags) sink() (replay.Sink, error) {
-	if (f.litellm == "") == (f.url == "") {
-		return nil, &usageError{problem: "say where to: --litellm URL or --url URL"}
+	given := 0
+	for _, to := range []string{f.litellm, f.url, f.store} {
+		if to != "" {
+			given++
+		}
+	}
+	if given != 1 {
+		return nil, &usageError{problem: "say where to: --litellm URL, --url URL or --store LOCATION"}
 	}
 	if f.tries < 1 {
 		return nil, &usageError{problem: "--tries: want 1 or more"}
+	}
+	if f.store != "" {
+		return nil, nil
 	}
 	h := replay.HTTP{URL: f.litellm + f.url, Header: http.Header{}}
 	if !strings.HasPrefix(h.URL, "http://") && !strings.HasPrefix(h.URL, "https://") {
@@ -112,16 +130,20 @@ const replayBatch = 50
 type replaying struct {
 	c             *cli
 	f             *replayFlags
-	sink          replay.Sink
+	sink          replay.Sink   // nil: store
+	store         *replay.Store // nil: sink
 	batch         []replay.Payload
+	records       []storedRecord
+	held          int64       // bytes in records
 	at            exportState // what is in batch included
 	sent, refused int
 	bytes         int64 // of the records read
 }
 
-func (c *cli) replay(ctx context.Context, s control.Searcher, sink replay.Sink, expr []string, f *replayFlags) error {
+func (r *replaying) run(ctx context.Context, s control.Searcher, expr []string) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	c, f := r.c, r.f
 	at, _, err := loadState(f.state)
 	if err != nil {
 		return err
@@ -131,15 +153,15 @@ func (c *cli) replay(ctx context.Context, s control.Searcher, sink replay.Sink, 
 	if err != nil {
 		return err
 	}
-	r := &replaying{c: c, f: f, sink: sink, at: at}
+	r.at = at
 	p := c.newProgress(f.progress)
 	done := at.Seq
-	sum, err := s.Export(ctx, catalog.ExportQuery{Expr: expr, After: at.Seq, Scan: f.scan}, func(h catalog.Hit, body io.Reader) error {
+	sum, err := s.Export(ctx, catalog.ExportQuery{Expr: expr, After: at.Seq, Scan: f.scan, Sent: r.store != nil}, func(h catalog.Hit, body io.Reader) error {
 		p.show(h.Seq-at.Seq, max(st.Newest, h.Seq)-at.Seq, r.bytes)
 		if err := r.record(ctx, h, body); err != nil {
 			return err
 		}
-		if len(r.batch) == 0 {
+		if len(r.batch)+len(r.records) == 0 {
 			done = h.Seq
 		}
 		return nil
@@ -164,6 +186,9 @@ func (r *replaying) record(ctx context.Context, h catalog.Hit, body io.Reader) e
 		return fmt.Errorf("read record %d: %w", h.Seq, err)
 	}
 	r.bytes += int64(len(b))
+	if r.store != nil {
+		return r.hold(ctx, h, b)
+	}
 	payloads, err := replay.Payloads(fmt.Sprint(h.Seq), b)
 	if err != nil {
 		if err := r.refuse(fmt.Sprint(h.Seq), err); err != nil {
@@ -182,6 +207,9 @@ func (r *replaying) record(ctx context.Context, h catalog.Hit, body io.Reader) e
 
 // flush sends the batch, again and again where nothing is known of what became of it.
 func (r *replaying) flush(ctx context.Context) error {
+	if r.store != nil {
+		return r.putAll(ctx)
+	}
 	for len(r.batch) > 0 {
 		part := r.batch[:min(replayBatch, len(r.batch))]
 		refused, err := r.send(ctx, part)

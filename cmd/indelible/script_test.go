@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +18,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"indelible/internal/control"
+	"indelible/internal/layout/pack"
 )
 
 // commands are what the scripts can do besides testscript's own.
@@ -27,6 +30,7 @@ func commands() map[string]func(ts *testscript.TestScript, neg bool, args []stri
 		"term":       terminate,
 		"eventually": eventually,
 		"receipt":    receipt,
+		"rows":       rows,
 	}
 }
 
@@ -61,6 +65,32 @@ func wait(ts *testscript.TestScript, what string, f func() bool) {
 		if time.Now().After(end) {
 			ts.Fatalf("after %s still not: %s", patience, what)
 		}
+	}
+}
+
+// rows N FILE... reads N rows out of Parquet files, in which each body has its row's digest, and writes them to the file "rows".
+func rows(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: rows N FILE...")
+	}
+	var out strings.Builder
+	n := 0
+	for _, name := range args[1:] {
+		b := ts.ReadFile(name)
+		r, err := pack.Open(strings.NewReader(b), int64(len(b)))
+		ts.Check(err)
+		for row, err := range r.Rows(context.Background()) {
+			ts.Check(err)
+			if sum := sha256.Sum256(row.Body); row.Object == "" && sum != row.Info.Digest {
+				ts.Fatalf("record %d has other bytes than its digest says", row.Info.Seq)
+			}
+			n++
+			fmt.Fprintln(&out, row.Info.Seq, row.Info.Bucket, row.Key, row.Info.Attrs.Get("content-type"), row.Object)
+		}
+	}
+	ts.Check(os.WriteFile(ts.MkAbs("rows"), []byte(out.String()), 0o600))
+	if fmt.Sprint(n) != args[0] {
+		ts.Fatalf("%d rows:\n%s", n, out.String())
 	}
 }
 

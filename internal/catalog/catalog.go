@@ -29,7 +29,7 @@ type Row struct {
 	Stored string       `json:"stored_key,omitempty"` // where it differs from Key
 	Size   int64        `json:"size"`
 	SHA256 string       `json:"sha256,omitempty"`
-	State  record.State `json:"state"`
+	State  record.State `json:"state,omitempty"`
 	Reason string       `json:"reason,omitempty"` // why it was parked
 	// Attrs are headers, user metadata and what the door noted; only Find tells them.
 	Attrs map[string]string `json:"attrs,omitempty"`

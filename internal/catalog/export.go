@@ -21,6 +21,7 @@ type ExportQuery struct {
 	Expr  []string
 	After record.Seq // only records behind this one
 	Scan  bool       // read every record, and do not ask the index
+	Sent  bool       // tell Hit.Sent and Hit.Stored, too
 }
 
 // exportPage is how many calls the index is asked for at a time: between two pages its file can be tidied.
@@ -38,6 +39,7 @@ func (c *Catalog) Export(ctx context.Context, q ExportQuery, yield func(Hit, io.
 	if err != nil {
 		return SearchSummary{}, err
 	}
+	s.sent = q.Sent
 	newest, err := s.Newest(ctx)
 	if err != nil {
 		return s.sum, err
@@ -115,6 +117,12 @@ func (s *search) give(ctx context.Context, e record.Entry, h Hit, yield func(Hit
 	}
 	if err != nil {
 		return fmt.Errorf("export record %d: %w", e.Seq, err)
+	}
+	if s.sent {
+		h.Sent = e.Attrs
+		if stored := s.o.Objects.Key(h.Bucket, h.Key); stored != h.Key {
+			h.Stored = stored
+		}
 	}
 	return yield(h, from)
 }

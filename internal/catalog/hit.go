@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"indelible/internal/query/filter"
+	"indelible/internal/record"
 )
 
 // Hit is a call that a search has found: a record, or one line of a batch of records.
@@ -17,6 +18,8 @@ type Hit struct {
 	Fields map[string]any
 	// Unread says why there is none: only Follow tells of seqs that it passes over, by the first of them.
 	Unread string
+	// Sent is what the sender and the door said of the record, in that order: only an Export that asks for it tells.
+	Sent record.Attrs
 }
 
 // hitOf makes a hit of a row.
@@ -51,6 +54,13 @@ func (h Hit) MarshalJSON() ([]byte, error) {
 	if h.Unread != "" {
 		rest["unread"] = h.Unread
 	}
+	if len(h.Sent) > 0 {
+		sent := make([][2][]byte, len(h.Sent)) // exact, whatever bytes they are
+		for i, a := range h.Sent {
+			sent[i] = [2][]byte{[]byte(a.Name), []byte(a.Value)}
+		}
+		rest["sent"] = sent
+	}
 	if len(rest) == 0 {
 		return row, nil
 	}
@@ -65,6 +75,15 @@ func (h Hit) MarshalJSON() ([]byte, error) {
 func (h *Hit) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &h.Row); err != nil {
 		return err
+	}
+	var sent struct {
+		Sent [][2][]byte `json:"sent"`
+	}
+	if err := json.Unmarshal(b, &sent); err != nil {
+		return err
+	}
+	for _, a := range sent.Sent {
+		h.Sent = append(h.Sent, record.Attr{Name: string(a[0]), Value: string(a[1])})
 	}
 	all := map[string]any{}
 	if err := json.Unmarshal(b, &all); err != nil {

@@ -42,6 +42,7 @@ type search struct {
 	states states
 	sum    SearchSummary
 	bodies bool // words are looked for in bodies, too
+	sent   bool // Export tells Hit.Sent
 	yield  func(*filter.Row) bool
 }
 

@@ -37,7 +37,7 @@ func searching(mux *http.ServeMux, r Searcher) {
 	})
 	mux.HandleFunc("GET /api/export", func(w http.ResponseWriter, req *http.Request) {
 		lines := newLines(w)
-		q := catalog.ExportQuery{Expr: expression(req), After: seqOf(req, "after"), Scan: req.FormValue("scan") != ""}
+		q := catalog.ExportQuery{Expr: expression(req), After: seqOf(req, "after"), Scan: req.FormValue("scan") != "", Sent: req.FormValue("sent") != ""}
 		sum, err := r.Export(req.Context(), q, func(h catalog.Hit, body io.Reader) error {
 			if !lines.write(hitLine{Hit: &h}) {
 				return http.ErrAbortHandler

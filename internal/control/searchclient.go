@@ -72,7 +72,7 @@ func (c *Client) Index(ctx context.Context) (st catalog.IndexStatus, err error) 
 
 // Export is Searcher's.
 func (c *Client) Export(ctx context.Context, q catalog.ExportQuery, yield func(catalog.Hit, io.Reader) error) (sum catalog.SearchSummary, err error) {
-	resp, err := c.open(ctx, http.MethodGet, "/api/export", url.Values{"expr": q.Expr, "after": {strconv.FormatUint(uint64(q.After), 10)}, "scan": {flag(q.Scan)}})
+	resp, err := c.open(ctx, http.MethodGet, "/api/export", url.Values{"expr": q.Expr, "after": {strconv.FormatUint(uint64(q.After), 10)}, "scan": {flag(q.Scan)}, "sent": {flag(q.Sent)}})
 	if err != nil {
 		return sum, err
 	}

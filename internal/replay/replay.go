@@ -1,5 +1,5 @@
 // Package replay sends records of the log again: to LiteLLM, which gives each to
-// its callbacks, or to an HTTP endpoint. It says of each record what became of it.
+// its callbacks, to an HTTP endpoint, or into another store. It says of each record what became of it.
 package replay
 
 import (

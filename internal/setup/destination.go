@@ -52,3 +52,18 @@ func OpenDestination(ctx context.Context, c *config.Config, uploader string, rea
 	}
 	return &Destination{Destination: engine.Destination{Store: s, Layout: objects, Close: func() error { return nil }}, Check: s.Check}, nil
 }
+
+// OpenTarget opens a store that copies of records are written into: with the endpoint, region, credentials and encryption of the
+// destination, and without its Object Lock and tags. The destination itself is refused.
+func OpenTarget(ctx context.Context, c *config.Config, location string) (*Destination, error) {
+	if _, err := config.ParseLocation(location); err != nil {
+		return nil, err
+	}
+	if location == c.Destination.URL || sameLog(location, c.Destination.URL) {
+		return nil, &config.Error{Where: location, Problem: "is the destination, where the records are already: name another store or prefix"}
+	}
+	at := *c
+	at.Destination.URL = location
+	at.Destination.Tags, at.Destination.ObjectLock, at.Destination.Retain = nil, config.ObjectLock{}, 0
+	return OpenDestination(ctx, &at, "", false)
+}
