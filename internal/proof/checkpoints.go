@@ -208,8 +208,8 @@ func (v *verifier) target(ctx context.Context) (*foundCheckpoint, error) {
 
 // reachCheckpoints notes the root and the latest time at the size that the walk has come to.
 func (v *verifier) reachCheckpoints() {
-	for v.nextCheckpoint < len(v.checkpoints) && v.checkpoints[v.nextCheckpoint].Size <= v.tree.size {
-		if h := v.checkpoints[v.nextCheckpoint]; h.Size == v.tree.size && !v.broken {
+	for v.nextCheckpoint < len(v.checkpoints) && v.checkpoints[v.nextCheckpoint].Size <= v.compact.size {
+		if h := v.checkpoints[v.nextCheckpoint]; h.Size == v.compact.size && !v.broken {
 			h.reached, h.tree, h.latest = true, v.compact.root(), v.leaves.latest
 		}
 		v.nextCheckpoint++

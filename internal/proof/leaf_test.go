@@ -165,3 +165,15 @@ func TestLeafOfLongestRecord(t *testing.T) {
 		}
 	}
 }
+
+// Times are spelled as the standard library spells them, also those that no writer makes.
+func TestAppendTime(t *testing.T) {
+	for _, when := range []time.Time{
+		{}, time.Unix(0, 0), time.Unix(1795000000, 123456789), time.Unix(-1, 1), time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC),
+		time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(-1, 2, 3, 4, 5, 6, 7, time.UTC), time.Date(2026, 11, 30, 23, 30, 0, 5, time.FixedZone("x", -3600)),
+	} {
+		if got, want := string(appendTime([]byte("at "), when)), "at "+when.UTC().Format(timeLayout); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}

@@ -182,7 +182,7 @@ func (c *reconciling) walk(ctx context.Context, cp Checkpoint) ([]tlog.Hash, err
 			c.unmatched = append(c.unmatched, b.n)
 		}
 		if len(b.own) == width {
-			tree.addBlock(b.root)
+			tree.addBlock(b.root, nil)
 		}
 		blocks = append(blocks, b.root)
 	}

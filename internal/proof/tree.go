@@ -86,10 +86,11 @@ func (e *edge) push(level int, h tlog.Hash, full func(level int, n uint64, hashe
 	}
 }
 
-// addBlock appends a whole bundle of leaves by the hash over them. The tree must end with a whole one.
-func (e *edge) addBlock(h tlog.Hash) {
-	e.size += width - 1
-	e.push(1, h, nil)
+// addBlock appends a whole bundle of leaves by the hash over them, and reports each tile above that it
+// completes. The tree must end with a whole bundle.
+func (e *edge) addBlock(h tlog.Hash, full func(level int, n uint64, hashes []tlog.Hash)) {
+	e.size += width - 1 // push computes the index of a tile from the size before its last leaf
+	e.push(1, h, full)
 	e.size++
 }
 
@@ -118,14 +119,17 @@ type compactRange struct {
 	peaks []tlog.Hash
 }
 
-func (c *compactRange) add(leaf tlog.Hash) {
-	for n := c.size; n&1 == 1; n >>= 1 {
+func (c *compactRange) add(leaf tlog.Hash) { c.push(leaf, 1) }
+
+// push appends a complete subtree of so many leaves, a power of two that divides the size.
+func (c *compactRange) push(h tlog.Hash, leaves uint64) {
+	for n := c.size / leaves; n&1 == 1; n >>= 1 {
 		last := len(c.peaks) - 1
-		leaf = tlog.NodeHash(c.peaks[last], leaf)
+		h = nodeHash(&c.peaks[last], &h)
 		c.peaks = c.peaks[:last]
 	}
-	c.peaks = append(c.peaks, leaf)
-	c.size++
+	c.peaks = append(c.peaks, h)
+	c.size += leaves
 }
 
 func (c *compactRange) root() tlog.Hash {
@@ -134,7 +138,7 @@ func (c *compactRange) root() tlog.Hash {
 	}
 	root := c.peaks[len(c.peaks)-1]
 	for i := len(c.peaks) - 2; i >= 0; i-- {
-		root = tlog.NodeHash(c.peaks[i], root)
+		root = nodeHash(&c.peaks[i], &root)
 	}
 	return root
 }
@@ -145,10 +149,20 @@ func subtree(hashes []tlog.Hash) tlog.Hash {
 	case 1:
 		return hashes[0]
 	case 2:
-		return tlog.NodeHash(hashes[0], hashes[1])
+		return nodeHash(&hashes[0], &hashes[1])
 	}
 	half := len(hashes) / 2
-	return tlog.NodeHash(subtree(hashes[:half]), subtree(hashes[half:]))
+	left, right := subtree(hashes[:half]), subtree(hashes[half:])
+	return nodeHash(&left, &right)
+}
+
+// nodeHash is tlog.NodeHash without its allocations.
+func nodeHash(left, right *tlog.Hash) tlog.Hash {
+	var b [1 + 2*tlog.HashSize]byte
+	b[0] = 1
+	copy(b[1:], left[:])
+	copy(b[1+tlog.HashSize:], right[:])
+	return sha256.Sum256(b[:])
 }
 
 // leafHash is the RFC 6962 hash of a leaf.

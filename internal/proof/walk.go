@@ -145,21 +145,58 @@ func (v *verifier) block(ctx context.Context, b *block) error {
 			v.changed(start+uint64(i), b.raw[i], bundle, fmt.Sprintf("leaf %d is another one than in the smaller tree", start+uint64(i)))
 		}
 	}
+	at := v.rootsWithin(b, w)
 	for i := skip; i < w; i++ {
 		if b.own != nil {
 			if err := v.leaf(ctx, start+uint64(i), b, i, good[i] == b.own[i]); err != nil {
 				return err
 			}
 		}
-		v.tree.add(good[i], func(level int, n uint64, hashes []tlog.Hash) {
-			if level > 0 {
-				v.compareTile(ctx, level, n, hashes)
-			}
-		})
-		v.compact.add(good[i])
-		v.reachCheckpoints()
+		if at {
+			v.compact.add(good[i])
+			v.reachCheckpoints()
+		}
 	}
+	v.grow(ctx, b, good, skip, !at)
+	v.reachCheckpoints()
 	return nil
+}
+
+// rootsWithin says whether the root of the tree is asked for somewhere within a block: by a checkpoint or a change of key.
+func (v *verifier) rootsWithin(b *block, w int) bool {
+	for i := range b.leaves {
+		if b.leaves[i].Kind == NewKey {
+			return true
+		}
+	}
+	return v.nextCheckpoint < len(v.checkpoints) && v.checkpoints[v.nextCheckpoint].Size < b.n*width+uint64(w)
+}
+
+// grow takes the hashes of a block, those before skip left out, into the tree, at once where it is a whole one; and into
+// the compact range, if that has none of them yet.
+func (v *verifier) grow(ctx context.Context, b *block, good []tlog.Hash, skip int, compact bool) {
+	compare := func(level int, n uint64, hashes []tlog.Hash) {
+		if level > 0 {
+			v.compareTile(ctx, level, n, hashes)
+		}
+	}
+	if len(good) == width && skip == 0 {
+		root := b.root
+		if !equal(good, b.own) {
+			root = subtree(good)
+		}
+		v.tree.addBlock(root, compare)
+		if compact {
+			v.compact.push(root, width)
+		}
+		return
+	}
+	for _, h := range good[skip:] {
+		v.tree.add(h, compare)
+		if compact {
+			v.compact.add(h)
+		}
+	}
 }
 
 // cannotLook is err where it speaks of the store or the way to it, not of the object.
@@ -288,8 +325,8 @@ func (v *verifier) leaf(ctx context.Context, index uint64, b *block, i int, stan
 	leaf := &b.leaves[i]
 	bound := true
 	if leaf.Kind == NewKey {
-		root := v.tree.root()
-		bound = uint64(leaf.Size) == v.tree.size && leaf.Root == hex.EncodeToString(root[:])
+		root := v.compact.root()
+		bound = uint64(leaf.Size) == v.compact.size && leaf.Root == hex.EncodeToString(root[:])
 	}
 	v.leaves.leaf(index, leaf, bound)
 	if leaf.Kind != Record && leaf.Kind != Stored && leaf.Kind != Pack {

@@ -1,21 +1,47 @@
 package osdisk
 
-import "indelible/internal/disk"
+import (
+	"errors"
+	"io/fs"
+	"path/filepath"
+)
 
-// OpenDir keeps a directory open: open then finds a file in it, by its plain
-// name, in one step, however deep the directory lies. It goes on to be that directory when another
-// takes its name. close lets go of it.
-func (f *FS) OpenDir(name string) (open func(name string) (disk.File, error), close func() error, err error) {
+// OpenDir keeps a directory open: read then appends the bytes of a file in it, by its plain
+// name, to buf, up to limit of them, in one step, however deep the directory lies. It may stop early where the file system
+// gives a file in pieces, and follows no symbolic link. The directory goes on to be that one when another
+// takes its name. close lets go of it; read and close may be called at the same time.
+func (f *FS) OpenDir(name string) (read func(name string, buf []byte, limit int64) ([]byte, error), close func() error, err error) {
 	root, err := f.root.OpenRoot(name)
 	if err != nil {
 		return nil, nil, err
 	}
-	open = func(name string) (disk.File, error) {
-		file, err := root.Open(name)
-		if err != nil {
-			return nil, err
-		}
-		return osFile{file}, nil
+	from, err := reader(root)
+	if err != nil {
+		return nil, nil, errors.Join(err, root.Close())
 	}
-	return open, root.Close, nil
+	read = func(name string, buf []byte, limit int64) ([]byte, error) {
+		if !filepath.IsLocal(name) || filepath.Base(name) != name {
+			return buf, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
+		}
+		return from.append(name, buf, limit)
+	}
+	return read, func() error { return errors.Join(from.close(), root.Close()) }, nil
+}
+
+// fill appends what read gives, up to limit bytes, until it gives less than there is room for.
+func fill(buf []byte, limit int64, read func([]byte) (int, error)) ([]byte, error) {
+	for from := len(buf); ; {
+		if cap(buf) == len(buf) {
+			buf = append(buf, make([]byte, max(4096, len(buf)))...)[:len(buf)]
+		}
+		room := int(min(int64(cap(buf)-len(buf)), limit-int64(len(buf)-from)))
+		if room == 0 {
+			return buf, nil
+		}
+		n, err := read(buf[len(buf) : len(buf)+room])
+		buf = buf[:len(buf)+max(n, 0)]
+		if err != nil || n < room {
+			return buf, err
+		}
+	}
 }

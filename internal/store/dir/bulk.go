@@ -3,13 +3,11 @@ package dir
 import (
 	"context"
 	"errors"
-	"io"
 	"io/fs"
 	"iter"
 	"path"
 	"sync"
 
-	"indelible/internal/disk"
 	"indelible/internal/store"
 )
 
@@ -31,7 +29,7 @@ func (s *Store) Names(ctx context.Context, o store.ListOptions) iter.Seq2[string
 
 // dirOpener is a file system that can keep a directory open.
 type dirOpener interface {
-	OpenDir(name string) (open func(name string) (disk.File, error), close func() error, err error)
+	OpenDir(name string) (read func(name string, buf []byte, limit int64) ([]byte, error), close func() error, err error)
 }
 
 // Bulk is for reading very many objects. read appends the bytes of one to buf, up to
@@ -54,7 +52,7 @@ type bulk struct {
 }
 
 type openDir struct {
-	open  func(name string) (disk.File, error)
+	read  func(name string, buf []byte, limit int64) ([]byte, error)
 	close func() error
 }
 
@@ -96,38 +94,7 @@ func (b *bulk) file(dir, name string, buf []byte, limit int64) ([]byte, error) {
 	if err != nil {
 		return buf, err
 	}
-	f, err := d.open(name)
-	if err != nil {
-		return buf, err
-	}
-	defer func() { _ = f.Close() }()
-	once, _ := f.(io.Reader)
-	for from := len(buf); ; {
-		if cap(buf) == len(buf) {
-			buf = append(buf, make([]byte, max(4096, len(buf)))...)[:len(buf)]
-		}
-		room := min(int64(cap(buf)-len(buf)), limit-int64(len(buf)-from))
-		if room == 0 {
-			return buf, nil
-		}
-		part := buf[len(buf) : len(buf)+int(room)]
-		var n int
-		if once != nil { // one call, not a second one to find the end
-			n, err = once.Read(part)
-		} else {
-			n, err = f.ReadAt(part, int64(len(buf)-from))
-		}
-		buf = buf[:len(buf)+n]
-		if err == nil && once != nil && n < len(part) {
-			return buf, nil
-		}
-		if err == io.EOF {
-			return buf, nil
-		}
-		if err != nil {
-			return buf, err
-		}
-	}
+	return d.read(name, buf, limit)
 }
 
 func (b *bulk) dir(name string) (*openDir, error) {
@@ -148,14 +115,14 @@ func (b *bulk) dir(name string) (*openDir, error) {
 			delete(b.open, name)
 		}
 	}
-	open, closeDir, err := b.opener.OpenDir(name)
+	read, closeDir, err := b.opener.OpenDir(name)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = errAskGet
 		}
 		return nil, err
 	}
-	d = &openDir{open, closeDir}
+	d = &openDir{read, closeDir}
 	b.open[name] = d
 	return d, nil
 }
