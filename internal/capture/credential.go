@@ -57,7 +57,7 @@ func namesCredential(name string) bool {
 		return false
 	}
 	plain = strings.ToLower(plain)
-	return strings.HasSuffix(plain, "key") || strings.HasSuffix(plain, "access_token") || strings.Contains(plain, "secret") || strings.Contains(plain, "password")
+	return strings.HasSuffix(plain, "key") || strings.HasSuffix(plain, "access_token") || strings.HasSuffix(plain, "security-token") || strings.Contains(plain, "secret") || strings.Contains(plain, "password")
 }
 
 // splitScheme takes the credential out of an Authorization header. Of an AWS signature, which
@@ -127,6 +127,9 @@ func Secrets(h http.Header, rawQuery string) []string {
 		if text, err := url.QueryUnescape(v); err == nil && text != v {
 			add(text) // and as it is meant
 		}
+	}
+	for _, v := range h.Values("X-Amz-Security-Token") { // AWS repeats it where it refuses a signature
+		add(v)
 	}
 	for _, v := range h.Values("Proxy-Authorization") {
 		_, v = splitScheme(v)

@@ -115,6 +115,10 @@ type Upstream struct {
 	Provider string // provider: as records name it; "" leaves it to the bytes
 	KeyFile  string // key_file: holds the credential that is sent in place of the client's
 	Header   string // key_header: where that goes; "" is Authorization, as Bearer
+	Sign     string // sign: "aws" signs each request with AWS credentials of the process
+	Region   string // region: of such a signature; "" is the host's, or the environment's
+	Service  string // service: likewise; "" is bedrock
+	Profile  string // profile: of AWS's shared configuration
 }
 
 // BuiltinUpstreams are there without being configured.

@@ -81,7 +81,7 @@ func (c *Config) fields() []Field {
 		{Path: "doors.http.litellm.partition", Usage: "s3_partition_granularity of LiteLLM's s3_v2: day or hour", value: textValue{p: &c.Doors.HTTP.LiteLLM.Partition, pick: []string{"day", "hour"}}},
 		{Path: "doors.http.otlp.other", Usage: "spans and log records that have nothing to do with a model: drop (and count) or keep", value: textValue{p: &c.Doors.HTTP.OTLP.Other, pick: []string{"drop", "keep"}}},
 		{Path: "doors.proxy.listen", Flag: "proxy", Arg: "ADDR|off", Env: "INDELIBLE_PROXY", Usage: "address of the recording proxy", value: addrValue{&proxy.Listen}},
-		{Path: "doors.proxy.upstreams", Usage: "further upstreams, {name: {url, provider, key_file, key_header}}", value: upstreamsValue{&proxy.Upstreams}},
+		{Path: "doors.proxy.upstreams", Usage: "further upstreams, {name: {url, provider, key_file, key_header, sign, region, service, profile}}", value: upstreamsValue{&proxy.Upstreams}},
 		{Path: "doors.proxy.tokens", Env: "INDELIBLE_PROXY_TOKENS", Usage: "tokens of callers, in x-indelible-token or as the API key", secret: true, value: tokensValue{&proxy.Tokens}},
 		{Path: "doors.proxy.trust", Usage: "let everybody call, also from beyond loopback", value: boolValue{&proxy.Trust}},
 		{Path: "doors.proxy.mode", Usage: "strict: records are durable before the request and the end of the answer pass; relaxed: after", value: textValue{p: &proxy.Mode, pick: []string{"strict", "relaxed"}}},

@@ -97,7 +97,7 @@ doors:
     otlp: {other: keep}
   proxy:
     listen: 127.0.0.1:5
-    upstreams: {mine: {url: "https://m.example/v1", key_file: /k, key_header: api-key, provider: azure}, ollama: "http://10.0.0.1:1", cohere: {key_file: c}}
+    upstreams: {mine: {url: "https://m.example/v1", key_file: /k, key_header: api-key, provider: azure}, ollama: "http://10.0.0.1:1", cohere: {key_file: c}, bedrock: {url: "https://b.example", sign: aws, region: r, service: s, profile: p}}
     tokens: [p1]
     trust: false
     mode: relaxed
@@ -132,6 +132,7 @@ scrub: {every: 6h, sample: 5}
 				Domains: []string{"s3.internal", "logs.local"}, TLS: tls},
 			HTTP: HTTPDoor{Listen: Off, Tokens: []Token{{Secret: "t1"}, {"t,2", Sender{Name: "billing"}}}, MaxRequest: 1 << 20, MaxHold: 3 * time.Second, Bucket: "audit", LiteLLM: LiteLLMKeys{"logs", true, true, "hour"}, OTLP: OTLPDoor{Other: "keep"}},
 			Proxy: ProxyDoor{Listen: "127.0.0.1:5", Upstreams: []Upstream{
+				{Name: "bedrock", URL: "https://b.example", Sign: "aws", Region: "r", Service: "s", Profile: "p"},
 				{Name: "cohere", URL: "https://api.cohere.com", Provider: "cohere", KeyFile: "c"},
 				{Name: "mine", URL: "https://m.example/v1", Provider: "azure", KeyFile: "/k", Header: "api-key"},
 				{Name: "ollama", URL: "http://10.0.0.1:1", Provider: "ollama"},
@@ -263,6 +264,9 @@ func TestMistakes(t *testing.T) {
 		{"upstream without URL", "doors: {proxy: {upstreams: {p: {key_file: x}}}}\n", nil, nil, []string{"F:1: doors.proxy.upstreams: upstream p: want its url, such as https://host"}},
 		{"upstream's name", "doors: {proxy: {upstreams: {a/b: http://h}}}\n", nil, nil, []string{`F:1: doors.proxy.upstreams: upstream "a/b": want a name of up to 64 letters`}},
 		{"upstream's field", "doors: {proxy: {upstreams: {p: {ulr: x}}}}\n", nil, nil, []string{`F:1: doors.proxy.upstreams: upstream p: unknown field "ulr" (did you mean "url"?)`}},
+		{"upstream's signature", "doors: {proxy: {upstreams: {p: {url: http://h, sign: gcp}}}}\n", nil, nil, []string{`F:1: doors.proxy.upstreams: upstream p: sign: want aws, not "gcp"`}},
+		{"upstream's signature and key", "doors: {proxy: {upstreams: {p: {url: http://h, sign: aws, key_file: k}}}}\n", nil, nil, []string{"F:1: doors.proxy.upstreams: upstream p: key_file and sign both say"}},
+		{"upstream's region", "doors: {proxy: {upstreams: {p: {url: http://h, region: r}}}}\n", nil, nil, []string{"F:1: doors.proxy.upstreams: upstream p: region, service and profile are those of a signature"}},
 		{"open proxy", "doors: {proxy: {listen: \":4100\"}}\n", nil, nil, []string{"F:1: doors.proxy.listen :4100 can be reached from beyond this machine"}},
 		{"proxy's bodies", "doors: {proxy: {max_request: 1GiB}}\n", nil, nil, []string{"F:1: doors.proxy.max_request 1GiB is more than a record can hold: want at most 512MiB"}},
 		{"duration", "doors: {s3: {max_hold: 20}}\n", nil, nil, []string{`F:1: doors.s3.max_hold: want a duration such as 90s, 10m or 180d, not "20"`}},

@@ -9,7 +9,7 @@ import (
 )
 
 // upstreamsValue is the upstreams of the proxy: in YAML a mapping of names to URLs or to
-// {url, provider, key_file, key_header}; as one text, "name=url,...".
+// {url, provider, key_file, key_header, sign, region, service, profile}; as one text, "name=url,...".
 type upstreamsValue struct{ p *[]Upstream }
 
 func (v upstreamsValue) String() string {
@@ -64,8 +64,8 @@ func (v upstreamsValue) setItems(items []item) error {
 				u.Provider = b.Provider
 			}
 		}
-		if u.URL == "" {
-			return fmt.Errorf("upstream %s: want its url, such as https://host", name)
+		if wrong := u.wrong(); wrong != "" {
+			return fmt.Errorf("upstream %s: %s", name, wrong)
 		}
 		list = append(list, *u)
 	}
@@ -75,7 +75,10 @@ func (v upstreamsValue) setItems(items []item) error {
 
 // set sets one field of an upstream.
 func (u *Upstream) set(what, text string) error {
-	fields := map[string]*string{"url": &u.URL, "provider": &u.Provider, "key_file": &u.KeyFile, "key_header": &u.Header}
+	fields := map[string]*string{
+		"url": &u.URL, "provider": &u.Provider, "key_file": &u.KeyFile, "key_header": &u.Header,
+		"sign": &u.Sign, "region": &u.Region, "service": &u.Service, "profile": &u.Profile,
+	}
 	p := fields[what]
 	if p == nil {
 		known := slices.Sorted(maps.Keys(fields))
@@ -92,8 +95,24 @@ func (u *Upstream) set(what, text string) error {
 			return fmt.Errorf("url: %s", wrong)
 		}
 	}
+	if what == "sign" && text != "aws" {
+		return fmt.Errorf("sign: want aws, not %q", text)
+	}
 	*p = text
 	return nil
+}
+
+// wrong says what the fields of an upstream must hold together.
+func (u *Upstream) wrong() string {
+	switch {
+	case u.URL == "":
+		return "want its url, such as https://host"
+	case u.Sign != "" && u.KeyFile != "":
+		return "key_file and sign both say with which credential it is called: remove one of them"
+	case u.Sign == "" && u.Region+u.Service+u.Profile != "":
+		return "region, service and profile are those of a signature: set sign: aws, too"
+	}
+	return ""
 }
 
 func wrongUpstreamName(s string) string {

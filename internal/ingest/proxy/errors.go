@@ -33,6 +33,12 @@ func unauthorized() ingest.Refusal {
 			", or, for an upstream whose key the proxy has, as the API key."}
 }
 
+// noCredentials: the caller's are of no use, its signature is over this door's host.
+func noCredentials(err error) *ingest.Refusal {
+	return &ingest.Refusal{Status: http.StatusServiceUnavailable, Code: "no_credentials", Cause: err, Header: http.Header{"Retry-After": {"1"}},
+		Message: "The proxy signs calls to this upstream, and finds no AWS credentials. Give them to its process (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or a role)."}
+}
+
 // refusalOf says with which answer an error reaches the client.
 func refusalOf(err error) *ingest.Refusal {
 	if e, ok := errors.AsType[*recorder.TooLargeError](err); ok {

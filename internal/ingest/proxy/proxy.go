@@ -5,6 +5,7 @@ package proxy
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"indelible/internal/ingest"
+	"indelible/internal/ingest/awssign"
 	"indelible/internal/recorder"
 )
 
@@ -28,6 +30,10 @@ type Upstream struct {
 	Provider string // as capture names it; "" leaves it to the bytes
 	KeyFile  string // holds the credential that is sent in place of the client's; "" passes the client's
 	Header   string // where that goes: "authorization" (as Bearer), or a header's name; "" is authorization
+	Sign     string // "aws": each request is signed with AWS credentials of this process, in place of the client's signature
+	Region   string // of such a signature; "" is that of the URL's host, or of the environment
+	Service  string // likewise; "" is bedrock
+	Profile  string // of AWS's shared configuration
 }
 
 // Options are what a Door is made of.
@@ -62,11 +68,12 @@ type Door struct {
 // upstream is an Upstream that can be called.
 type upstream struct {
 	Upstream
-	base *url.URL
-	key  string
+	base   *url.URL
+	key    string
+	signer *awssign.Signer // nil without Sign
 }
 
-// New makes a door. It reads the key files, and starts nothing.
+// New makes a door. It reads the key files and AWS's configuration, and starts nothing.
 func New(o Options) (*Door, error) {
 	d := &Door{
 		upstreams: map[string]*upstream{}, open: len(o.Tokens) == 0,
@@ -85,7 +92,7 @@ func New(o Options) (*Door, error) {
 	d.names = strings.Join(names, ", ")
 	ro := o.Recorder
 	d.base = newTransport()
-	ro.Door, ro.Base, ro.Logger = doorName, d.base, d.log
+	ro.Door, ro.Base, ro.Logger = doorName, signing{d.base}, d.log
 	ro.Acked = d.meter.Ack
 	ro.Lost = func(reason string) {
 		if reason != "open" || ro.PassFull { // else the refusal is counted
@@ -118,6 +125,11 @@ func newUpstream(u Upstream) (*upstream, error) {
 			return nil, fmt.Errorf("upstream %s: %s must hold one line with the key", u.Name, u.KeyFile)
 		}
 	}
+	if u.Sign != "" {
+		if made.signer, err = awssign.New(context.Background(), awssign.Options{Region: u.Region, Service: u.Service, Profile: u.Profile, Host: base.Host}); err != nil {
+			return nil, fmt.Errorf("upstream %s: %w", u.Name, err)
+		}
+	}
 	return made, nil
 }
 
@@ -146,6 +158,13 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if refusal != nil {
 		d.Refuse(w, r, refusal)
 		return
+	}
+	if call.signer != nil {
+		var err error
+		if call.aws, err = call.signer.Credentials(r.Context()); err != nil {
+			d.Refuse(w, r, noCredentials(err))
+			return
+		}
 	}
 	var body ingest.Body
 	body.Init(w, r, ingest.DefaultPace)

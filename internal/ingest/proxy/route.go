@@ -10,6 +10,7 @@ import (
 
 	"indelible/internal/capture"
 	"indelible/internal/ingest"
+	"indelible/internal/ingest/awssign"
 	"indelible/internal/recorder"
 )
 
@@ -19,9 +20,10 @@ const doorName = "proxy"
 // route is where a call goes.
 type route struct {
 	*upstream
-	path, rawPath string // the rest of the path, as sent
-	sender        string // as records name it; "": it has no credential of ours
-	own           bool   // the client's credential is the door's token, not the upstream's key
+	path, rawPath string              // the rest of the path, as sent
+	sender        string              // as records name it; "": it has no credential of ours
+	aws           awssign.Credentials // where the upstream has a signer
+	own           bool                // the client's credential is the door's token, not the upstream's key
 }
 
 type routeKey struct{}
@@ -61,8 +63,11 @@ func isSeparator(r rune) bool { return r == '/' || r == '\\' }
 // key, where the client puts its credential.
 func (d *Door) authenticate(r *http.Request, to *route) *ingest.Refusal {
 	token := r.Header.Get(TokenHeader)
-	if token == "" && to.key != "" {
-		_, _, token = capture.FindCredential(r.Header, r.URL.RawQuery)
+	if token == "" && (to.key != "" || to.signer != nil) {
+		var scheme string
+		if _, scheme, token = capture.FindCredential(r.Header, r.URL.RawQuery); strings.HasPrefix(scheme, "AWS4-") {
+			token = "" // the id of a key is no secret
+		}
 		to.own = true
 	}
 	probe := &http.Request{Header: http.Header{"Authorization": {"Bearer " + token}}, RemoteAddr: r.RemoteAddr}
@@ -111,7 +116,29 @@ func rewrite(p *httputil.ProxyRequest) {
 		to.setKey(out)
 		call.Secrets = append(call.Secrets, to.key)
 	}
+	if to.signer != nil {
+		out.URL.RawQuery = awssign.Unsigned(out.Header, withoutKey(out.URL.RawQuery))
+		call.Secrets = append(call.Secrets, to.aws.Secrets()...)
+	}
 	p.Out = out.WithContext(recorder.WithCall(out.Context(), call))
+}
+
+// signing signs the requests to upstreams that have a signer, as they are sent: below the recorder, which has read their bodies.
+type signing struct{ base http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (s signing) RoundTrip(req *http.Request) (*http.Response, error) {
+	if to, ok := req.Context().Value(routeKey{}).(*route); ok && to.signer != nil {
+		signed, err := to.signer.Sign(req, to.aws)
+		if err != nil {
+			if req.Body != nil {
+				_ = req.Body.Close() // RoundTrip must
+			}
+			return nil, err
+		}
+		req = signed
+	}
+	return s.base.RoundTrip(req)
 }
 
 // setKey puts the upstream's key in place of whatever credential the client sent.
