@@ -19,6 +19,7 @@ func (c *cli) configCmd() *cobra.Command {
 }
 
 func (c *cli) configCheckCmd() *cobra.Command {
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "check",
 		Short:   "Check the configuration strictly, and name every mistake",
@@ -29,6 +30,9 @@ func (c *cli) configCheckCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if asJSON {
+				return writeJSON(c.stdout, map[string]any{"ok": true, "file": l.File})
+			}
 			from := "no file, so flags, environment and defaults"
 			if l.File != "" {
 				from = l.File
@@ -37,6 +41,7 @@ func (c *cli) configCheckCmd() *cobra.Command {
 			return err
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON value")
 	c.bindServe(cmd)
 	return cmd
 }

@@ -69,6 +69,7 @@ func (c *cli) keysShowCmd() *cobra.Command {
 
 func (c *cli) keysCreateCmd() *cobra.Command {
 	var name string
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "create [FILE]",
 		Short: "Make a key before the first start",
@@ -98,15 +99,26 @@ Where a program holds the key, create asks it for the public half and keeps that
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintln(c.stdout, vkey)
-			return err
+			return c.printKey(vkey, asJSON)
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON value")
 	cmd.Flags().StringVar(&name, "name", "", "the log's `NAME` (default: proof.name, or a new one of this host)")
 	return cmd
 }
 
+// printKey shows a new key's public half.
+func (c *cli) printKey(vkey string, asJSON bool) error {
+	if asJSON {
+		name, _, _ := strings.Cut(vkey, "+")
+		return writeJSON(c.stdout, map[string]string{"log": name, "vkey": vkey})
+	}
+	_, err := fmt.Fprintln(c.stdout, vkey)
+	return err
+}
+
 func (c *cli) keysRotateCmd() *cobra.Command {
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "rotate",
 		Short: "Have the log change to a new key",
@@ -123,10 +135,10 @@ Where a program holds the key, have it give a new one first: rotate changes to t
 					return err
 				}
 				fmt.Fprintln(c.stderr, "The log has changed to a new key. Give auditors this public half:")
-				_, err = fmt.Fprintln(c.stdout, vkey)
-				return err
+				return c.printKey(vkey, asJSON)
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON value")
 	return cmd
 }

@@ -60,6 +60,9 @@ func writeThrough(name string, write func(io.Writer) error) error {
 func replaceFile(name string, mode fs.FileMode, write func(io.Writer) error) (err error) {
 	dir := filepath.Dir(name)
 	f, err := createBeside(dir, filepath.Base(name), mode)
+	if at, ok := errors.AsType[*fs.PathError](err); ok {
+		err = at.Err // the file beside is ours to know of
+	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}

@@ -14,6 +14,7 @@ import (
 	"indelible/internal/config"
 	"indelible/internal/control"
 	"indelible/internal/engine"
+	"indelible/internal/local"
 	"indelible/internal/proof"
 	"indelible/internal/record"
 	"indelible/internal/setup"
@@ -76,7 +77,7 @@ func (c *cli) prove(ctx context.Context, ref catalog.Ref, vkey, from string) (*p
 		return nil, fmt.Errorf("%q is in the bucket, but nothing says that it is a record of a log", ref.Name)
 	}
 	p, err := proveSeq(ctx, l, "", vkey, row.Seq)
-	if errors.Is(err, proof.ErrUnproven) {
+	if err = local.UnprovenYet(err); errors.Is(err, proof.ErrUnproven) {
 		return nil, fmt.Errorf("record %d is %s, and the checkpoint in the bucket does not cover it yet: try again in a minute", row.Seq, row.State)
 	}
 	if err == nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -64,6 +65,9 @@ func (r *refFlags) ref(args []string) (catalog.Ref, error) {
 		return ref, fmt.Errorf("takes one KEY, ID, SEQ or receipt, but got %d", len(args))
 	}
 	ref.Name = args[0]
+	if _, err := strconv.ParseUint(ref.Name, 10, 64); err != nil && ref.Kind == catalog.Seq {
+		return ref, fmt.Errorf("--seq takes a number, but got %s", quoted(ref.Name))
+	}
 	return ref, nil
 }
 

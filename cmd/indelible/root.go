@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -199,6 +200,12 @@ func flagError(cmd *cobra.Command, err error) error {
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
 		if near := config.Suggest(missing.GetSpecifiedName(), known); near != "" {
 			e.hint = fmt.Sprintf("Did you mean --%s?", near)
+		}
+	}
+	if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		e.problem = fmt.Sprintf("--%s: %v", invalid.GetFlag().Name, invalid.Unwrap())
+		if number, ok := errors.AsType[*strconv.NumError](err); ok {
+			e.problem = fmt.Sprintf("--%s: want a number, not %s", invalid.GetFlag().Name, quoted(number.Num))
 		}
 	}
 	return e

@@ -84,6 +84,9 @@ func Load(in Input) (*Loaded, error) {
 			errs = append(errs, l.setText(f, text, Source{Kind: "flag", Name: "--" + f.Flag}))
 		}
 	}
+	if text, ok := env("INDELIBLE_SPOOL"); ok && text != "" {
+		errs = append(errs, &Error{Where: "INDELIBLE_SPOOL", Problem: "the spool is always in the data directory (--data), and nothing else takes its place in this version: unset it"})
+	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}

@@ -221,6 +221,19 @@ func (e *Engine) Stats() Stats {
 	return s
 }
 
+// Logged is the newest record of which, and of all before, the log says what became of them: they
+// are stored, or set aside. 0 means that none is.
+func (e *Engine) Logged() record.Seq {
+	if e.ledger == nil {
+		return 0
+	}
+	log := e.ledger.log.Load()
+	if log == nil {
+		return 0
+	}
+	return max(log.Next(), 1) - 1
+}
+
 // Redrive brings everything that was parked back into delivery: quarantined
 // records are deferred ones from now on, and those are tried at once.
 func (e *Engine) Redrive(ctx context.Context) (int, error) {

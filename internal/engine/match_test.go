@@ -211,7 +211,7 @@ func unreleased(t *testing.T) (*bucket, string) {
 	}
 	ran := make(chan error, 1)
 	go func() { ran <- e.Run(context.Background()) }()
-	for e.ledger.log.Load() == nil || e.ledger.log.Load().Next() != 6 {
+	for e.Logged() != 5 {
 		if t.Context().Err() != nil || t.Failed() {
 			t.Fatal("the records do not come into the log")
 		}

@@ -60,8 +60,7 @@ func (s *Service) Close() error { return s.close() }
 // OfEngine answers for the process that runs e; status is what it says of itself.
 func OfEngine(e *engine.Engine, c *config.Config, log *slog.Logger, status func(context.Context) (control.Status, error)) *Service {
 	reached := func() (stored, proven record.Seq) {
-		s := e.Stats().Log
-		return s.Proven, s.Proven
+		return e.Logged(), e.Stats().Log.Proven
 	}
 	x := newIndex(c, &e.Components, log)
 	s := &Service{
@@ -111,7 +110,7 @@ func leafOf(ctx context.Context, r *engine.Components, c *config.Config, seq rec
 		return proof.Leaf{}, err
 	}
 	leaf, err := proof.Find(ctx, r.Store(), r.Layout().Base(), vkey, seq)
-	if err = unprovenYet(err); err != nil {
+	if err = UnprovenYet(err); err != nil {
 		return proof.Leaf{}, err
 	}
 	if leaf.Key == "" {
@@ -120,8 +119,8 @@ func leafOf(ctx context.Context, r *engine.Components, c *config.Config, seq rec
 	return leaf, err
 }
 
-// unprovenYet is proof.ErrUnproven where there is no checkpoint yet, and else err.
-func unprovenYet(err error) error {
+// UnprovenYet is proof.ErrUnproven where there is no checkpoint yet, and else err.
+func UnprovenYet(err error) error {
 	if away, ok := errors.AsType[*store.Error](err); ok && away.Class == store.NotFound && strings.HasSuffix(away.Key, "/checkpoint") {
 		return errors.Join(proof.ErrUnproven, err)
 	}

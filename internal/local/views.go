@@ -39,5 +39,5 @@ func (v Views) Prove(ctx context.Context, seq record.Seq) (*proof.OfflineProof, 
 		return nil, "", err
 	}
 	p, err := proof.Prove(ctx, v.Store(), v.Layout().Base(), vkey, engine.PackReader{}, seq)
-	return p, vkey, unprovenYet(err)
+	return p, vkey, UnprovenYet(err)
 }

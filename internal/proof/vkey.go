@@ -167,6 +167,12 @@ func parsePublic(text string) (publicKey, error) {
 	return p, nil
 }
 
+// CheckVKey says what is wrong with a log's public key, as an auditor has it in a file.
+func CheckVKey(text string) error {
+	_, err := parsePublic(text)
+	return err
+}
+
 // Name is the log's.
 func (p publicKey) Name() string { return p.parts[0].name }
 

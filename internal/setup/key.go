@@ -31,6 +31,9 @@ func VKey(c *config.Config, file string) (string, error) {
 	if err != nil {
 		return "", &config.Error{Where: "--vkey", Problem: err.Error()}
 	}
+	if err := proof.CheckVKey(string(b)); err != nil {
+		return "", &config.Error{Where: "--vkey", Problem: fmt.Sprintf("%s: %v", file, err)}
+	}
 	return strings.TrimSpace(string(b)), nil
 }
 
