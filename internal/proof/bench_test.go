@@ -23,6 +23,7 @@ import (
 	"indelible/internal/record"
 	"indelible/internal/store"
 	"indelible/internal/store/dir"
+	"indelible/internal/torture"
 )
 
 // cpu is the processor time that the process has used.
@@ -147,6 +148,9 @@ func (c *countingStore) List(context.Context, store.ListOptions) iter.Seq2[store
 
 // What the proof costs in puts: an hour at a steady rate, a checkpoint a minute.
 func TestPutRatio(t *testing.T) {
+	if torture.Race {
+		t.Skip("one goroutine counts here: the step norace of test/steps runs it")
+	}
 	for rate, limit := range map[int]float64{16: 0.02, 1000: 0.009} {
 		key, _ := GenerateKey("bench-log")
 		st := &countingStore{}
@@ -181,6 +185,9 @@ func TestPutRatio(t *testing.T) {
 // Opening a log of ten million leaves without its memory reads a few objects,
 // whatever lies to the left of the edge.
 func TestOpenTenMillion(t *testing.T) {
+	if torture.Race {
+		t.Skip("one goroutine counts here: the step norace of test/steps runs it")
+	}
 	const size = 10_000_123
 	b := newBench(t)
 	e := &edge{}

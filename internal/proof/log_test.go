@@ -18,6 +18,7 @@ import (
 	"indelible/internal/disk/osdisk"
 	"indelible/internal/record"
 	"indelible/internal/store"
+	"indelible/internal/torture"
 )
 
 const testBase = "audit/"
@@ -218,7 +219,7 @@ func TestLife(t *testing.T) {
 // Trees around the edges of tiles, grown in one go and in steps.
 func TestSizes(t *testing.T) {
 	for _, size := range []int{1, 2, 255, 256, 257, 511, 512, 513, 65_535, 65_536, 65_537} {
-		if size > 1000 && testing.Short() {
+		if size > 1000 && (testing.Short() || torture.Race) {
 			continue
 		}
 		b := newBench(t)
