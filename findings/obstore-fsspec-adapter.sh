@@ -4,7 +4,7 @@
 #     the adapter's fs.open(path, "wb") closes the file, and the half that was written is published under the final name.
 #   - mode="create": obstore.put sends If-None-Match: * and raises AlreadyExistsError; the adapter's pipe_file takes mode="create",
 #     which is a parameter of fsspec's method, sends no condition, and replaces the object. (s3fs 2026.9.0 does send it, and
-#     raises OSError "PreconditionFailed", not the FileExistsError that fsspec's documentation of it names.)
+#     raises OSError "PreconditionFailed", not the FileExistsError of fsspec's own pipe_file.)
 # Guess before: the adapter is the same writer under another name, and what it does not support it refuses, as it does with mode "xb".
 #
 # Seen 2026-11-30, fsspec 2026.9.0:
