@@ -36,11 +36,11 @@ func parse(b []byte) (v gjson.Result, ok bool) {
 // whether there may be more.
 func eachObject(v gjson.Result, yield func(Fields) bool) bool {
 	if v.IsObject() {
-		return yield(read(v))
+		return yield(read(&v))
 	}
 	more := true
 	v.ForEach(func(_, e gjson.Result) bool {
-		more = !e.IsObject() || yield(read(e))
+		more = !e.IsObject() || yield(read(&e))
 		return more
 	})
 	return more

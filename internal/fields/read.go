@@ -1,31 +1,27 @@
 package fields
 
-import (
-	"slices"
+import "github.com/tidwall/gjson"
 
-	"github.com/tidwall/gjson"
-)
-
-// members are the wanted members of one object, each the first of its name.
-type members []member
-
-type member struct {
-	name  string
-	value gjson.Result
+// members are the wanted members of one object, each the first of its name; the zero value has none.
+type members struct {
+	names  map[string]int
+	values []gjson.Result // by names; the zero Result where the object has none of that name
 }
 
-// get is the member of that name, or nothing.
-func (m members) get(name string) gjson.Result {
-	for i := range m {
-		if m[i].name == name {
-			return m[i].value
-		}
+// get is the member of that name, nil or the zero Result if there is none.
+func (m members) get(name string) *gjson.Result {
+	if m.values == nil {
+		return nil
 	}
-	return gjson.Result{}
+	return &m.values[m.names[name]]
 }
 
-func (m members) has(name string) bool {
-	return slices.ContainsFunc(m, func(one member) bool { return one.name == name })
+func (m members) has(name string) bool { return m.values != nil && m.get(name).Exists() }
+
+// room is where the members of the objects of one record lie: on the stack, because these are some 10 KiB for each of them.
+type room struct {
+	results [160]gjson.Result
+	used    int
 }
 
 // The members that are looked at, per object. Others cost no more than being passed over.
@@ -46,23 +42,25 @@ var (
 		"prompt_tokens_details", "completion_tokens_details", "input_tokens_details", "output_tokens_details")
 )
 
-func names(list ...string) map[string]bool {
-	set := make(map[string]bool, len(list))
-	for _, name := range list {
-		set[name] = true
+// names numbers them.
+func names(list ...string) map[string]int {
+	set := make(map[string]int, len(list))
+	for i, name := range list {
+		set[name] = i
 	}
 	return set
 }
 
 // membersOf collects the wanted members of v, which may be no object.
-func membersOf(v gjson.Result, wanted map[string]bool) members {
-	if !v.IsObject() {
-		return nil
+func (r *room) membersOf(v *gjson.Result, wanted map[string]int) members {
+	if v == nil || !v.IsObject() {
+		return members{}
 	}
-	m := make(members, 0, min(len(wanted), 40))
+	m := members{names: wanted, values: r.results[r.used : r.used+len(wanted)]}
+	r.used += len(wanted)
 	v.ForEach(func(name, value gjson.Result) bool {
-		if wanted[name.Str] && !m.has(name.Str) {
-			m = append(m, member{name.Str, value})
+		if i, ok := wanted[name.Str]; ok && !m.values[i].Exists() {
+			m.values[i] = value
 		}
 		return true
 	})
@@ -71,22 +69,29 @@ func membersOf(v gjson.Result, wanted map[string]bool) members {
 
 // read is the fields of one record, an object of valid JSON. Of several names
 // for one field, LiteLLM's comes first.
-func read(v gjson.Result) Fields {
-	top := membersOf(v, topNames)
-	f := readMembers(top)
-	if derived := membersOf(top.get("derived"), topNames); derived != nil && top.has("call_id") {
-		f.complete(readMembers(derived))
+func read(v *gjson.Result) Fields {
+	var r room
+	top := r.membersOf(v, topNames)
+	f := readMembers(&r, top)
+	if derived := top.get("derived"); derived != nil && derived.IsObject() && top.has("call_id") {
+		f.complete(readDerived(derived))
 	}
 	return f
 }
 
+// readDerived is the fields of an object in a record.
+func readDerived(v *gjson.Result) Fields {
+	var r room
+	return readMembers(&r, r.membersOf(v, topNames))
+}
+
 // readMembers is the fields of one object.
-func readMembers(top members) Fields {
-	meta := membersOf(top.get("metadata"), metadataNames)
-	hidden := membersOf(top.get("hidden_params"), hiddenNames)
-	resp := membersOf(top.get("response"), responseNames)
-	failure := membersOf(top.get("error_information"), errorNames)
-	other := membersOf(top.get("error"), errorNames)
+func readMembers(r *room, top members) Fields {
+	meta := r.membersOf(top.get("metadata"), metadataNames)
+	hidden := r.membersOf(top.get("hidden_params"), hiddenNames)
+	resp := r.membersOf(top.get("response"), responseNames)
+	failure := r.membersOf(top.get("error_information"), errorNames)
+	other := r.membersOf(top.get("error"), errorNames)
 	f := Fields{
 		ID:       id(top.get("id"), top.get("request_id")),
 		CallID:   id(top.get("litellm_call_id"), top.get("call_id"), top.get("request_id")),
@@ -105,7 +110,7 @@ func readMembers(top members) Fields {
 		ErrorCode:    str(failure.get("error_code"), top.get("error_code"), other.get("code")),
 		ErrorClass:   str(failure.get("error_class"), top.get("error_class"), other.get("type")),
 		ErrorMessage: str(failure.get("error_message"), top.get("error_str"), top.get("error_message"), other.get("message"), onlyText(top.get("error"))),
-		FinishReason: str(firstChoice(resp.get("choices")), resp.get("stop_reason"), resp.get("finish_reason"), firstChoice(top.get("choices")), top.get("finish_reason"), top.get("stop_reason")),
+		FinishReason: str(r.firstChoice(resp.get("choices")), resp.get("stop_reason"), resp.get("finish_reason"), r.firstChoice(top.get("choices")), top.get("finish_reason"), top.get("stop_reason")),
 		EndedBy:      str(top.get("ended_by")),
 
 		Start:      moment(top.get("startTime"), top.get("start_time"), top.get("start"), top.get("timestamp"), top.get("time"), top.get("created_at"), top.get("created")),
@@ -123,8 +128,8 @@ func readMembers(top members) Fields {
 		Cost: amount(top.get("response_cost"), top.get("cost"), hidden.get("response_cost")),
 		Tags: tags(top.get("request_tags"), top.get("tags"), meta.get("tags")),
 	}
-	f.readTokens(top, membersOf(meta.get("usage_object"), usageNames), membersOf(top.get("usage"), usageNames), membersOf(resp.get("usage"), usageNames),
-		membersOf(hidden.get("usage_object"), usageNames))
+	f.readTokens(top, r.membersOf(meta.get("usage_object"), usageNames), r.membersOf(top.get("usage"), usageNames), r.membersOf(resp.get("usage"), usageNames),
+		r.membersOf(hidden.get("usage_object"), usageNames))
 	return f
 }
 
@@ -153,13 +158,13 @@ func (f *Fields) readTokens(top members, usages ...members) {
 	f.TokensCached = count(top.get("tokens_cached"))
 	f.TokensReasoning = count(top.get("tokens_reasoning"))
 	for _, u := range usages {
-		if u == nil {
+		if u.values == nil {
 			continue
 		}
 		f.TokensIn = or(f.TokensIn, count(u.get("prompt_tokens"), u.get("input_tokens")))
 		f.TokensOut = or(f.TokensOut, count(u.get("completion_tokens"), u.get("output_tokens")))
-		f.TokensCached = or(f.TokensCached, count(u.get("prompt_tokens_details").Get("cached_tokens"), u.get("input_tokens_details").Get("cached_tokens"), u.get("cache_read_input_tokens")))
-		f.TokensReasoning = or(f.TokensReasoning, count(u.get("completion_tokens_details").Get("reasoning_tokens"), u.get("output_tokens_details").Get("reasoning_tokens")))
+		f.TokensCached = or(f.TokensCached, count(inside(u.get("prompt_tokens_details"), "cached_tokens"), inside(u.get("input_tokens_details"), "cached_tokens"), u.get("cache_read_input_tokens")))
+		f.TokensReasoning = or(f.TokensReasoning, count(inside(u.get("completion_tokens_details"), "reasoning_tokens"), inside(u.get("output_tokens_details"), "reasoning_tokens")))
 	}
 }
 
@@ -171,24 +176,33 @@ func or[T any](a, b *T) *T {
 }
 
 // firstChoice is how the first of several answers ended.
-func firstChoice(choices gjson.Result) gjson.Result {
-	if !choices.IsArray() {
-		return gjson.Result{}
+func (r *room) firstChoice(choices *gjson.Result) *gjson.Result {
+	if choices == nil || !choices.IsArray() {
+		return nil
 	}
 	var first gjson.Result
 	choices.ForEach(func(_, c gjson.Result) bool {
 		first = c
 		return false
 	})
-	return membersOf(first, finishNames).get("finish_reason")
+	return r.membersOf(&first, finishNames).get("finish_reason")
 }
 
 var finishNames = names("finish_reason")
 
 // onlyText is v if it is a string.
-func onlyText(v gjson.Result) gjson.Result {
-	if v.Type == gjson.String {
+func onlyText(v *gjson.Result) *gjson.Result {
+	if v != nil && v.Type == gjson.String {
 		return v
 	}
-	return gjson.Result{}
+	return nil
+}
+
+// inside is a member of v.
+func inside(v *gjson.Result, name string) *gjson.Result {
+	if v == nil {
+		return nil
+	}
+	one := v.Get(name)
+	return &one
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // str is the first value that is a text or a number, as text.
-func str(values ...gjson.Result) *string {
+func str(values ...*gjson.Result) *string {
 	for _, v := range values {
 		if s := textOf(v, true); s != "" {
 			return &s
@@ -21,7 +21,7 @@ func str(values ...gjson.Result) *string {
 }
 
 // id is str for what identifies: one that is too long is left out.
-func id(values ...gjson.Result) *string {
+func id(values ...*gjson.Result) *string {
 	for _, v := range values {
 		if s := textOf(v, false); s != "" {
 			return &s
@@ -31,7 +31,10 @@ func id(values ...gjson.Result) *string {
 }
 
 // textOf is a copy of v as valid UTF-8, or "".
-func textOf(v gjson.Result, cut bool) string {
+func textOf(v *gjson.Result, cut bool) string {
+	if v == nil {
+		return ""
+	}
 	s := ""
 	switch v.Type {
 	case gjson.String:
@@ -66,8 +69,8 @@ func cutText(s string, cut bool) string {
 	return strings.Clone(s[:n])
 }
 
-func boolean(v gjson.Result) *bool {
-	if v.Type != gjson.True && v.Type != gjson.False {
+func boolean(v *gjson.Result) *bool {
+	if v == nil || v.Type != gjson.True && v.Type != gjson.False {
 		return nil
 	}
 	b := v.Type == gjson.True
@@ -75,7 +78,10 @@ func boolean(v gjson.Result) *bool {
 }
 
 // number is v as a finite number; a text that holds one counts.
-func number(v gjson.Result) (float64, bool) {
+func number(v *gjson.Result) (float64, bool) {
+	if v == nil {
+		return 0, false
+	}
 	switch v.Type {
 	case gjson.Number:
 		return v.Num, !math.IsInf(v.Num, 0) && !math.IsNaN(v.Num)
@@ -88,7 +94,7 @@ func number(v gjson.Result) (float64, bool) {
 	return 0, false
 }
 
-func amount(values ...gjson.Result) *float64 {
+func amount(values ...*gjson.Result) *float64 {
 	for _, v := range values {
 		if n, ok := number(v); ok {
 			return &n
@@ -98,7 +104,7 @@ func amount(values ...gjson.Result) *float64 {
 }
 
 // count is the first value that is a number from 0 to 2^53, without its fraction.
-func count(values ...gjson.Result) *int64 {
+func count(values ...*gjson.Result) *int64 {
 	for _, v := range values {
 		if n, ok := number(v); ok && n >= 0 && n <= 1<<53 {
 			i := int64(n)
@@ -119,7 +125,7 @@ var timeForms = [...]string{time.RFC3339Nano, "2006-01-02 15:04:05Z07:00", "2006
 
 // moment is the first value that is a time: seconds, milliseconds,
 // microseconds or nanoseconds since 1970, or text. Text without a zone is UTC.
-func moment(values ...gjson.Result) *time.Time {
+func moment(values ...*gjson.Result) *time.Time {
 	for _, v := range values {
 		if n, ok := number(v); ok {
 			if t, ok := unix(n); ok {
@@ -127,7 +133,7 @@ func moment(values ...gjson.Result) *time.Time {
 			}
 			continue
 		}
-		if v.Type != gjson.String || len(v.Str) > 64 {
+		if v == nil || v.Type != gjson.String || len(v.Str) > 64 {
 			continue
 		}
 		for _, form := range timeForms {
@@ -151,12 +157,12 @@ func unix(n float64) (time.Time, bool) {
 }
 
 // tags is the first value that is a list with texts in it, or one text.
-func tags(values ...gjson.Result) []string {
+func tags(values ...*gjson.Result) []string {
 	for _, v := range values {
 		var list []string
-		if v.IsArray() {
+		if v != nil && v.IsArray() {
 			v.ForEach(func(_, e gjson.Result) bool {
-				if s := textOf(e, true); s != "" {
+				if s := textOf(&e, true); s != "" {
 					list = append(list, s)
 				}
 				return len(list) < MaxTags

@@ -21,7 +21,7 @@ const (
 	groupBytes = 8 << 20  // a row group is closed when its rows hold as much
 	groupRows  = 4096     // or when it has as many
 	maxGroups  = 256      // of a pack: some 2 GiB before compression, with a footer that any reader can take
-	pageBytes  = 64 << 10 // of a page, before compression
+	pageBytes  = 256 << 10 // of a page, before compression
 	batchBytes = 32 << 10 // rows of small bodies are handed to the library together
 	batchRows  = 16
 )
