@@ -8,6 +8,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"indelible/internal/layout/pack"
 	"indelible/internal/record"
@@ -58,11 +59,53 @@ func (p *packs) rowsOf(ctx context.Context, n packName) ([]packedKey, error) {
 	return keys, nil
 }
 
+// keyRange is between which texts the keys of a pack lie; unknown says that nothing is known of them.
+type keyRange struct {
+	least, most string
+	unknown     bool
+}
+
+// without says that a pack has no key that begins with prefix and is not less than from. It reads the end of the pack, once.
+func (p *packs) without(ctx context.Context, n packName, prefix, from string) bool {
+	p.mu.Lock()
+	keys, ok := p.ranges.get(n.key)
+	p.mu.Unlock()
+	if !ok {
+		r, err := p.reader(ctx, n)
+		if err != nil {
+			return false // rowsOf tells
+		}
+		keys.least, keys.most, ok = r.Keys()
+		keys.unknown = !ok
+		p.mu.Lock()
+		p.ranges.put(n.key, keys, 1)
+		p.mu.Unlock()
+	}
+	if keys.unknown {
+		return false
+	}
+	begin := plain(prefix)
+	return keys.most < plain(from) || keys.least > begin && !strings.HasPrefix(keys.least, begin)
+}
+
+// plain is the beginning of a key that its text in the pack has as well, and behind which a text with U+FFFD in place of
+// other bytes sorts: up to the first byte that is no UTF-8, or not less than the first of U+FFFD.
+func plain(key string) string {
+	for i := 0; i < len(key); {
+		r, n := utf8.DecodeRuneInString(key[i:])
+		if r == utf8.RuneError || key[i] >= 0xef {
+			return key[:i]
+		}
+		i += n
+	}
+	return key
+}
+
 // page is how many names are merged out of the packs at a time.
 const page = 1000
 
 // list yields rows by their stored keys: those that begin with prefix and are greater than after, of each key the
-// newest. It holds a page of them, and for each page reads the keys of all packs that are not kept.
+// newest. It holds a page of them, and for each page reads the keys of the packs that may have one of it and are not kept.
 func (p *packs) list(ctx context.Context, prefix, after string) iter.Seq2[packedKey, error] {
 	return func(yield func(packedKey, error) bool) {
 		all, err := p.names(ctx)
@@ -77,6 +120,9 @@ func (p *packs) list(ctx context.Context, prefix, after string) iter.Seq2[packed
 		for {
 			var next []packedKey
 			for _, n := range slices.Backward(all) { // the newest row of a key first
+				if p.without(ctx, n, prefix, from) {
+					continue
+				}
 				keys, err := p.rowsOf(ctx, n)
 				if err != nil {
 					yield(packedKey{}, err)

@@ -35,6 +35,7 @@ type packs struct {
 	read    bool              // guarded by mu: they were
 	open    lru[*pack.Reader] // guarded by mu
 	keys    lru[[]packedKey]  // guarded by mu
+	ranges  lru[keyRange]     // guarded by mu
 }
 
 // packName is a pack in the store.
@@ -52,11 +53,12 @@ type packName struct {
 const (
 	openPacks   = 24      // readers, each with the end of its pack: 256 KiB
 	keptKeys    = 200_000 // keys of rows
+	keptRanges  = 20_000  // packs of which it is known between which texts their keys lie
 	packsAtOnce = 8       // packs that are asked at a time
 )
 
 func newPacks(pending Pending, s store.Store, l layout.Objects) *packs {
-	return &packs{store: s, layout: l, pending: pending, have: map[string]bool{}, open: lru[*pack.Reader]{room: openPacks}, keys: lru[[]packedKey]{room: keptKeys}}
+	return &packs{store: s, layout: l, pending: pending, have: map[string]bool{}, open: lru[*pack.Reader]{room: openPacks}, keys: lru[[]packedKey]{room: keptKeys}, ranges: lru[keyRange]{room: keptRanges}}
 }
 
 // names are all packs, oldest first. The store is asked for those that it may have since the last time.

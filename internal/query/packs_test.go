@@ -5,6 +5,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,8 +24,13 @@ import (
 // putPack stores a pack of one record, "k<seq>", that arrived at that time.
 func putPack(t *testing.T, st store.Store, names layout.Objects, seq record.Seq, at time.Time) {
 	t.Helper()
+	putPackOf(t, st, names, seq, at, fmt.Sprint("k", seq))
+}
+
+func putPackOf(t *testing.T, st store.Store, names layout.Objects, seq record.Seq, at time.Time, key string) {
+	t.Helper()
 	body := fmt.Appendf(nil, "body %d", seq)
-	info := record.Info{Seq: seq, Time: at, Door: "s3", Bucket: "b", Key: fmt.Sprint("k", seq), Size: int64(len(body)), Digest: sha256.Sum256(body)}
+	info := record.Info{Seq: seq, Time: at, Door: "s3", Bucket: "b", Key: key, Size: int64(len(body)), Digest: sha256.Sum256(body)}
 	var b bytes.Buffer
 	w, err := pack.NewWriter(&b, pack.Options{Log: "test"})
 	if err != nil {
@@ -67,4 +76,62 @@ func TestPackOvertaken(t *testing.T) {
 			find(fmt.Sprint("k", seq+1), true)
 		}
 	}
+}
+
+// A list reads the rows of no pack whose keys lie elsewhere, and misses none: whatever bytes the keys, the prefix and the place to go on from are.
+func TestPackListBounds(t *testing.T) {
+	names, err := layout.Parse("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := &readBytes{Store: dir.Open(crashdisk.New())}
+	at := time.Date(2026, 11, 29, 8, 0, 0, 0, time.UTC)
+	keys := []string{"2026-11-27/a", "2026-11-28/a", "2026-11-28/b", "2026-11-29/" + strings.Repeat("long", 200), "a", "a\xc4", "a\xff", "a\U0001F600", "aé", "b\xff\xff", "\uffff"}
+	for i, key := range keys {
+		putPackOf(t, st, names, record.Seq(i+1), at, key)
+	}
+	list := func(prefix, after string) (got []string) {
+		t.Helper()
+		for item, err := range query.New(pending{}, st, names).WithPacks().List(t.Context(), "b", query.ListOptions{Prefix: prefix, After: after}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, item.Key)
+		}
+		return got
+	}
+	for _, prefix := range append(keys, "", "2026-11-28/", "a", "\xff", "z") {
+		for _, after := range append(keys, "", "2026-11-28", "\xef") {
+			var want []string
+			for _, key := range slices.Sorted(slices.Values(keys)) {
+				if strings.HasPrefix(key, prefix) && key > after {
+					want = append(want, key)
+				}
+			}
+			if got := list(prefix, after); !slices.Equal(got, want) {
+				t.Errorf("prefix %q after %q: %q, not %q", prefix, after, got, want)
+			}
+		}
+	}
+	r := query.New(pending{}, st, names).WithPacks()
+	st.gets.Store(0)
+	for _, err := range r.List(t.Context(), "b", query.ListOptions{Prefix: "2026-11-28/"}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := int(st.gets.Load()); n > len(keys)+6 {
+		t.Errorf("%d reads of %d packs, few of which have such keys", n, len(keys))
+	}
+}
+
+// readBytes counts reads.
+type readBytes struct {
+	store.Store
+	gets atomic.Int64
+}
+
+func (r *readBytes) Get(ctx context.Context, key string, o store.GetOptions) (io.ReadCloser, store.Info, error) {
+	r.gets.Add(1)
+	return r.Store.Get(ctx, key, o)
 }

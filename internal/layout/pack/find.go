@@ -105,3 +105,24 @@ func (t *tail) mayHave(s span, hash uint64) (bool, error) {
 	}
 	return bloom.CheckSplitBlock(bytes.NewReader(b), int64(len(b)), hash)
 }
+
+// Keys is between which texts the column key lies, as the footer says; ok is false if it does not say. Of a key that is
+// no UTF-8 it is about the text with U+FFFD.
+func (r *Reader) Keys() (least, most string, ok bool) {
+	p, err := planOf()
+	if err != nil {
+		return "", "", false
+	}
+	at := slices.IndexFunc(p.leaves, func(l leaf) bool { return l.name == ColumnKey })
+	for i := range r.footer.groups {
+		c := &r.footer.groups[i].chunks[at]
+		if !c.haveBounds {
+			return "", "", false
+		}
+		if lo := string(c.min); i == 0 || lo < least {
+			least = lo
+		}
+		most = max(most, string(c.max))
+	}
+	return least, most, true
+}

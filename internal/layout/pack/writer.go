@@ -18,11 +18,11 @@ const DefaultLevel = 3
 
 // Sizes that shape a pack; docs/format/pack.md says what they cost and save.
 const (
-	groupBytes = 8 << 20  // a row group is closed when its rows hold as much
-	groupRows  = 4096     // or when it has as many
-	maxGroups  = 256      // of a pack: some 2 GiB before compression, with a footer that any reader can take
+	groupBytes = 8 << 20   // a row group is closed when its rows hold as much
+	groupRows  = 4096      // or when it has as many
+	maxGroups  = 256       // of a pack: some 2 GiB before compression, with a footer that any reader can take
 	pageBytes  = 256 << 10 // of a page, before compression
-	batchBytes = 32 << 10 // rows of small bodies are handed to the library together
+	batchBytes = 32 << 10  // rows of small bodies are handed to the library together
 	batchRows  = 16
 )
 
