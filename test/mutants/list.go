@@ -118,6 +118,8 @@ var mutants = []mutant{
 		"at, err := copyBody(ctx, file, o)\n	if err == nil {\n		err = file.Sync()\n	}", "at, err := copyBody(ctx, file, o)", dirSuite, "TestCrashAtEachOperation"},
 	{"the directory store does not sync an object's name", "internal/store/dir/dir.go",
 		"err = errors.Join(s.disk.Remove(tmp), s.disk.SyncDir(path.Dir(name)))", "err = s.disk.Remove(tmp)", dirSuite, "TestCrashAtEachOperation"},
+	{"attributes that another process wrote are taken for one's own", "internal/store/dir/dir.go",
+		"	if !there.same(at) {\n		return errExists\n	}\n	return nil", "	_ = there\n	return nil", dirSuite, "TestSameBytesFromTwoProcesses"},
 	{"that a key may have variants is not noted durably", "internal/store/dir/tilde.go",
 		"	if err := s.disk.SyncDir(path.Dir(name)); err != nil {\n		return err\n	}\n	s.setDurable(name, in)", "	s.setDurable(name, in)", dirSuite, "TestAbsentAfterAFailure"},
 

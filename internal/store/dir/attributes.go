@@ -41,6 +41,11 @@ func (a attributes) info(key string) store.Info {
 	return store.Info{Key: key, Size: a.Size, ETag: a.MD5, Digest: a.Digest, ModTime: a.Time, Header: a.Header, Meta: a.Meta}
 }
 
+// same says whether two objects show the same headers and metadata.
+func (a attributes) same(b attributes) bool {
+	return store.AttrsDigest(a.Header, a.Meta) == store.AttrsDigest(b.Header, b.Meta)
+}
+
 // objectHeaders are the headers that an object can have.
 var objectHeaders = [...]string{"cache-control", "content-disposition", "content-encoding", "content-language", "content-type", "expires"}
 

@@ -138,11 +138,31 @@ func (s *Store) create(key, tmp string, at attributes) error {
 			return err
 		}
 	}
-	if err := s.describe(key, at); err != nil && !errors.Is(err, fs.ErrExist) { // another process did
+	err = s.describe(key, at)
+	if errors.Is(err, fs.ErrExist) {
+		err = s.described(key, at)
+	}
+	if err != nil && !errors.Is(err, errExists) {
 		s.setDoubt(key, doubt{digest: at.Digest})
 		return err
 	}
 	s.settle(key)
+	return err
+}
+
+// described is for attributes that another process wrote meanwhile. It makes them durable, and
+// fails with errExists unless they are the same: then the object is that of the other process.
+func (s *Store) described(key string, at attributes) error {
+	there, meta, err := s.attributesIn(key)
+	if err != nil {
+		return err
+	}
+	if err := s.disk.SyncDir(path.Dir(meta)); err != nil {
+		return err
+	}
+	if !there.same(at) {
+		return errExists
+	}
 	return nil
 }
 
@@ -178,7 +198,7 @@ func (s *Store) complete(key string, at attributes) (whole bool, err error) {
 	if err := s.disk.SyncDir(path.Dir(meta)); err != nil {
 		return false, err
 	}
-	if !s.settle(key) {
+	if !s.settle(key) || !there.same(at) {
 		return false, errExists
 	}
 	return true, nil
