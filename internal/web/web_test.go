@@ -1,6 +1,8 @@
 package web
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"net/http/httptest"
 	"regexp"
 	"strings"
@@ -11,7 +13,8 @@ import (
 const maxPage = 120 << 10
 
 func TestPageSize(t *testing.T) {
-	size := 0
+	text, _ := whole()
+	size := len(pack(page, text).zipped)
 	for _, name := range names() {
 		size += len(load(name).zipped)
 	}
@@ -39,8 +42,14 @@ func TestPage(t *testing.T) {
 			t.Errorf("the policy is %q, want %q in it", got, want)
 		}
 	}
-	text := page.Body.String()
-	if inline := regexp.MustCompile(`<script>|<script [^>]*[^>/]>[^<]|<style|\son\w+=|\sstyle=|https?://`).FindString(text); inline != "" {
+	text, style, ok := strings.Cut(page.Body.String(), "<style>")
+	style, rest, closed := strings.Cut(style, "</style>")
+	digest := sha256.Sum256([]byte(style))
+	if want := "style-src 'sha256-" + base64.StdEncoding.EncodeToString(digest[:]) + "';"; !ok || !closed || !strings.Contains(page.Header().Get("Content-Security-Policy"), want) {
+		t.Errorf("the page's style is not the one that the policy names: want %s", want)
+	}
+	text += rest
+	if inline := regexp.MustCompile(`<script>|<script [^>]*[^>/]>[^<]|<style|<link rel="stylesheet|\son\w+=|\sstyle=|https?://`).FindString(text); inline != "" {
 		t.Errorf("%q in the page", inline)
 	}
 	parts := regexp.MustCompile(`(?:src|href)="(/[^"]*)"`).FindAllStringSubmatch(text, -1)
@@ -56,7 +65,7 @@ func TestPage(t *testing.T) {
 		if !strings.HasSuffix(name, ".js") {
 			continue
 		}
-		for _, m := range regexp.MustCompile(`from "\./([^"]+)"`).FindAllStringSubmatch(string(load(name).plain), -1) {
+		for _, m := range regexp.MustCompile(`(?:from |import\()"\./([^"]+)"`).FindAllStringSubmatch(string(load(name).plain), -1) {
 			if w := get("/assets/"+m[1], ""); w.Code != 200 || !strings.HasPrefix(w.Header().Get("Content-Type"), "text/javascript") {
 				t.Errorf("%s imports %s: %d", name, m[1], w.Code)
 			}

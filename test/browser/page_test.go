@@ -102,17 +102,20 @@ func js[T any](p *page, expression string) T {
 	return v
 }
 
-// text is what an element shows.
-func (p *page) text(id string) string {
-	p.t.Helper()
-	return js[string](p, fmt.Sprintf("((e) => e?.checkVisibility() ? e.innerText : '')(document.getElementById(%q))", id))
+// text is what an element shows. It fails while the page is being loaded again.
+func (p *page) text(id string) (string, error) {
+	return chromedp.Run(p.ctx, chromedp.Evaluate[string](fmt.Sprintf("((e) => e?.checkVisibility() ? e.innerText : '')(document.getElementById(%q))", id)))
 }
 
 // shows waits until an element shows a text.
 func (p *page) shows(id, want string) {
 	p.t.Helper()
 	await(p.t, fmt.Sprintf("%s shows %q", id, want), func() error {
-		if got := p.text(id); !strings.Contains(got, want) {
+		got, err := p.text(id)
+		if err != nil {
+			return err
+		}
+		if !strings.Contains(got, want) {
 			return fmt.Errorf("it shows %q, and the page %.2000q", got, js[string](p, "document.body?.innerText ?? ''"))
 		}
 		return nil

@@ -2,29 +2,11 @@
 
 import { $, h, text, num, count, span } from "./dom.js";
 import * as api from "./api.js";
+import { enter, entered, show } from "./enter.js";
 import { Board, recordRow } from "./board.js";
-import { Detail } from "./detail.js";
 
 let permissions = [];
 let heard = 0; // when the last event came
-
-// A token in the fragment never reaches a server; it becomes a cookie, and leaves the address.
-async function enter() {
-  const token = /^#([^/].{15,})$/.exec(location.hash)?.[1];
-  if (token) {
-    history.replaceState(null, "", location.pathname);
-    try {
-      return await api.login(decodeURIComponent(token));
-    } catch (err) {
-      text($("login-error"), err.status === 401 ? "The token in that address is not this daemon's." : err.message);
-    }
-  }
-  try {
-    return await api.session();
-  } catch {
-    return null;
-  }
-}
 
 function askForToken() {
   $("login").hidden = false;
@@ -34,14 +16,15 @@ function askForToken() {
   $("token").focus();
 }
 
-async function start() {
-  const me = await enter();
+async function start(entering) {
+  const { me, wrong } = await entering;
+  if (wrong) text($("login-error"), wrong);
   if (!me) return askForToken();
   permissions = me.permissions;
   $("login").hidden = true;
   $("board").hidden = false;
   $("leave").hidden = false;
-  api.live({
+  show({
     history: (e) => board.history(e),
     status: (e) => {
       heard = Date.now();
@@ -61,15 +44,30 @@ function linked() {
   $("link").className = fresh ? "pill on" : "pill off";
 }
 
-const detail = new Detail(() => board.last?.status.log.name ?? "");
+// detail loads what shows a record, when the first one is looked at.
+let loading = null;
+function detail() {
+  loading ??= import("./detail.js").then(({ Detail }) => {
+    const d = new Detail(() => board.last?.status.log.name ?? "");
+    d.onclose(() => history.replaceState(null, "", location.pathname));
+    return d;
+  });
+  loading.catch(() => { loading = null; }); // the daemon is away: the next try asks again
+  return loading;
+}
 const go = (name) => { location.hash = `#/record/${encodeURIComponent(name)}`; };
 const board = new Board({ open: go, may: () => permissions });
 
-function route() {
+async function route() {
   const name = /^#\/record\/(.+)$/.exec(location.hash)?.[1];
-  if (name && !$("board").hidden) detail.open(decodeURIComponent(name));
+  if (!name || $("board").hidden) return;
+  try {
+    (await detail()).open(decodeURIComponent(name));
+  } catch {
+    text($("find-note"), "The daemon does not answer: the record cannot be shown.");
+    history.replaceState(null, "", location.pathname); // so that the next click on it asks again
+  }
 }
-detail.onclose(() => history.replaceState(null, "", location.pathname));
 addEventListener("hashchange", route);
 
 function showRows(rows, note) {
@@ -146,7 +144,7 @@ $("login-form").addEventListener("submit", async (e) => {
   try {
     await api.login($("token").value.trim());
     $("token").value = "";
-    start();
+    start(enter());
   } catch (err) {
     text($("login-error"), err.status === 401 ? "This is not the token of this daemon." : err.message);
   }
@@ -160,6 +158,8 @@ const shortcut = (e) => e.key === "/" && !e.ctrlKey && !e.metaKey && !e.altKey &
 addEventListener("keydown", (e) => { if (shortcut(e)) e.preventDefault(); });
 addEventListener("keyup", (e) => { if (shortcut(e)) $("query").focus(); });
 
+start(entered);
+
 const themes = ["auto", "light", "dark"];
 function theme(name) {
   if (name === "auto") delete document.documentElement.dataset.theme;
@@ -171,4 +171,3 @@ theme(themes.includes(localStorage.getItem("indelible-theme")) ? localStorage.ge
 $("theme").addEventListener("click", () => theme(themes[(themes.indexOf(localStorage.getItem("indelible-theme")) + 1) % themes.length]));
 
 setInterval(linked, 1000);
-start();

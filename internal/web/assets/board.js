@@ -1,7 +1,6 @@
 // The board: what the live events say, in a sentence, figures, charts and tables.
 
 import { $, h, text, num, count, bytes, span, ago, moment, stateLabel } from "./dom.js";
-import { Chart } from "./chart.js";
 import * as api from "./api.js";
 
 const columns = ["acked", "stored", "proven", "pending"];
@@ -15,11 +14,22 @@ export class Board {
     this.past = { time: [], acked: [], stored: [], proven: [], pending: [] };
     this.rows = new Map(); // elements of the newest records by seq
     this.found = false; // the table shows what was looked for
-    this.records = new Chart($("chart-records"), $("legend"), [{ name: "acked", label: "acknowledged" }, { name: "stored", label: "stored" }, { name: "proven", label: "proven" }],
-      (v, at) => `Lines over the last minutes. At ${at}: ${num(v.acked)} acknowledged, ${num(v.stored)} stored, ${num(v.proven)} proven.`);
-    this.pending = new Chart($("chart-pending"), $("legend-pending"), [{ name: "pending", label: "records", area: true }],
-      (v, at) => `Line over the last minutes. At ${at}: ${count(v.pending, "record")} on their way.`);
     $("redrive").addEventListener("click", () => this.redrive());
+  }
+
+  // loadCharts loads the charts, once the sentence is there: it does not wait for them.
+  async loadCharts() {
+    this.loading = true;
+    try {
+      const { Chart } = await import("./chart.js");
+      this.records = new Chart($("chart-records"), $("legend"), [{ name: "acked", label: "acknowledged" }, { name: "stored", label: "stored" }, { name: "proven", label: "proven" }],
+        (v, at) => `Lines over the last minutes. At ${at}: ${num(v.acked)} acknowledged, ${num(v.stored)} stored, ${num(v.proven)} proven.`);
+      this.pending = new Chart($("chart-pending"), $("legend-pending"), [{ name: "pending", label: "records", area: true }],
+        (v, at) => `Line over the last minutes. At ${at}: ${count(v.pending, "record")} on their way.`);
+      this.draw();
+    } catch {
+      this.loading = false; // the daemon is away: the next event asks again
+    }
   }
 
   history(h) {
@@ -29,10 +39,11 @@ export class Board {
   status(e) {
     if (e.error) return this.broken(e.error);
     const s = e.status, now = Date.parse(e.time);
-    if (!this.last) performance.mark("health"); // how long the first answer took, for whoever measures
-    this.last = e;
     this.sample(now, s);
     this.sentence(e, s);
+    if (!this.last) performance.mark("health"); // how long the first answer took, for whoever measures
+    this.last = e;
+    if (!this.pending && !this.loading) this.loadCharts();
     this.tiles(e, s, now);
     this.doors(s.doors, now);
     this.senders(e.senders ?? [], now);
@@ -52,6 +63,12 @@ export class Board {
     p.time.push(now);
     for (const c of columns) p[c].push(s[c]);
     if (p.time.length > keep) for (const c of ["time", ...columns]) p[c].splice(0, p[c].length - keep);
+    this.draw();
+  }
+
+  draw() {
+    const p = this.past;
+    if (!this.pending) return; // not loaded yet
     // A daemon that was killed counts again from what it knows to be stored: never draw it falling.
     const base = p.acked[0] - Math.max(0, p.acked[0] - Math.min(p.proven[0], p.stored[0]));
     const since = (c) => p[c].map((v) => Math.max(0, v - base));
