@@ -57,7 +57,7 @@ func (s *scrubber) run(ctx context.Context) {
 // scrub verifies once.
 func (s *scrubber) scrub(ctx context.Context) {
 	log := s.engine.component("scrub")
-	report, err := s.verifyApart(ctx)
+	report, err := s.verify(ctx)
 	if ctx.Err() != nil {
 		return
 	}
@@ -77,24 +77,6 @@ func (s *scrubber) scrub(ctx context.Context) {
 		return
 	}
 	log.Info("scrub: nothing is missing or changed", "records", report.Records, "checked", report.Checked, "took", time.Duration(report.Seconds*float64(time.Second)).Round(time.Millisecond))
-}
-
-// verifyApart verifies, and does it again where faults were found and records were removed by policy meanwhile: what a leaf
-// behind the verified checkpoint removed is not lost.
-func (s *scrubber) verifyApart(ctx context.Context) (proof.Report, error) {
-	for {
-		before, err := s.engine.readExpired()
-		if err != nil {
-			return proof.Report{}, err
-		}
-		report, err := s.verify(ctx)
-		if err != nil || report.FaultCount == 0 {
-			return report, err
-		}
-		if after, err := s.engine.readExpired(); err != nil || after.Through == before.Through {
-			return report, err
-		}
-	}
 }
 
 func (s *scrubber) verify(ctx context.Context) (proof.Report, error) {

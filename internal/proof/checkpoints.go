@@ -267,7 +267,7 @@ func (v *verifier) judgeWitnesses(valid []*foundCheckpoint) {
 		if ok && v.report.Witnessed == nil {
 			v.report.Witnessed = &Witnessed{h.Size, c}
 		}
-		if h.source == current {
+		if h.source == current && newest == nil { // there are two where the log grew meanwhile
 			newest, enough = h, ok
 		}
 	}

@@ -138,9 +138,7 @@ func (v *verifier) run(ctx context.Context) error {
 		v.bulk, done = b.Bulk()
 	}
 	v.packs = make(chan struct{}, packsAtOnce)
-	wait := v.startReaders(ctx, cancel)
-	err := v.walkAll(ctx)
-	wait()
+	err := v.readAll(ctx, cancel)
 	err = errors.Join(err, done())
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
@@ -156,6 +154,63 @@ func (v *verifier) run(ctx context.Context) error {
 	}
 	v.judgeCheckpoints()
 	return v.findExtras(ctx)
+}
+
+// maxRereads bounds how often the log is read on because objects were gone.
+const maxRereads = 8
+
+// readAll walks the log and reads the objects. Where some are gone that no leaf says were removed, it looks whether the
+// log has grown, and reads on: a removal is logged before it is done, so what was removed meanwhile is told by a leaf behind
+// the checkpoint that was the newest at the beginning.
+func (v *verifier) readAll(ctx context.Context, cancel context.CancelCauseFunc) error {
+	for range maxRereads {
+		wait := v.startReaders(ctx, cancel)
+		err := v.walkAll(ctx)
+		wait()
+		if err != nil || ctx.Err() != nil || v.broken || !v.unexplained() {
+			return err
+		}
+		grown, err := v.newer(ctx)
+		if err != nil || !grown {
+			return err
+		}
+		v.stopped = false
+	}
+	return nil
+}
+
+// unexplained says whether objects, or their attributes, are gone without a leaf that says that they were removed.
+func (v *verifier) unexplained() bool {
+	lost := v.missing.minus(&v.leaves.removed)
+	return lost.count() > 0 || slices.ContainsFunc(v.bare, func(f Fault) bool { return !v.leaves.removed.has(f.Seq) })
+}
+
+// newer takes in the log's checkpoint once more, if it is signed and greater than the tree that was walked.
+func (v *verifier) newer(ctx context.Context) (bool, error) {
+	const name = "checkpoint"
+	raw, info, err := v.object(ctx, v.dir+name, "")
+	if look := cannotLook(err); look != nil {
+		return false, look
+	}
+	cp, perr := ParseCheckpoint(raw)
+	if err != nil || perr != nil || cp.Log != v.key.Name() || cp.Size <= v.tree.size {
+		return false, nil
+	}
+	h := &foundCheckpoint{Checkpoint: cp, name: v.dir + name, raw: raw, source: current, modified: info.ModTime}
+	if checkSignature(h, v.keys()) != nil {
+		return false, nil
+	}
+	if _, err := v.edge(ctx, cp); err != nil {
+		return false, cannotLook(err)
+	}
+	v.checkpoints = slices.Insert(v.checkpoints, v.after(cp.Size), h)
+	return true, nil
+}
+
+// after is where a checkpoint of this size belongs, behind those of the same.
+func (v *verifier) after(size uint64) int {
+	at, _ := slices.BinarySearchFunc(v.checkpoints, size+1, func(h *foundCheckpoint, want uint64) int { return cmp.Compare(h.Size, want) })
+	return at
 }
 
 // walkAll walks to the greatest checkpoint that is signed. One that bears only
