@@ -18,6 +18,7 @@ import (
 	"indelible/internal/disk"
 	"indelible/internal/disk/osdisk"
 	"indelible/internal/engine"
+	"indelible/internal/proof"
 	"indelible/internal/setup"
 	"indelible/internal/term"
 )
@@ -66,6 +67,7 @@ func Run(ctx context.Context, l *config.Loaded, report func(Check)) {
 	report(checkClock())
 	report(checkLock(c.Data, running, alive))
 	report(checkLog(l))
+	report(checkSigner(ctx, c))
 	for _, d := range c.Open() {
 		report(checkPort(d, running, alive))
 	}
@@ -273,4 +275,18 @@ func checkLog(l *config.Loaded) Check {
 		return failed(name, o.Rescue, "%v", err)
 	}
 	return good(name, "nothing is known to be wrong; \"indelible verify\" checks it against the destination")
+}
+
+// checkSigner starts the program that holds the signing key, once.
+func checkSigner(ctx context.Context, c *config.Config) Check {
+	const name = "signer"
+	switch asked, same, err := setup.CheckSigner(ctx, c); {
+	case !asked:
+		return good(name, "the key is not with a program outside (proof.key)")
+	case err != nil:
+		return failed(name, "mend the program, or name another in proof.key; until then records are acknowledged and delivered, no checkpoint is signed, and nothing leaves the spool (docs/signer.md)", "%v", err)
+	case !same:
+		return warning(name, "\"indelible keys rotate\", if the log is to change to that key; else have the program give the log's key again", "the program of proof.key gives another key than the log has (%s)", proof.PublicFile)
+	}
+	return good(name, "the program of proof.key gives the log's key")
 }

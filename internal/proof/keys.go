@@ -168,6 +168,17 @@ func outsideKey(ctx context.Context, signer Signer, name string, quantumSafe boo
 	return k, nil
 }
 
+// CheckSigner asks a signer for its key and says whether it is the one of this public half; vkey is "" where the
+// log has none yet. Its error says what is wrong with the signer or its answer.
+func CheckSigner(ctx context.Context, s Signer, vkey string, quantumSafe bool) (same bool, err error) {
+	name, _, known := strings.Cut(vkey, "+")
+	if !known {
+		name = "log"
+	}
+	k, err := outsideKey(ctx, s, name, quantumSafe)
+	return err == nil && (!known || k.Public() == vkey), err
+}
+
 // Name is the log's name.
 func (k Key) Name() string {
 	if k.zero() {

@@ -45,6 +45,21 @@ func outsideSigner(c *config.Config) proof.Signer {
 	return nil
 }
 
+// CheckSigner asks the program that holds the signing key for its public half, once. asked is false where none is
+// configured; same says that the key is the log's, or that the log has none yet.
+func CheckSigner(ctx context.Context, c *config.Config) (asked, same bool, err error) {
+	program := outsideSigner(c)
+	if program == nil {
+		return false, false, nil
+	}
+	public, err := os.ReadFile(filepath.Join(c.Data, proof.PublicFile))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return true, false, err
+	}
+	same, err = proof.CheckSigner(ctx, program, strings.TrimSpace(string(public)), c.Proof.MLDSA)
+	return true, same, err
+}
+
 // CreateKey makes the log's key, in the data directory or in a file, and
 // returns its public half. It replaces none.
 func CreateKey(ctx context.Context, l *config.Loaded, name, file string) (vkey string, err error) {
@@ -90,18 +105,34 @@ func CreateKey(ctx context.Context, l *config.Loaded, name, file string) (vkey s
 	return keys.Key.Public(), nil
 }
 
-func createKeyFile(name, file string, also []proof.Algorithm) (string, error) {
+// createKeyFile makes a key in a file of its own, which is durable, name and all, when it returns.
+func createKeyFile(name, file string, also []proof.Algorithm) (vkey string, err error) {
+	dir, err := osdisk.Open(filepath.Dir(file))
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	return writeKey(dir, name, filepath.Base(file), also)
+}
+
+func writeKey(dir disk.FS, name, file string, also []proof.Algorithm) (string, error) {
 	key, err := proof.GenerateKey(name, also...)
 	if err != nil {
 		return "", err
 	}
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := dir.Create(file)
 	if err != nil {
 		return "", err
 	}
-	_, err = f.WriteString(key.Secret() + "\n")
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return "", errors.Join(err, os.Remove(file))
+	_, err = f.WriteAt([]byte(key.Secret()+"\n"), 0)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = dir.SyncDir(".")
+	}
+	if err != nil {
+		return "", errors.Join(err, dir.Remove(file))
 	}
 	return key.Public(), nil
 }

@@ -2,6 +2,9 @@ package setup
 
 import (
 	"errors"
+	"io"
+	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -9,7 +12,9 @@ import (
 	"testing"
 
 	"indelible/internal/config"
+	"indelible/internal/disk/crashdisk"
 	"indelible/internal/disk/osdisk"
+	"indelible/internal/proof"
 )
 
 func TestKeepName(t *testing.T) {
@@ -42,5 +47,34 @@ func TestKeepName(t *testing.T) {
 	}
 	if name, err := KeepName(data, ""); err == nil {
 		t.Errorf("a damaged file gives the name %q", name)
+	}
+}
+
+// A key file is there after a power cut, name and all, as soon as its public half was told; one that is there is not replaced.
+func TestKeyFileIsDurable(t *testing.T) {
+	d := crashdisk.New()
+	vkey, err := writeKey(d, "gw", "log.key", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := writeKey(d, "gw", "log.key", nil); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("a second key: %v", err)
+	}
+	after := d.Crash(rand.New(rand.NewPCG(1, 1)), 0)
+	f, err := after.Open("log.key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	size, err := f.Size()
+	secret := make([]byte, size)
+	if err == nil {
+		_, err = f.ReadAt(secret, 0)
+	}
+	if err != nil && err != io.EOF {
+		t.Fatal(err)
+	}
+	if key, err := proof.ParseKey(strings.TrimSpace(string(secret)), "gw"); err != nil || key.Public() != vkey {
+		t.Errorf("%v, %s, want %s", err, key.Public(), vkey)
 	}
 }
