@@ -72,6 +72,11 @@ func checkDirectory(ctx context.Context, root string, report func(Check)) {
 		report(failed("destination", "choose another with --to", "%s is no directory", root))
 		return
 	}
+	inodes := checkInodes(root, LimitsOf(existing(root)))
+	report(inodes)
+	if inodes.State == Failed {
+		return
+	}
 	temp, err := os.MkdirTemp(existing(root), ".indelible-doctor-*")
 	if err != nil {
 		report(failed("destination", remedy, "%v", err))
@@ -92,13 +97,17 @@ func checkDirectory(ctx context.Context, root string, report func(Check)) {
 // that one has to be refused, which is what makes a retry after an ambiguous
 // answer safe.
 func checkWrites(ctx context.Context, s store.Store, key, left string, report func(Check)) {
-	first := ask(ctx, func(ctx context.Context) error { return putCheck(ctx, s, key, "written by indelible doctor\n") })
+	first := ask(ctx, func(ctx context.Context) error {
+		return putCheck(ctx, s, key, "written by indelible doctor\n", store.Condition{})
+	})
 	if first != nil && store.ClassOf(first) != store.Exists {
 		report(failed("writes", cure(first), "an object cannot be stored: %v", first))
 		return
 	}
 	report(good("writes", "objects can be stored (%s)", left))
-	second := ask(ctx, func(ctx context.Context) error { return putCheck(ctx, s, key, "written again by indelible doctor\n") })
+	second := ask(ctx, func(ctx context.Context) error {
+		return putCheck(ctx, s, key, "written again by indelible doctor\n", store.Condition{})
+	})
 	switch {
 	case second == nil:
 		report(failed("conditional", "use a store that honours If-None-Match: *", "the store overwrites what must not be overwritten"))
@@ -107,6 +116,35 @@ func checkWrites(ctx context.Context, s store.Store, key, left string, report fu
 	default:
 		report(good("conditional", "an object that exists is not overwritten"))
 	}
+	const name = "conditional replace"
+	third := ask(ctx, func(ctx context.Context) error {
+		return putCheck(ctx, s, key, "replaced by indelible doctor\n", store.Condition{Match: "00000000000000000000000000000000"})
+	})
+	switch {
+	case third == nil:
+		report(failed(name, "use a store that honours If-Match", "the store replaces an object that is not the one that was named"))
+	case store.ClassOf(third) != store.Exists:
+		report(failed(name, cure(third), "the store did not say that the object is another one: %v", third))
+	default:
+		report(good(name, "an object is replaced only if it is the one that is known"))
+	}
+}
+
+// fewInodes is how many records a directory must have room for, by its inodes: each takes two.
+const fewInodes = 100_000
+
+// checkInodes looks whether the file system of a directory has room for files.
+func checkInodes(root string, l Limits) Check {
+	const name, remedy = "inodes", "choose a file system with more inodes (mkfs.ext4 -N, XFS, Btrfs), or pack records (layout: pack)"
+	switch {
+	case l.NoInodes:
+		return failed(name, remedy, "the file system of %s has no inode free: nothing can be stored", root)
+	case l.Inodes > 0 && l.FreeInodes/2 < fewInodes:
+		return warning(name, remedy, "the file system of %s has %d inodes free, and each record takes two", root, l.FreeInodes)
+	case l.Inodes == 0:
+		return good(name, "the file system of %s tells of no bound", root)
+	}
+	return good(name, "%d free", l.FreeInodes)
 }
 
 func ask(ctx context.Context, f func(context.Context) error) error {
@@ -115,11 +153,11 @@ func ask(ctx context.Context, f func(context.Context) error) error {
 	return f(ctx)
 }
 
-func putCheck(ctx context.Context, s store.Store, key, text string) error {
+func putCheck(ctx context.Context, s store.Store, key, text string, c store.Condition) error {
 	_, err := s.Put(ctx, store.Object{
 		Key: key, Body: bytes.NewReader([]byte(text)), Size: int64(len(text)),
 		Digest: record.Digest(sha256.Sum256([]byte(text))),
-		Header: map[string]string{"content-type": "text/plain"},
+		Header: map[string]string{"content-type": "text/plain"}, Condition: c,
 	})
 	return err
 }

@@ -11,4 +11,7 @@ const (
 )
 
 // Limits are what a file system is short of besides bytes.
-type Limits struct{ ReadOnly, NoInodes bool }
+type Limits struct {
+	ReadOnly, NoInodes bool
+	Inodes, FreeInodes uint64 // 0 of all: the file system has no table of them, or nobody tells
+}

@@ -48,7 +48,7 @@ func LimitsOf(dir string) Limits {
 		return Limits{}
 	}
 	// A file system without a table of inodes has 0 of them altogether.
-	return Limits{ReadOnly: s.Flags&unix.ST_RDONLY != 0, NoInodes: s.Files > 0 && s.Ffree == 0}
+	return Limits{ReadOnly: s.Flags&unix.ST_RDONLY != 0, NoInodes: s.Files > 0 && s.Ffree == 0, Inodes: s.Files, FreeInodes: s.Ffree}
 }
 
 // staUnsync is STA_UNSYNC of adjtimex(2).

@@ -30,7 +30,7 @@ const (
 
 // Finding is one thing that Check looked at.
 type Finding struct {
-	Name   string // credentials, bucket, clock, write, conditional writes, checksum, missing keys, list, versioning, object lock, lifecycle
+	Name   string // credentials, bucket, clock, write, conditional writes, conditional replace, checksum, missing keys, list, versioning, object lock, lifecycle
 	State  State
 	Found  string
 	Remedy string // "" when all is well
@@ -220,7 +220,27 @@ func (c checker) write(ctx context.Context, probe string) bool {
 		return c.wrong("conditional writes", err)
 	}
 	c.ok("conditional writes", "enforced")
-	return c.checksum(ctx, probe)
+	return c.replace(ctx, probe) && c.checksum(ctx, probe)
+}
+
+// replace tries to replace the probe as one that it is not: a log's checkpoint is replaced only if it is still the one that
+// its writer knows, which is what keeps two writers apart. Nothing is written where the store enforces that.
+func (c checker) replace(ctx context.Context, probe string) bool {
+	const name, remedy = "conditional replace", "use a store that enforces If-Match: here two writers of one log, or a data directory put back from a backup, may overwrite each other's checkpoint; run one writer only"
+	_, err := c.Put(ctx, store.Object{
+		Key: probe, Body: bytes.NewReader([]byte(probeBody)), Size: int64(len(probeBody)), Digest: sha256.Sum256([]byte(probeBody)),
+		Header: map[string]string{"content-type": "text/plain"}, NoLock: true, Condition: store.Condition{Match: "00000000000000000000000000000000"},
+	})
+	e, ok := errors.AsType[*store.Error](err)
+	switch {
+	case err == nil:
+		return c.warn(name, remedy, "the store replaced an object that is not the one that was named (If-Match)")
+	case ok && e.Class == store.Exists:
+		return c.ok(name, "enforced (If-Match)")
+	case ok && e.Status == http.StatusNotImplemented:
+		return c.warn(name, remedy, "the store knows no If-Match: %v", err)
+	}
+	return c.wrong(name, err)
 }
 
 // checksum looks at what the store does with the SHA-256 that is sent with an object:

@@ -1,6 +1,10 @@
 package s3_test
 
 import (
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"testing"
 	"time"
 
@@ -50,7 +54,7 @@ func TestCheck(t *testing.T) {
 	server := testserver.Versitygw(t)
 	well := map[string]s3.State{
 		"credentials": s3.OK, "clock": s3.OK, "bucket": s3.OK, "versioning": s3.Warning, "object lock": s3.Warning,
-		"write": s3.OK, "conditional writes": s3.OK, "checksum": s3.OK, "missing keys": s3.OK, "list": s3.OK,
+		"write": s3.OK, "conditional writes": s3.OK, "conditional replace": s3.OK, "checksum": s3.OK, "missing keys": s3.OK, "list": s3.OK,
 	}
 	for range 2 { // the second time the probe is there
 		wantStates(t, check(t, open(t, server, s3.Config{})), well)
@@ -91,6 +95,48 @@ func TestCheckConditions(t *testing.T) {
 	s := at(t, r.URL, s3.Config{})
 	if f := check(t, s)["conditional writes"]; f.State != s3.Failed {
 		t.Errorf("a store that overwrites: %+v", f)
+	}
+}
+
+// replacing is a store whose answer to every PUT with If-Match has this status.
+func replacing(t *testing.T, server *testserver.Server, status int) *s3.Store {
+	t.Helper()
+	to, err := url.Parse(server.Endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(to)
+		r.Out.Host = r.In.Host // it is signed
+	}}
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPut || r.Header.Get("If-Match") == "" {
+			proxy.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("ETag", `"0123456789abcdef0123456789abcdef"`)
+		w.Header().Set("x-amz-checksum-sha256", r.Header.Get("x-amz-checksum-sha256"))
+		w.WriteHeader(status)
+	}))
+	t.Cleanup(front.Close)
+	return open(t, server, s3.Config{Endpoint: front.URL})
+}
+
+// A store that replaces what it should not is told of, and so is one that does not know the condition.
+func TestCheckReplace(t *testing.T) {
+	real := testserver.Versitygw(t)
+	for _, c := range []struct {
+		name   string
+		status int // of the answer to a PUT with If-Match; 0: the real server's
+		want   s3.State
+	}{{"enforced", 0, s3.OK}, {"overwrites", 200, s3.Warning}, {"unknown", 501, s3.Warning}} {
+		s := open(t, real, s3.Config{})
+		if c.status != 0 {
+			s = replacing(t, real, c.status)
+		}
+		if f := check(t, s)["conditional replace"]; f.State != c.want {
+			t.Errorf("%s: %+v", c.name, f)
+		}
 	}
 }
 
