@@ -179,8 +179,11 @@ def parse_vkey(text):
 class Checkpoint:
     """One that was found; nothing that it says is believed before its signature was checked."""
     def __init__(self, path, log, source):
-        with open(path, encoding="utf-8") as f:
-            body, divider, signatures = f.read().partition("\n\n")
+        with open(path, "rb") as f:
+            raw = f.read((256 << 10) + 1)
+        if len(raw) > 256 << 10:
+            raise ValueError("more bytes than a checkpoint has")
+        body, divider, signatures = raw.decode().partition("\n\n")
         log_name, size, digest = body.split("\n")[:3]
         if log_name != log or not divider:
             raise ValueError("the checkpoint of another log, or no checkpoint: " + log_name[:80])

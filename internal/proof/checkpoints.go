@@ -125,7 +125,7 @@ func thin(list []keptObject) []keptObject {
 // readCheckpoints reads checkpoints side by side.
 func (v *verifier) readCheckpoints(ctx context.Context, list []keptObject) error {
 	return inParallel(ctx, v.opt.Parallel, slices.Values(list), func(ctx context.Context, o keptObject) error {
-		raw, info, err := v.object(ctx, o.key, o.version)
+		raw, info, err := v.objectUpTo(ctx, o.key, o.version, maxCheckpoint)
 		name := o.key
 		if o.version != "" {
 			name += " version " + o.version
@@ -170,9 +170,23 @@ func (v *verifier) addCheckpoint(name string, raw []byte, s source, modified tim
 	cp := &foundCheckpoint{Checkpoint: h, name: name, raw: raw, source: s, modified: modified}
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if s == history || s == older {
+		if v.keptBytes > maxKept { // anybody who can write to the bucket can put these there
+			v.unkept++
+			return nil
+		}
+		v.keptBytes += len(raw) + keptEach
+	}
 	v.checkpoints = append(v.checkpoints, cp)
 	return cp
 }
+
+const (
+	// maxKept bounds the memory for checkpoints in history/ and older versions, whose signatures are checked at the
+	// end: those of 20 years at one an hour are a third of it.
+	maxKept  = 256 << 20
+	keptEach = 400 // what one takes beside its bytes
+)
 
 // target is the checkpoint whose tree is to be walked next: the greatest in the
 // bucket that bears a signature valid for its size as far as the changes of key are known, and

@@ -47,18 +47,28 @@ func (r reader) get(ctx context.Context, name string) ([]byte, store.Info, error
 
 // object reads one of the log's own objects by its key, in this version ("": the newest).
 func (r reader) object(ctx context.Context, key, version string) ([]byte, store.Info, error) {
+	return r.objectUpTo(ctx, key, version, maxObject)
+}
+
+// maxCheckpoint bounds a checkpoint: the cosignatures of 70 witnesses that sign with ML-DSA-44 fit.
+const maxCheckpoint = 256 << 10
+
+func (r reader) objectUpTo(ctx context.Context, key, version string, limit int64) ([]byte, store.Info, error) {
 	body, info, err := r.store.Get(ctx, key, store.GetOptions{Version: version})
 	if err != nil {
 		return nil, info, err
 	}
 	defer body.Close()
-	if info.Size > maxObject {
+	if info.Size > limit {
 		return nil, info, fmt.Errorf("read %s: %d bytes are more than such an object has", key, info.Size)
 	}
 	var b bytes.Buffer
 	b.Grow(int(max(info.Size, 0)))
-	if _, err := io.Copy(&b, io.LimitReader(body, maxObject+1)); err != nil {
+	if _, err := io.Copy(&b, io.LimitReader(body, limit+1)); err != nil {
 		return nil, info, fmt.Errorf("read %s: %w", key, err)
+	}
+	if int64(b.Len()) > limit {
+		return nil, info, fmt.Errorf("read %s: more than %d bytes, and such an object has less", key, limit)
 	}
 	return b.Bytes(), info, nil
 }

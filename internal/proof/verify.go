@@ -103,6 +103,8 @@ type verifier struct {
 
 	report         Report
 	checkpoints    []*foundCheckpoint // by size
+	keptBytes      int                // of them, in history/ and older versions; guarded by findings.mu
+	unkept         int                // left out because there were too many; guarded by findings.mu
 	nextCheckpoint int                // the first in checkpoints that the walk has not come to
 	cp             Checkpoint         // whose tree is walked
 	tree           edge
@@ -153,6 +155,9 @@ func (v *verifier) run(ctx context.Context) error {
 		}
 	}
 	v.judgeCheckpoints()
+	if v.unkept > 0 {
+		v.incomplete("%d checkpoints in %shistory/, or older versions, were not compared: there are more than a log has, so most are not this log's: move them away", v.unkept, v.dir)
+	}
 	return v.findExtras(ctx)
 }
 
@@ -188,7 +193,7 @@ func (v *verifier) unexplained() bool {
 // newer takes in the log's checkpoint once more, if it is signed and greater than the tree that was walked.
 func (v *verifier) newer(ctx context.Context) (bool, error) {
 	const name = "checkpoint"
-	raw, info, err := v.object(ctx, v.dir+name, "")
+	raw, info, err := v.objectUpTo(ctx, v.dir+name, "", maxCheckpoint)
 	if look := cannotLook(err); look != nil {
 		return false, look
 	}
