@@ -3,6 +3,8 @@ package osdisk
 import (
 	"errors"
 	"io/fs"
+	"os"
+	"path"
 	"path/filepath"
 )
 
@@ -44,4 +46,23 @@ func fill(buf []byte, limit int64, read func([]byte) (int, error)) ([]byte, erro
 			return buf, err
 		}
 	}
+}
+
+// Names is ReadDir, not sorted, for directories with very many entries, of which nothing but name and kind is asked.
+// A directory that was opened in an os.Root stats each of its entries (Go 1.26), one that was opened by its path does not;
+// so that is done, where the path leads to the same directory.
+func (f *FS) Names(name string) ([]fs.DirEntry, error) {
+	dir, err := os.Open(filepath.Join(f.root.Name(), filepath.FromSlash(name)))
+	if err != nil {
+		return f.ReadDir(name)
+	}
+	defer func() { _ = dir.Close() }() // it was only read
+	byPath, err := dir.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if inRoot, err := f.root.Stat(path.Clean(name)); err != nil || !os.SameFile(byPath, inRoot) {
+		return f.ReadDir(name)
+	}
+	return dir.ReadDir(-1)
 }

@@ -66,23 +66,38 @@ func (b *bulk) read(ctx context.Context, key string, buf []byte, limit int64) ([
 	if err := ctx.Err(); err != nil {
 		return buf, store.Info{}, err
 	}
-	if b.opener == nil || check(key) != nil {
-		return buf, store.Info{}, errAskGet
-	}
-	list := names(key)
-	dir, name := path.Join(list[:len(list)-1]...), list[len(list)-1]
 	at := len(buf)
-	buf, err := b.file(metaDir+"/"+dir, name, buf, maxAttributes)
+	buf, attrs, err := b.attributes(key, buf)
 	if err != nil {
 		return buf[:at], store.Info{}, err
 	}
+	dir, name := split(key)
+	buf, err = b.file(path.Join(".", dir), name, buf[:at], limit)
+	return buf, attrs.info(key), err
+}
+
+// attributes reads the attributes of an object by way of buf, from its end on.
+func (b *bulk) attributes(key string, buf []byte) ([]byte, attributes, error) {
+	if b.opener == nil || check(key) != nil {
+		return buf, attributes{}, errAskGet
+	}
+	at := len(buf)
+	dir, name := split(key)
+	buf, err := b.file(metaDir+"/"+dir, name, buf, maxAttributes)
+	if err != nil {
+		return buf, attributes{}, err
+	}
 	attrs, ok := decodeAttributes(buf[at:])
 	if !ok {
-		return buf[:at], store.Info{}, errAskGet
+		return buf, attributes{}, errAskGet
 	}
-	info := attrs.info(key)
-	buf, err = b.file(path.Join(".", dir), name, buf[:at], limit)
-	return buf, info, err
+	return buf, attrs, nil
+}
+
+// split is the directory and the name of the file in which the object under key lies, nearly always.
+func split(key string) (dir, name string) {
+	list := names(key)
+	return path.Join(list[:len(list)-1]...), list[len(list)-1]
 }
 
 // maxAttributes is how long a file of attributes may be to be read this way.

@@ -18,13 +18,27 @@ import (
 
 // What Bulk reads is what Get reads, or it asks for Get.
 func TestBulk(t *testing.T) {
-	top := t.TempDir()
-	fsys, err := osdisk.Open(top)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer fsys.Close()
-	s := Open(fsys)
+	t.Run("Open", func(t *testing.T) {
+		top := t.TempDir()
+		fsys, err := osdisk.Open(top)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer fsys.Close()
+		testBulk(t, top, Open(fsys))
+	})
+	t.Run("OpenPath", func(t *testing.T) {
+		top := t.TempDir()
+		s, err := OpenPath(top)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		testBulk(t, top, s)
+	})
+}
+
+func testBulk(t *testing.T, top string, s *Store) {
 	keys := []string{"plain", "2026/a.json", "2026/b", "2026/b/c", "odd %/ü\n", strings.Repeat("x", 700)}
 	for i := range maxOpen + 10 {
 		keys = append(keys, fmt.Sprintf("dir%d/k", i))

@@ -151,7 +151,19 @@ func (r *rootFS) check() error {
 	return errors.Join(errReopened, before.Close())
 }
 
-var _ disk.FS = (*rootFS)(nil)
+var (
+	_ disk.FS   = (*rootFS)(nil)
+	_ dirOpener = (*rootFS)(nil)
+	_ lister    = (*rootFS)(nil)
+)
+
+// Names is osdisk's.
+func (r *rootFS) Names(name string) ([]fs.DirEntry, error) { return r.current().Names(name) }
+
+// OpenDir is osdisk's: what is opened stays in the directory that is the store now.
+func (r *rootFS) OpenDir(name string) (read func(name string, buf []byte, limit int64) ([]byte, error), close func() error, err error) {
+	return r.current().OpenDir(name)
+}
 
 func (r *rootFS) Create(name string) (disk.File, error)      { return r.current().Create(name) }
 func (r *rootFS) Open(name string) (disk.File, error)        { return r.current().Open(name) }
