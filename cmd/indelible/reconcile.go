@@ -24,6 +24,7 @@ type reconcileFlags struct {
 	vkey, since, until         string
 	parallel                   int
 	keysOnly, allowEmpty, json bool
+	progress                   bool
 	against                    string
 }
 
@@ -73,6 +74,7 @@ model alone is told and is none. It takes about half a kilobyte of memory a call
 	flags.BoolVar(&f.keysOnly, "keys-only", false, "look for ids in keys, and read no record")
 	flags.BoolVar(&f.allowEmpty, "allow-empty", false, "a FILE without an id is no error")
 	flags.BoolVar(&f.json, "json", false, "one JSON value")
+	bindProgress(cmd, &f.progress)
 	return cmd
 }
 
@@ -109,7 +111,12 @@ func (c *cli) reconcile(ctx context.Context, name string, f *reconcileFlags) err
 	if err != nil {
 		return err
 	}
+	p := c.newProgress(f.progress)
+	o.Progress = func(leaves, size uint64, records int64) {
+		p.line(func() string { return reconcileProgress(leaves, size, records) })
+	}
 	r, err := proof.Reconcile(ctx, e.Store, e.Base, e.VKey, proof.ReadIDs(in, f.format), o)
+	p.clear()
 	if errors.Is(err, proof.ErrNoIDs) {
 		if f.allowEmpty {
 			return e.Close()
@@ -131,6 +138,14 @@ func (c *cli) reconcile(ctx context.Context, name string, f *reconcileFlags) err
 		err = quietError{}
 	}
 	return err
+}
+
+func reconcileProgress(leaves, size uint64, records int64) string {
+	line := fmt.Sprintf("%d of %d leaves", leaves, size)
+	if records > 0 {
+		line += fmt.Sprintf(", %d records looked into", records)
+	}
+	return line
 }
 
 func formatOf(name string) string {

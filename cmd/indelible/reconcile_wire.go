@@ -11,6 +11,7 @@ import (
 	"indelible/internal/catalog"
 	"indelible/internal/control"
 	"indelible/internal/crosscheck"
+	"indelible/internal/record"
 )
 
 // reconcileWire compares LiteLLM's records with those of the recording proxy.
@@ -31,7 +32,13 @@ func (c *cli) reconcileWire(ctx context.Context, f *reconcileFlags) error {
 		return err
 	}
 	return c.withService(ctx, func(s control.Service) error {
-		r, err := crossCheck(ctx, s, expr)
+		st, err := s.Index(ctx)
+		if err != nil {
+			return err
+		}
+		p := c.newProgress(f.progress)
+		r, err := crossCheck(ctx, s, expr, func(seq record.Seq) { p.show(seq, max(st.Newest, seq), 0) })
+		p.clear()
 		switch {
 		case err != nil:
 			return err
@@ -50,9 +57,11 @@ func (c *cli) reconcileWire(ctx context.Context, f *reconcileFlags) error {
 	})
 }
 
-func crossCheck(ctx context.Context, s control.Searcher, expr []string) (crosscheck.Result, error) {
+// crossCheck compares the records that the expression selects; progress is told up to which seq.
+func crossCheck(ctx context.Context, s control.Searcher, expr []string, progress func(record.Seq)) (crosscheck.Result, error) {
 	var check crosscheck.Check
 	sum, err := s.Export(ctx, catalog.ExportQuery{Expr: expr}, func(h catalog.Hit, body io.Reader) error {
+		progress(h.Seq)
 		b, err := io.ReadAll(body)
 		if err != nil {
 			return fmt.Errorf("read record %d: %w", h.Seq, err)

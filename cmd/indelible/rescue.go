@@ -12,11 +12,12 @@ import (
 
 	"indelible/internal/engine"
 	"indelible/internal/logging"
+	"indelible/internal/record"
 	"indelible/internal/setup"
 )
 
 func (c *cli) rescueCmd() *cobra.Command {
-	var asJSON bool
+	var asJSON, always bool
 	cmd := &cobra.Command{
 		Use:   "rescue",
 		Short: "Bring pending records into the bucket when their log can go no further",
@@ -39,7 +40,11 @@ changes nothing where nothing is wrong.`,
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
-			rescued, err := setup.Rescue(ctx, l, logging.New(l.Config.Log.Format, l.Config.Log.Level, c.stderr))
+			p := c.newProgress(always)
+			rescued, err := setup.Rescue(ctx, l, logging.New(l.Config.Log.Format, l.Config.Log.Level, c.stderr), func(brought, left uint64) {
+				p.show(record.Seq(brought), record.Seq(brought+left), 0)
+			})
+			p.clear()
 			if errors.Is(err, engine.ErrHealthy) {
 				fmt.Fprintln(c.stderr, err)
 				err = nil
@@ -51,6 +56,7 @@ changes nothing where nothing is wrong.`,
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON array of what was rescued")
+	bindProgress(cmd, &always)
 	return cmd
 }
 

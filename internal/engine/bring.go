@@ -19,6 +19,7 @@ const (
 	matchPatience    = 30 * time.Second // for the destination to answer
 	deferredPatience = 2 * time.Minute  // for records that failed while others were stored
 	deferredLook     = time.Second
+	rescueLook       = 500 * time.Millisecond // between two words about progress
 )
 
 // rescued are the options of the log of an earlier rescue.
@@ -99,7 +100,25 @@ func (e *Engine) bring(ctx context.Context, r *Rescued) error {
 	before := e.spool.Stats()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return e.Run(ctx) })
+	brought := func() (brought, left uint64) {
+		st := e.spool.Stats()
+		return st.Stored - min(st.Stored, before.Stored), st.Pending + st.Quarantined
+	}
+	end := make(chan struct{})
+	if e.opts.rescuing != nil {
+		g.Go(func() error {
+			for {
+				select {
+				case <-time.After(rescueLook):
+					e.opts.rescuing(brought())
+				case <-end:
+					return nil
+				}
+			}
+		})
+	}
 	g.Go(func() error {
+		defer close(end)
 		if _, err := e.Redrive(ctx); err != nil {
 			return err
 		}
@@ -111,8 +130,7 @@ func (e *Engine) bring(ctx context.Context, r *Rescued) error {
 		return nil
 	})
 	err := g.Wait()
-	after := e.spool.Stats()
-	r.Brought, r.Left = after.Stored-min(after.Stored, before.Stored), after.Pending+after.Quarantined
+	r.Brought, r.Left = brought()
 	return err
 }
 

@@ -39,7 +39,8 @@ type Options struct {
 	// Rescue is the command line that rescues this directory, as a person types it; errors name it. "" names Dir alone.
 	Rescue string
 
-	origin proof.Origin // of a rescue: the spool belongs to another log, from where the records come
+	origin   proof.Origin               // of a rescue: the spool belongs to another log, from where the records come
+	rescuing func(brought, left uint64) // told how far a rescue is; nil: nobody
 }
 
 // Proof says how the log is signed.

@@ -54,7 +54,7 @@ func TestForkWithoutACheckpoint(t *testing.T) {
 			if err := e.Close(); err != nil {
 				t.Fatal(err)
 			}
-			if rescued, err := Rescue(t.Context(), o); err != nil || len(rescued) != 1 || !rescued[0].Done {
+			if rescued, err := Rescue(t.Context(), o, nil); err != nil || len(rescued) != 1 || !rescued[0].Done {
 				t.Errorf("%+v, %v", rescued, err)
 			}
 		})

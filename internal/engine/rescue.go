@@ -57,7 +57,9 @@ var ErrHealthy = errors.New("nothing is wrong with the log: there is nothing to 
 //
 // A process that is killed in any of these steps is followed by another Rescue, which goes on where it
 // was. Where the log of an earlier rescue can go no further either, its directory is rescued in the same way. Where the destination is away, the first three steps are done all the same. With nothing wrong it changes nothing, and fails with ErrHealthy.
-func Rescue(ctx context.Context, o Options) ([]Rescued, error) {
+// While records are delivered, progress (which may be nil) is told now and then how many were brought and are left.
+func Rescue(ctx context.Context, o Options, progress func(brought, left uint64)) ([]Rescued, error) {
+	o.rescuing = progress
 	if err := o.separate(ctx); err != nil {
 		return nil, err
 	}

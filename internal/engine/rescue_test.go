@@ -93,7 +93,7 @@ func TestRescueOfAFork(t *testing.T) {
 		if err := errors.Join(MakeDir(filepath.Join(o.Dir, PacksDir)), os.WriteFile(filepath.Join(o.Dir, closed), []byte("pack"), 0o600)); err != nil {
 			t.Fatal(err)
 		}
-		rescued, err := Rescue(t.Context(), o)
+		rescued, err := Rescue(t.Context(), o, nil)
 		if err != nil || len(rescued) != 1 || !rescued[0].Done || rescued[0].Left != 0 {
 			t.Fatalf("overlap %v: %+v, %v", overlap, rescued, err)
 		}
@@ -124,7 +124,7 @@ func TestRescueOfAFork(t *testing.T) {
 		add(t, e, "new", 0, 1)
 		end()
 		verify(t, b, o.Dir)
-		if again, err := Rescue(t.Context(), o); !errors.Is(err, ErrHealthy) {
+		if again, err := Rescue(t.Context(), o, nil); !errors.Is(err, ErrHealthy) {
 			t.Errorf("rescued again: %+v, %v", again, err)
 		}
 	}
@@ -164,7 +164,7 @@ func TestRescueOfWhatIsLeft(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), `"`+o.Rescue+`"`) {
 				t.Fatalf("the refusal: %v", err)
 			}
-			rescued, err := Rescue(t.Context(), o)
+			rescued, err := Rescue(t.Context(), o, nil)
 			if err != nil || len(rescued) != 1 || !rescued[0].Done {
 				t.Fatalf("%+v, %v", rescued, err)
 			}
@@ -211,7 +211,7 @@ func TestRescueIsCutShort(t *testing.T) {
 		if err := data.Close(); err != nil {
 			t.Fatal(err)
 		}
-		rescued, err := Rescue(t.Context(), o)
+		rescued, err := Rescue(t.Context(), o, nil)
 		if err != nil || len(rescued) != 1 || !rescued[0].Done || rescued[0].Log != plan.Log {
 			t.Fatalf("cut %d: %+v, %v", cut, rescued, err)
 		}
@@ -234,7 +234,7 @@ func TestRescueWithTheStoreAway(t *testing.T) {
 		t.Errorf("inspect: %v", err)
 	}
 	b.set(true)
-	rescued, err := Rescue(t.Context(), o)
+	rescued, err := Rescue(t.Context(), o, nil)
 	if err == nil || len(rescued) != 1 || rescued[0].Done || rescued[0].Left != 20 {
 		t.Fatalf("%+v, %v", rescued, err)
 	}
@@ -246,7 +246,7 @@ func TestRescueWithTheStoreAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.set(false)
-	if rescued, err = Rescue(t.Context(), o); err != nil || !rescued[0].Done {
+	if rescued, err = Rescue(t.Context(), o, nil); err != nil || !rescued[0].Done {
 		t.Fatalf("%+v, %v", rescued, err)
 	}
 	all(t, b, append(names("k", 10), names("after", 20)...)...)
@@ -265,11 +265,11 @@ func TestRescueOfAHealthyLog(t *testing.T) {
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if rescued, err := Rescue(t.Context(), o); !errors.Is(err, ErrHealthy) {
+	if rescued, err := Rescue(t.Context(), o, nil); !errors.Is(err, ErrHealthy) {
 		t.Errorf("%+v, %v", rescued, err)
 	}
 	b.set(true)
-	if rescued, err := Rescue(t.Context(), o); err == nil || errors.Is(err, ErrHealthy) {
+	if rescued, err := Rescue(t.Context(), o, nil); err == nil || errors.Is(err, ErrHealthy) {
 		t.Errorf("the store away: %+v, %v", rescued, err)
 	}
 	b.set(false)
@@ -306,7 +306,7 @@ func TestRescueOfParked(t *testing.T) {
 	if err := os.Remove(filepath.Join(data, proof.KeyFile)); err != nil {
 		t.Fatal(err)
 	}
-	rescued, err := Rescue(t.Context(), o)
+	rescued, err := Rescue(t.Context(), o, nil)
 	if err != nil || !rescued[0].Done || rescued[0].Brought != 3 {
 		t.Fatalf("%+v, %v", rescued, err)
 	}
@@ -329,7 +329,7 @@ func TestRescuedNameIsNotTakenAgain(t *testing.T) {
 	if err := os.Remove(filepath.Join(data, proof.KeyFile)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Rescue(t.Context(), o); err != nil {
+	if _, err := Rescue(t.Context(), o, nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Open(t.Context(), o); !errors.As(err, new(*EndedError)) {
@@ -354,19 +354,19 @@ func TestRescueOfARescuedLog(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	first, err := Rescue(ctx, o)
+	first, err := Rescue(ctx, o, nil)
 	if len(first) != 1 || first[0].Left == 0 {
 		t.Fatalf("%+v, %v", first, err)
 	}
 	lost := newBucket(t) // what is there now in the bucket's place
 	again := options(lost, o.Dir)
-	second, err := Rescue(t.Context(), again)
+	second, err := Rescue(t.Context(), again, nil)
 	if err != nil || len(second) != 1 || !second[0].Done || second[0].From != first[0].Log || second[0].Left != 0 || second[0].Brought == 0 {
 		t.Fatalf("%+v, %v", second, err)
 	}
 	all(t, lost, "after/019")
 	verify(t, lost, second[0].Dir)
-	if _, err := Rescue(t.Context(), again); !errors.Is(err, ErrHealthy) {
+	if _, err := Rescue(t.Context(), again, nil); !errors.Is(err, ErrHealthy) {
 		t.Errorf("once more: %v", err)
 	}
 }
@@ -391,7 +391,7 @@ func TestRescueCountsWhatIsLeft(t *testing.T) {
 	if err := o.carryOut("a test"); err != nil {
 		t.Fatal(err)
 	}
-	r, err := Rescue(t.Context(), o)
+	r, err := Rescue(t.Context(), o, nil)
 	if err == nil || len(r) != 1 || r[0].Left != 20 {
 		t.Errorf("%+v, %v", r, err)
 	}

@@ -23,7 +23,7 @@ func checkStuck(t *testing.T, b *bucket, o Options, keys []string) {
 	if !errors.As(err, new(*StuckError)) || !strings.Contains(err.Error(), `"`+o.Rescue+`"`) {
 		t.Fatalf("open: %v", err)
 	}
-	rescued, err := Rescue(t.Context(), o)
+	rescued, err := Rescue(t.Context(), o, nil)
 	if err != nil || len(rescued) != 1 || !rescued[0].Done {
 		t.Fatalf("rescue: %+v, %v", rescued, err)
 	}

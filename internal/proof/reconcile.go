@@ -82,6 +82,9 @@ type ReconcileOptions struct {
 	KeysOnly bool
 	Packs    Packs // reads the rows of packs; nil: they count as unread
 	Parallel int   // requests at once; 0 is 256, in a directory four for each processor
+	// Progress is told how many of the tree's leaves were read, and how many records were looked into; nil: nobody.
+	// Calls come one at a time.
+	Progress func(leaves, size uint64, records int64)
 }
 
 // ErrNoIDs says that the producer's list was empty: that everything on it is in the log says nothing.
@@ -185,6 +188,7 @@ func (c *reconciling) walk(ctx context.Context, cp Checkpoint) ([]tlog.Hash, err
 			tree.addBlock(b.root, nil)
 		}
 		blocks = append(blocks, b.root)
+		c.progress(min((b.n+1)*width, cp.Size))
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -193,6 +197,12 @@ func (c *reconciling) walk(ctx context.Context, cp Checkpoint) ([]tlog.Hash, err
 		return nil, fmt.Errorf("the leaves in the bucket are not those of the checkpoint of size %d: run verify", cp.Size)
 	}
 	return blocks, nil
+}
+
+func (c *reconciling) progress(leaves uint64) {
+	if c.opt.Progress != nil {
+		c.opt.Progress(leaves, c.result.Size, c.result.Read)
+	}
 }
 
 func (c *reconciling) hour(t time.Time) *ReconciledHour {
@@ -275,6 +285,7 @@ func (c *reconciling) lookInside(ctx context.Context, cp Checkpoint, blocks []tl
 			mu.Lock()
 			defer mu.Unlock()
 			c.result.Read++
+			c.progress(cp.Size)
 			if err != nil {
 				c.result.Unread++
 				return cannotLook(err)

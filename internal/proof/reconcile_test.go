@@ -36,9 +36,19 @@ func TestReconcile(t *testing.T) {
 	b.do(l.Add(t.Context(), b.outcome(4, record.Deferred)))
 	b.do(l.Add(t.Context(), b.outcome(4, record.Stored)))
 	b.do(l.Checkpoint(t.Context()))
-	r := b.reconcile(ReconcileOptions{}, "id1", "id2", "id4", "id/9", "id/9", "2026-11-24/time-08-00-00-000000_id1.json")
+	var leaves, size uint64
+	told := func(n, of uint64, _ int64) {
+		if n < leaves {
+			t.Errorf("progress goes back from %d to %d", leaves, n)
+		}
+		leaves, size = n, of
+	}
+	r := b.reconcile(ReconcileOptions{Progress: told}, "id1", "id2", "id4", "id/9", "id/9", "2026-11-24/time-08-00-00-000000_id1.json")
 	if r.IDs != 6 || r.Records != 4 || r.Matched != 4 || r.OK() || r.Lost != 2 || len(r.Missing) != 1 || r.Missing[0].ID != "id/9" || r.Missing[0].Known != 2 {
 		t.Errorf("%+v", r)
+	}
+	if leaves != size || size != r.Size || size == 0 {
+		t.Errorf("progress ends at %d of %d leaves, with %d in the tree", leaves, size, r.Size)
 	}
 	if r.Others != 1 || !strings.HasSuffix(r.Unknown[0].Key, "id3.json") {
 		t.Errorf("%+v", r)
