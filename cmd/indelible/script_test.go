@@ -115,6 +115,7 @@ func ready(ts *testscript.TestScript, neg bool, args []string) {
 	})
 	ts.Setenv("S3", r.S3)
 	ts.Setenv("HTTP", r.HTTP)
+	ts.Setenv("PROXY", r.Proxy)
 	ts.Setenv("ADMIN", r.Admin)
 	ts.Setenv("PID", strconv.Itoa(r.PID))
 }
@@ -134,6 +135,9 @@ func request(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	for _, h := range args[min(4, len(args)):] {
 		name, value, _ := strings.Cut(h, ":")
+		if name == "Host" {
+			req.Host = value
+		}
 		req.Header.Set(name, value)
 	}
 	resp, err := http.DefaultTransport.RoundTrip(req)
