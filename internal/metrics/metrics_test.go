@@ -22,7 +22,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	m.retries.WithLabelValues("x")
 	age := int64(1)
 	now := time.Now()
-	s := control.Status{Scrub: &control.ScrubStatus{Ended: &now}, Log: control.LogStatus{CheckpointAgeSeconds: &age}, Doors: map[string]control.DoorStatus{"s3": {Since: time.Now(), RefusedBy: map[string]uint64{"x": 1}, Senders: []control.SenderStatus{{Source: "x"}}}}}
+	s := control.Status{Scrub: &control.ScrubStatus{Ended: &now}, Log: control.LogStatus{CheckpointAgeSeconds: &age}, Doors: map[string]control.DoorStatus{"s3": {Since: time.Now(), RefusedBy: map[string]uint64{"x": 1}, Dropped: 1, Senders: []control.SenderStatus{{Source: "x"}}}}}
 	m.Watch(func() (control.Status, error) { return s, nil })
 	families, err := m.registry.Gather()
 	if err != nil {
@@ -38,7 +38,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 		}
 	}
 	for _, name := range []string{
-		"records_acked_total", "records_stored_total", "records_proven_total", "records_refused_total", "pending_records", "pending_bytes",
+		"records_acked_total", "records_stored_total", "records_proven_total", "records_refused_total", "records_dropped_total", "pending_records", "pending_bytes",
 		"oldest_pending_seconds", "ack_seconds", "fsync_seconds", "upload_attempts_total", "upload_retries_total", "upload_in_flight",
 		"destination_state", "key_collisions_total", "quarantined_records", "gaps_total", "checkpoint_age_seconds", "last_record_seconds", "disk_state", "unread_records", "scrub_faults_total", "scrub_age_seconds", "spool_read_errors_total",
 	} {

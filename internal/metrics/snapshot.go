@@ -28,6 +28,7 @@ type snapshot struct {
 	acked    *prometheus.Desc
 	disk     *prometheus.Desc
 	refused  *prometheus.Desc
+	dropped  *prometheus.Desc
 	sent     *prometheus.Desc
 	silence  *prometheus.Desc
 }
@@ -59,6 +60,7 @@ func newSnapshot(status func() (control.Status, error), states []string) *snapsh
 		sent:     desc("sender_records_total", "Records acknowledged since the start of a sender whose credential has a name, re-sent copies included.", "door", "sender"),
 		silence:  desc("sender_last_record_seconds", "Time since such a sender's last acknowledged record, or since the door was opened if it has sent none.", "door", "sender"),
 		refused:  desc("records_refused_total", "Records not acknowledged since the start; their senders still have them.", "door", "reason"),
+		dropped:  desc("records_dropped_total", "Spans and log records that have nothing to do with a model, since the start: counted, and not kept (doors.http.otlp.other).", "door"),
 		state:    desc("destination_state", "1 for the state that the destination is in, 0 for the others.", "state"),
 		age:      desc("checkpoint_age_seconds", "Age of the newest signed checkpoint in the store."),
 		last:     desc("last_record_seconds", "Time since a door last acknowledged a record, or since it was opened if it has acknowledged none.", "door"),
@@ -126,6 +128,9 @@ func (s *snapshot) Collect(ch chan<- prometheus.Metric) {
 	}
 	for door, d := range st.Doors {
 		ch <- prometheus.MustNewConstMetric(s.acked, prometheus.CounterValue, float64(d.Acked), door)
+		if door == "otlp" || d.Dropped > 0 {
+			ch <- prometheus.MustNewConstMetric(s.dropped, prometheus.CounterValue, float64(d.Dropped), door)
+		}
 		for reason, n := range d.RefusedBy {
 			ch <- prometheus.MustNewConstMetric(s.refused, prometheus.CounterValue, float64(n), door, reason)
 		}
