@@ -24,6 +24,8 @@ var (
 	dirSuite    = suite{"./internal/store/dir", "Test"}
 	s3Suite     = suite{"./internal/store/s3", "Test"}
 	sigSuite    = suite{"./internal/ingest/sigv4", "Test"}
+	proxySuite  = suite{"./internal/ingest/proxy", "Test"}
+	otlpSuite   = suite{"./internal/ingest/otlpapi", "Test"}
 	callsSuite  = suite{"./cmd/indelible", "TestSystemCalls|TestKill"}
 )
 
@@ -35,6 +37,21 @@ var mutants = []mutant{
 		"case b.wantSHA != \"\" && b.wantSHA != digest.String():", "case false:", sigSuite, "TestDigests"},
 	{"any signature is right", "internal/ingest/sigv4/canonical.go",
 		"subtle.ConstantTimeCompare(want[:], got[:]) == 1", "subtle.ConstantTimeCompare(want[:], got[:]) >= 0", sigSuite, "TestCaptures"},
+
+	{"an upstream's abort reaches the client as a clean end", "internal/recorder/answer.go",
+		"	a.err = err\n	if _, announced := ", "	err = io.EOF\n	a.err = err\n	if _, announced := ", proxySuite, "TestUpstreamAbortsStayAborts"},
+	{"a request is sent before its open record is durable", "internal/recorder/roundtrip.go",
+		"		if err := x.openOrPass(req.Context()); err != nil {\n", "		go func() { _ = x.openOrPass(req.Context()) }()\n		if err := error(nil); err != nil {\n", proxySuite, "TestNothingIsSentBeforeTheOpenRecord"},
+	{"the end of an answer is given out before its close record", "internal/recorder/exchange.go",
+		"		if !x.r.o.Relaxed {\n			defer", "		if false {\n			defer", proxySuite, "TestNoAnswerEndsBeforeItsCloseRecord"},
+	{"an answer whose close record failed is given out whole", "internal/recorder/answer.go",
+		"	if ferr != nil {\n		a.err = ferr\n		return 0, a.err", "	if false {\n		a.err = ferr\n		return 0, a.err", proxySuite, "TestNoRoomForTheCloseRecord"},
+	{"headers that may hold a credential are recorded", "internal/capture/headers.go",
+		"		if !keepHeader(lower) {\n", "		if false {\n", proxySuite, "TestNoSecretStays"},
+	{"a credential that the upstream repeats is recorded", "internal/recorder/exchange.go",
+		"	c.Scrub(secrets)\n", "", proxySuite, "TestNoSecretStays"},
+	{"the OTLP door answers a partial success", "internal/ingest/otlpapi/otlpapi.go",
+		"write(q.w, http.StatusOK, nil)", "write(q.w, http.StatusOK, []byte(\"\\n\\x02\\b\\x01\"))", otlpSuite, "TestTakes"},
 
 	{"the ack before the fsync", "internal/spool/writer.go",
 		"	if err := w.sync(b); err != nil {\n		w.fail(err, b)\n		return\n	}\n	w.synced = w.end\n	w.ack(b)\n",
