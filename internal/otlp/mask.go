@@ -44,17 +44,38 @@ const (
 // secret is what is replaced by what.
 type secret struct{ old, masked []byte }
 
+// hinted says whether one of the hints stands in s. It goes through s once: each hint has a k before "ey", "ie" or "en", a z, a sig behind
+// ? or &, or a secret, and only there they are looked for.
 func hinted(s string) bool {
 	if len(s) < 24 {
 		return false
 	}
-	for _, hint := range hints {
-		if strings.Contains(s, hint) {
-			return true
+	for i := 0; i+2 < len(s); i++ {
+		switch s[i] | 0x20 {
+		case 'k':
+			if a, b := s[i+1]|0x20, s[i+2]|0x20; !(a == 'e' && (b == 'y' || b == 'n') || a == 'i' && b == 'e') {
+				continue
+			}
+		case 'z':
+		case 's':
+			if a, b := s[i+1]|0x20, s[i+2]|0x20; !(a == 'e' && b == 'c' || a == 'i' && b == 'g') {
+				continue
+			}
+		default:
+			continue
+		}
+		around := s[max(0, i-longestHint):min(len(s), i+longestHint)]
+		for _, hint := range hints {
+			if strings.Contains(around, hint) {
+				return true
+			}
 		}
 	}
 	return false
 }
+
+// longestHint is how long a hint is at most.
+const longestHint = 12
 
 // leaf is called with a text in a value, as it is spelled and as it is meant, and the name before it.
 type leaf func(key, spelled, meant string)

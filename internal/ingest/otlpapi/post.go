@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -94,6 +95,9 @@ func (d *Door) keep(q *request, items []otlp.Item) error {
 	ctx, cancel := d.context(q)
 	defer cancel()
 	b := batch{door: d, q: q, ctx: ctx}
+	for i := 0; i < len(items) && b.guess < batchBytes; i++ {
+		b.guess += base64.StdEncoding.EncodedLen(items[i].Size()) + 2<<10
+	}
 	for i := range items {
 		r := items[i].Read()
 		if r.Kind == otlp.Other && !d.other {
@@ -132,6 +136,7 @@ type batch struct {
 	q    *request
 	ctx  context.Context
 
+	guess    int    // about how long bodies becomes
 	bodies   []byte // of the records, one after the other
 	ends     []int  // where each ends
 	records  []record.Record
@@ -146,6 +151,9 @@ func (b *batch) add(r *otlp.Record) error {
 	if r.Unread() != nil {
 		attrs = append(attrs, record.Attr{Name: record.AttrFlag, Value: flagUnparsed})
 		b.flagged++
+	}
+	if b.bodies == nil {
+		b.bodies = make([]byte, 0, b.guess)
 	}
 	begun := len(b.bodies)
 	b.bodies = r.AppendBody(b.bodies)
