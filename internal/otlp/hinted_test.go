@@ -18,16 +18,16 @@ func TestHinted(t *testing.T) {
 	pieces = append(pieces, "the quick ", "k", "s", "z", "\n", "é", "SIG", "=")
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for range 100_000 {
-		text := ""
+		var text strings.Builder
 		for range 1 + rnd.IntN(6) {
-			text += pieces[rnd.IntN(len(pieces))]
+			text.WriteString(pieces[rnd.IntN(len(pieces))])
 		}
 		want := false
 		for _, h := range hints {
-			want = want || len(text) >= 24 && strings.Contains(text, h)
+			want = want || len(text.String()) >= 24 && strings.Contains(text.String(), h)
 		}
-		if hinted(text) != want {
-			t.Fatalf("hinted(%q) = %v", text, !want)
+		if hinted(text.String()) != want {
+			t.Fatalf("hinted(%q) = %v", text.String(), !want)
 		}
 	}
 }

@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// BenchmarkOpenStreams is what a stream under way takes of heap and stacks, through the strict proxy and through a plain one: each
+// BenchmarkMemory is what a stream under way takes of heap and stacks, through the strict proxy and through a plain one: each
 // a second old, and so with a file of its own. The upstream's and the client's share is measured without a proxy, and taken off.
-func BenchmarkOpenStreams(b *testing.B) {
+func BenchmarkMemory(b *testing.B) {
 	const streams = 500
 	var open atomic.Int64
 	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -56,17 +56,18 @@ func BenchmarkOpenStreams(b *testing.B) {
 			}
 			conns = append(conns, c)
 		}
-		await(func() bool { return open.Load() == streams })
+		await(func() bool { return open.Load() > streams*9/10 }) // the plain proxy loses one at times
 		time.Sleep(2 * time.Second)
 		for range 4 { // stacks shrink by half with each
 			runtime.GC()
 		}
 		runtime.ReadMemStats(&after)
+		n := float64(open.Load())
 		for _, c := range conns {
 			_ = c.Close()
 		}
 		await(func() bool { return open.Load() == 0 })
-		return float64(after.HeapAlloc-before.HeapAlloc+after.StackInuse-before.StackInuse) / streams / 1024
+		return float64(after.HeapAlloc-before.HeapAlloc+after.StackInuse-before.StackInuse) / n / 1024
 	}
 	for b.Loop() {
 		alone := held(up.URL)
