@@ -6,7 +6,7 @@
 # What is twice is all that goes by commits: history() counts the rows of two appends, and the change feed gives each row
 # twice. A commit with an application transaction (the means against double commits) fails with
 # "Concurrent transaction failed" against itself, though its rows are in the table.
-# lance 14.0.2 under the same answer has one version; it reads the file that was there and sees that it is its own.
+# lance 14.0.2 under the same answer had one version.
 #
 # The server below is S3 as far as this needs it; it keeps commits 1 and 3, and answers 500 to the first PUT of each.
 #

@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
 # s3fs 2026.9.0: rm() of more than one object returns normally where S3 refuses to delete them. DeleteObjects answers 200 with an
 # <Error> for each key that it did not delete (a policy that denies s3:DeleteObject, for one); s3fs reads the <Deleted> elements alone.
-# Guess before: PermissionError, as it raises for other refusals. The return value is the list of what was deleted, which fsspec's
-# documentation of rm does not mention. (Known as fsspec/s3fs#838 since 2023; a fix, #1047, is merged, and not in this release, the newest.) pyarrow 26.0.1 and obstore 0.12.1 raise for the same answer; boto3's
-# delete_objects returns it, and says so in its documentation.
+# Guess before: PermissionError, as it raises for other refusals. (Known as fsspec/s3fs#838 since 2023; a fix, #1047, is merged, and not in
+# this release, the newest.) pyarrow 26.0.1 and obstore 0.12.1 raise for the same answer; boto3's delete_objects returns it as Errors.
 # Whoever erases a person's records by rm(prefix, recursive=True) is told that they are gone.
 #
 # Seen 2026-11-30:
