@@ -48,7 +48,7 @@ func TestPictures(t *testing.T) {
 	light.shows("proof-result", "Verified")
 	light.do("pin the key", chromedp.Focus(chromedp.CSS(".pin input")), chromedp.KeyEvent(d.vkey(t)+kb.Enter))
 	light.shows("proof", "The key is the one that you pinned")
-	light.do("make room", chromedp.EmulateViewport(1280, 1180))
+	light.do("make room", chromedp.EmulateViewport(1280, 1300))
 	light.pictureIn(images, "dashboard-proof", false)
 }
 

@@ -134,12 +134,15 @@ export class Board {
   // newest keeps the rows that stay, so that the one with the focus keeps it.
   newest(recent) {
     const next = new Map();
+    const { pending, acked } = this.last.status;
     for (const r of recent) {
+      // With nothing on its way, what is not proven yet is stored. A newer record came after the count.
+      const state = r.state === "pending" && pending === 0 && r.seq <= acked ? "stored" : r.state;
       const row = this.rows.get(r.seq) ?? recordRow(r, this.open);
-      const state = row.lastChild;
-      if (state.dataset.state !== r.state) {
-        state.dataset.state = r.state;
-        state.replaceChildren(stateLabel(r.state));
+      const cell = row.lastChild;
+      if (cell.dataset.state !== state) {
+        cell.dataset.state = state;
+        cell.replaceChildren(stateLabel(state));
       }
       next.set(r.seq, row);
     }
