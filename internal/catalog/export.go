@@ -51,10 +51,10 @@ func (c *Catalog) Export(ctx context.Context, q ExportQuery, yield func(Hit, io.
 			s.sum.Words = string(index.TextFields)
 		}
 		if at < indexed {
-			if err := s.countUnread(ctx, at); err != nil {
+			if err := s.countUnread(ctx, at, indexed); err != nil {
 				return s.sum, err
 			}
-			if err := s.exportIndexed(ctx, at, yield); err != nil {
+			if err := s.exportIndexed(ctx, at, indexed, yield); err != nil {
 				return s.sum, err
 			}
 			at, s.sum.Indexed = indexed, indexed
@@ -127,12 +127,12 @@ func (s *search) give(ctx context.Context, e record.Entry, h Hit, yield func(Hit
 	return yield(h, from)
 }
 
-// exportIndexed gives the records that the index knows.
-func (s *search) exportIndexed(ctx context.Context, at record.Seq, yield func(Hit, io.Reader) error) error {
+// exportIndexed gives the records behind at, up to upto, that the index knows.
+func (s *search) exportIndexed(ctx context.Context, at, upto record.Seq, yield func(Hit, io.Reader) error) error {
 	for {
 		var rows []filter.Row
 		n := 0
-		err := s.o.Index.After(ctx, s.f, at, exportPage, func(r filter.Row) bool {
+		err := s.o.Index.After(ctx, s.f, at, upto, exportPage, func(r filter.Row) bool {
 			n++
 			r.State = s.states.of(&r.Info)
 			if s.stateHolds(&r) && (len(rows) == 0 || rows[len(rows)-1].Seq != r.Seq) {

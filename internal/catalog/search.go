@@ -90,20 +90,20 @@ func (s *search) run(ctx context.Context, scan bool) error {
 		return err
 	}
 	s.sum.Indexed = indexed
-	if err := s.countUnread(ctx, 0); err != nil {
+	if err := s.countUnread(ctx, 0, indexed); err != nil {
 		return err
 	}
-	return s.o.Index.Search(ctx, s.f, func(r filter.Row) bool {
+	return s.o.Index.Search(ctx, s.f, indexed, func(r filter.Row) bool {
 		r.State = s.states.of(&r.Info)
 		return !s.stateHolds(&r) || s.yield(&r)
 	})
 }
 
-// countUnread counts the records behind after that the index could not read, and does not know.
-func (s *search) countUnread(ctx context.Context, after record.Seq) error {
+// countUnread counts the records behind after, up to upto, that the index could not read, and does not know.
+func (s *search) countUnread(ctx context.Context, after, upto record.Seq) error {
 	unread, err := s.o.Index.Unread(ctx)
 	for _, seq := range unread {
-		if seq > after {
+		if seq > after && seq <= upto {
 			s.sum.Unread++
 		}
 	}
@@ -293,16 +293,19 @@ func (s *search) stats(ctx context.Context, q StatsQuery, add func(index.Sum) bo
 	if err != nil {
 		return err
 	}
-	indexed, ok := s.indexed(ctx, q.Scan)
+	at, ok := s.indexed(ctx, q.Scan)
 	s.bodies = !ok || s.o.Index.Text() == index.TextBody
-	if more, err := s.scan(ctx, indexed+1, newest); err != nil || !more || !ok {
-		return err
+	if ok {
+		if at, err = s.o.Index.Stats(ctx, s.f, q.By, add); err != nil {
+			return err
+		}
+		s.sum.Indexed = at
+		if err := s.countUnread(ctx, 0, at); err != nil {
+			return err
+		}
 	}
-	s.sum.Indexed = indexed
-	if err := s.countUnread(ctx, 0); err != nil {
-		return err
-	}
-	return s.o.Index.Stats(ctx, s.f, q.By, add)
+	_, err = s.scan(ctx, at+1, newest)
+	return err
 }
 
 // sumOf is a call's own sum.

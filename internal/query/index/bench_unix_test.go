@@ -118,7 +118,7 @@ func BenchmarkMillion(b *testing.B) {
 		return func(b *testing.B) {
 			f, err := filter.Parse(args, begin)
 			if err == nil {
-				err = d.stats(b.Context(), f, by, func(Sum) bool { return true })
+				_, err = d.stats(b.Context(), f, by, func(Sum) bool { return true })
 			}
 			if err != nil {
 				b.Fatal(err)
@@ -130,7 +130,7 @@ func BenchmarkMillion(b *testing.B) {
 			f, err := filter.Parse(args, begin)
 			left := n
 			if err == nil {
-				err = d.search(b.Context(), f, func(filter.Row) bool { left--; return left > 0 })
+				err = d.search(b.Context(), f, 1_000_000, func(filter.Row) bool { left--; return left > 0 })
 			}
 			if err != nil {
 				b.Fatal(err)

@@ -60,7 +60,7 @@ func TestForget(t *testing.T) {
 			t.Fatal(err)
 		}
 		n := 0
-		if err := x.Search(t.Context(), f, func(filter.Row) bool { n++; return false }); err != nil || n != 1 {
+		if err := x.Search(t.Context(), f, knows(t, x), func(filter.Row) bool { n++; return false }); err != nil || n != 1 {
 			t.Errorf("%d rows after the first was refused, %v", n, err)
 		}
 		stop()

@@ -127,15 +127,39 @@ func (x *Index) Text() Text {
 	return x.db.text
 }
 
-// Search yields the calls at or below the position that match, newest first, until yield returns
-// false. It does not know states: terms about them hold. Body text is known only with TextBody.
-func (x *Index) Search(ctx context.Context, f *filter.Filter, yield func(filter.Row) bool) error {
-	return x.with(func(d *db) error { return d.search(ctx, f, yield) })
+// ErrBehind says that the index is not as far as it was: it was rebuilt since its position was asked for.
+var ErrBehind = errors.New("the index was rebuilt meanwhile: ask again")
+
+// reaches fails with ErrBehind where the index does not know the log up to seq. A file only grows, so that
+// whatever is asked of it afterwards is complete up to there.
+func (d *db) reaches(ctx context.Context, seq record.Seq) error {
+	at, err := d.position(ctx)
+	if err == nil && at < seq {
+		err = ErrBehind
+	}
+	return err
 }
 
-// After gives the calls of records behind seq that match, oldest first, at most limit of them, to yield.
-func (x *Index) After(ctx context.Context, f *filter.Filter, seq record.Seq, limit int, yield func(filter.Row) bool) error {
-	return x.with(func(d *db) error { return d.after(ctx, f, seq, limit, yield) })
+// Search yields the calls up to the seq upto that match, newest first, until yield returns
+// false. It fails with ErrBehind where the index does not know the log up to there. It does not know states: terms about them hold. Body text is known only with TextBody.
+func (x *Index) Search(ctx context.Context, f *filter.Filter, upto record.Seq, yield func(filter.Row) bool) error {
+	return x.with(func(d *db) error {
+		if err := d.reaches(ctx, upto); err != nil {
+			return err
+		}
+		return d.search(ctx, f, upto, yield)
+	})
+}
+
+// After gives the calls of records behind seq, up to upto, that match, oldest first, at most limit of them, to yield. It
+// fails as Search does.
+func (x *Index) After(ctx context.Context, f *filter.Filter, seq, upto record.Seq, limit int, yield func(filter.Row) bool) error {
+	return x.with(func(d *db) error {
+		if err := d.reaches(ctx, upto); err != nil {
+			return err
+		}
+		return d.after(ctx, f, seq, upto, limit, yield)
+	})
 }
 
 // Named yields the calls at or below the position that carry a name, newest first: a key, or an id

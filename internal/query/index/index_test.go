@@ -137,13 +137,21 @@ func reaches(t *testing.T, x *Index, seq record.Seq) {
 	}
 }
 
+// knows is the seq up to which the index knows the log.
+func knows(t *testing.T, x *Index) record.Seq {
+	t.Helper()
+	at, err := x.Position(t.Context())
+	must(t, err)
+	return at
+}
+
 func search(t *testing.T, x *Index, args ...string) (seqs []record.Seq) {
 	t.Helper()
 	f, err := filter.Parse(args, begin.Add(48*time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := x.Search(t.Context(), f, func(r filter.Row) bool { seqs = append(seqs, r.Seq); return true }); err != nil {
+	if err := x.Search(t.Context(), f, knows(t, x), func(r filter.Row) bool { seqs = append(seqs, r.Seq); return true }); err != nil {
 		t.Fatal(err)
 	}
 	return seqs
@@ -203,13 +211,13 @@ func TestSearchIsWhatTheFilterSays(t *testing.T) {
 		}
 		slices.Reverse(want)
 		var got []string
-		if err := x.Search(t.Context(), f, func(r filter.Row) bool { got = append(got, fmt.Sprintf("%d.%d", r.Seq, r.Line)); return true }); err != nil {
+		if err := x.Search(t.Context(), f, knows(t, x), func(r filter.Row) bool { got = append(got, fmt.Sprintf("%d.%d", r.Seq, r.Line)); return true }); err != nil {
 			t.Errorf("%s: %v", text, err)
 		}
 		if f.HasWords() { // in several ranges of rows
 			got = got[:0]
 			err := x.with(func(d *db) error {
-				return d.searchWords(t.Context(), f, 1, func(r filter.Row) bool { got = append(got, fmt.Sprintf("%d.%d", r.Seq, r.Line)); return true })
+				return d.searchWords(t.Context(), f, knows(t, x), 1, func(r filter.Row) bool { got = append(got, fmt.Sprintf("%d.%d", r.Seq, r.Line)); return true })
 			})
 			if err != nil {
 				t.Errorf("%s: %v", text, err)
@@ -283,7 +291,7 @@ func TestInjectionIsText(t *testing.T) {
 		if err != nil {
 			continue
 		}
-		if err := x.Search(t.Context(), f, func(filter.Row) bool { return true }); err != nil {
+		if err := x.Search(t.Context(), f, knows(t, x), func(filter.Row) bool { return true }); err != nil {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
@@ -308,14 +316,14 @@ func TestStats(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := map[string]Sum{}
-		if err := x.Stats(t.Context(), f, []string{"team", Day}, func(s Sum) bool { got[strings.Join(s.By, " ")] = s; return true }); err != nil {
+		if _, err := x.Stats(t.Context(), f, []string{"team", Day}, func(s Sum) bool { got[strings.Join(s.By, " ")] = s; return true }); err != nil {
 			t.Fatal(err)
 		}
 		a, b := got["alpha 2026-11-01"], got["beta 2026-11-01"]
 		if len(got) != 2 || a.Calls != 2 || a.Cost != 0.75 || a.TokensIn != 20 || a.TokensOut != 40 || b.Calls != 1 {
 			t.Errorf("%q: %+v", filtered, got)
 		}
-		if err := x.Stats(t.Context(), f, nil, func(s Sum) bool {
+		if _, err := x.Stats(t.Context(), f, nil, func(s Sum) bool {
 			if s.Calls != 3 {
 				t.Errorf("%q: %d calls in all", filtered, s.Calls)
 			}
@@ -465,7 +473,7 @@ func TestNoRoom(t *testing.T) {
 			t.Fatal("nothing is said")
 		}
 	}
-	if err := x.Search(t.Context(), &filter.Filter{}, nil); !errors.Is(err, ErrNotReady) {
+	if err := x.Search(t.Context(), &filter.Filter{}, 0, nil); !errors.Is(err, ErrNotReady) {
 		t.Errorf("%v", err)
 	}
 	mu.Lock()

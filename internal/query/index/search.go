@@ -166,14 +166,15 @@ func phrase(t *filter.Term) string {
 }
 
 // search yields the calls that match, newest first. Terms about the state are passed over.
-func (d *db) search(ctx context.Context, f *filter.Filter, yield func(filter.Row) bool) error {
+func (d *db) search(ctx context.Context, f *filter.Filter, upto record.Seq, yield func(filter.Row) bool) error {
 	if f.HasWords() {
-		return d.searchWords(ctx, f, firstWindow, yield)
+		return d.searchWords(ctx, f, upto, firstWindow, yield)
 	}
 	c, err := d.compile(ctx, f)
 	if err != nil {
 		return classed(err)
 	}
+	c.and("r < ?", rowID(upto+1, 0))
 	return d.rows(ctx, c.where()+" ORDER BY r DESC", c.args, yield)
 }
 
@@ -186,9 +187,9 @@ const (
 
 // searchWords is search where words are among the terms. All rows that have a common word take seconds to collect and
 // to sort, and mostly the newest are enough: so it looks in one range of rows after the other, the newest first.
-func (d *db) searchWords(ctx context.Context, f *filter.Filter, window int64, yield func(filter.Row) bool) error {
+func (d *db) searchWords(ctx context.Context, f *filter.Filter, upto record.Seq, window int64, yield func(filter.Row) bool) error {
 	var first, last sql.NullInt64
-	if err := d.read.QueryRowContext(ctx, "SELECT (SELECT min(r) FROM calls), (SELECT max(r) FROM calls)").Scan(&first, &last); err != nil {
+	if err := d.read.QueryRowContext(ctx, "SELECT (SELECT min(r) FROM calls), (SELECT max(r) FROM calls WHERE r < ?)", rowID(upto+1, 0)).Scan(&first, &last); err != nil {
 		return classed(err)
 	}
 	more := last.Valid
@@ -212,12 +213,13 @@ func (d *db) searchWords(ctx context.Context, f *filter.Filter, window int64, yi
 }
 
 // after is search of the calls of records behind seq, oldest first, at most limit of them.
-func (d *db) after(ctx context.Context, f *filter.Filter, seq record.Seq, limit int, yield func(filter.Row) bool) error {
+func (d *db) after(ctx context.Context, f *filter.Filter, seq, upto record.Seq, limit int, yield func(filter.Row) bool) error {
 	c, err := d.compile(ctx, f)
 	if err != nil {
 		return classed(err)
 	}
 	c.and("r >= ?", rowID(seq+1, 0))
+	c.and("r < ?", rowID(upto+1, 0))
 	return d.rows(ctx, c.where()+" ORDER BY r LIMIT ?", append(c.args, limit), yield)
 }
 

@@ -2,10 +2,12 @@ package index
 
 import (
 	"context"
+	"database/sql"
 	"strings"
 	"time"
 
 	"indelible/internal/query/filter"
+	"indelible/internal/record"
 )
 
 // Sum is one row of sums.
@@ -40,13 +42,17 @@ func DimensionOf(row *filter.Row, name string) string {
 	return s
 }
 
-// Stats yields the sums of the calls at or below the position that match, by these dimensions, in no order.
-// Sums of everything by day, team, model and status are kept; others are made from the rows.
-func (x *Index) Stats(ctx context.Context, f *filter.Filter, by []string, yield func(Sum) bool) error {
-	return x.with(func(d *db) error { return d.stats(ctx, f, by, yield) })
+// Stats yields the sums of the calls at or below the position that match, by these dimensions, in no order, and
+// returns the position. Sums of everything by day, team, model and status are kept; others are made from the rows.
+func (x *Index) Stats(ctx context.Context, f *filter.Filter, by []string, yield func(Sum) bool) (at record.Seq, err error) {
+	err = x.with(func(d *db) error {
+		at, err = d.stats(ctx, f, by, yield)
+		return err
+	})
+	return at, err
 }
 
-func (d *db) stats(ctx context.Context, f *filter.Filter, by []string, yield func(Sum) bool) error {
+func (d *db) stats(ctx context.Context, f *filter.Filter, by []string, yield func(Sum) bool) (at record.Seq, err error) {
 	kept := len(f.Terms) == 0
 	for _, name := range by {
 		kept = kept && (name == Day || name == "team" || name == "model" || name == "status")
@@ -70,7 +76,7 @@ func (d *db) stats(ctx context.Context, f *filter.Filter, by []string, yield fun
 	}
 	c, err := d.compile(ctx, f)
 	if err != nil {
-		return classed(err)
+		return 0, classed(err)
 	}
 	text := "SELECT " + sums
 	if group != "" {
@@ -80,11 +86,19 @@ func (d *db) stats(ctx context.Context, f *filter.Filter, by []string, yield fun
 	if group != "" {
 		text += " GROUP BY " + group
 	}
-	return d.sums(ctx, text, c.args, len(by), dayAt, yield)
+	tx, err := d.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}) // the position and the sums are of one moment
+	if err != nil {
+		return 0, classed(err)
+	}
+	defer func() { _ = tx.Rollback() }() // it only read
+	if err := tx.QueryRowContext(ctx, "SELECT position FROM about").Scan(&at); err != nil {
+		return 0, classed(err)
+	}
+	return at, yieldSums(ctx, tx, text, c.args, len(by), dayAt, yield)
 }
 
-func (d *db) sums(ctx context.Context, text string, args []any, width, dayAt int, yield func(Sum) bool) error {
-	rows, err := d.read.QueryContext(ctx, text, args...)
+func yieldSums(ctx context.Context, tx *sql.Tx, text string, args []any, width, dayAt int, yield func(Sum) bool) error {
+	rows, err := tx.QueryContext(ctx, text, args...)
 	if err != nil {
 		return classed(err)
 	}
