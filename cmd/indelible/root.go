@@ -196,6 +196,9 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 func flagError(cmd *cobra.Command, err error) error {
 	e := &usageError{problem: err.Error()}
 	if missing, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		if missing.GetSpecifiedName() == "spool" {
+			return &usageError{problem: "--spool: " + config.SpoolPlace + "; leave it out"}
+		}
 		var known []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
 		if near := config.Suggest(missing.GetSpecifiedName(), known); near != "" {

@@ -63,6 +63,9 @@ type Loaded struct {
 	location string // Input's
 }
 
+// SpoolPlace answers whoever names another place for the spool, by a flag, a field or a variable.
+const SpoolPlace = "not built yet: the spool lives in the data directory (--data)"
+
 // defaultFile is read where --config and INDELIBLE_CONFIG are not given.
 const defaultFile = "indelible.yaml"
 
@@ -85,7 +88,7 @@ func Load(in Input) (*Loaded, error) {
 		}
 	}
 	if text, ok := env("INDELIBLE_SPOOL"); ok && text != "" {
-		errs = append(errs, &Error{Where: "INDELIBLE_SPOOL", Problem: "the spool is always in the data directory (--data), and nothing else takes its place in this version: unset it"})
+		errs = append(errs, &Error{Where: "INDELIBLE_SPOOL", Problem: SpoolPlace + "; unset it"})
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err

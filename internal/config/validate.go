@@ -100,7 +100,7 @@ func (l *Loaded) destination() error {
 	if err != nil {
 		return l.wrong("destination.url", "%v", err)
 	}
-	var errs []error
+	errs := []error{l.apart(loc)}
 	if _, err := layout.Parse(loc.Prefix); err != nil {
 		errs = append(errs, l.wrong("destination.url", "destination.url %s: %v", d.URL, err))
 	}

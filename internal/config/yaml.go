@@ -29,7 +29,7 @@ func (y *yamlFile) read(text []byte) {
 		if len(strings.TrimSpace(string(text))) == 0 || strings.Contains(err.Error(), "no document") {
 			return
 		}
-		y.errs = append(y.errs, &Error{Where: y.name, Problem: yamlProblem(err)})
+		y.errs = append(y.errs, y.syntaxError(err))
 		return
 	}
 	root := &doc
@@ -40,11 +40,6 @@ func (y *yamlFile) read(text []byte) {
 		return
 	}
 	y.section(root, "")
-}
-
-// yamlProblem is a parser's complaint in one line.
-func yamlProblem(err error) string {
-	return strings.Join(strings.Fields(strings.TrimPrefix(err.Error(), "yaml: ")), " ")
 }
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
@@ -153,6 +148,10 @@ func (y *yamlFile) unknown(key *yaml.Node, path string) {
 	below := ""
 	if path != "" {
 		below = " below " + path
+	}
+	if path == "spool" && key.Value == "url" {
+		y.fail(key, "spool.url: %s; take the line out", SpoolPlace)
+		return
 	}
 	known := y.children(path)
 	if near := Suggest(key.Value, known); near != "" {
