@@ -380,7 +380,9 @@ func TestCheapAppends(t *testing.T) {
 
 // TestManyProducersStayInline has more bodies in flight than the memory holds:
 // they wait for memory, which costs less than a file of their own.
-func TestManyProducersStayInline(t *testing.T) {
+func TestManyProducersStayInline(t *testing.T) { synctest.Test(t, manyProducersStayInline) } // so that a busy machine makes nobody wait too long
+
+func manyProducersStayInline(t *testing.T) {
 	var files atomic.Int64
 	fd := faultdisk.New(crashdisk.NewPlain(), func(c faultdisk.Call) *faultdisk.Fault {
 		if c.Op == faultdisk.Create && strings.HasPrefix(c.Name, "bodies/") {
@@ -400,7 +402,7 @@ func TestManyProducersStayInline(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if files.Load() > 20 { // a machine that stands still for a while makes some
+	if files.Load() > 0 {
 		t.Errorf("%d of 1000 short bodies became files", files.Load())
 	}
 	if err := s.Close(); err != nil {

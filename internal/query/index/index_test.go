@@ -126,7 +126,7 @@ func running(t *testing.T, l *logOf, o Options) (x *Index, stop func()) {
 // reaches waits until the index knows the log up to seq.
 func reaches(t *testing.T, x *Index, seq record.Seq) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		at, err := x.Position(t.Context())
 		if err == nil && at >= seq {
 			return
@@ -399,7 +399,7 @@ func TestTheFileIsDamagedMeanwhile(t *testing.T) {
 	reaches(t, x, 200)
 	must(t, os.Remove(path))
 	l.append("more", payload("id-more", "alpha", "m", "success", 1, ""))
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		if _, err := os.Stat(path); err == nil {
 			break
 		}
