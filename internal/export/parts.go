@@ -99,7 +99,16 @@ func (p *Parts) Add(ctx context.Context, item *Item) error {
 			return err
 		}
 	}
-	if err := p.open.Add(item); err != nil {
+	err := p.open.Add(item)
+	if errors.Is(err, pack.ErrFull) && p.open.n > 0 { // short once compressed, and yet as long as a part can be
+		if err = p.close(ctx); err != nil {
+			return err
+		}
+		if err = p.begin(hour, item.Info.Seq); err == nil {
+			err = p.open.Add(item)
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("export record %d: %w", item.Info.Seq, err)
 	}
 	p.open.last = item.Info.Seq

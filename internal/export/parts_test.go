@@ -169,3 +169,44 @@ func TestPartOfAnother(t *testing.T) {
 		}
 	}
 }
+
+// smallForm is text of which a part holds a few records.
+type smallForm struct{ Text }
+
+type smallPart struct {
+	Part
+	n int
+}
+
+func (f smallForm) Begin(w io.Writer) (Part, error) {
+	p, err := f.Text.Begin(w)
+	return &smallPart{Part: p}, err
+}
+
+func (p *smallPart) Add(item *Item) error {
+	if p.n == 7 {
+		return fmt.Errorf("add record %d: %w", item.Info.Seq, pack.ErrFull)
+	}
+	p.n++
+	return p.Part.Add(item)
+}
+
+// Records that compress well fill a part before it is long: the next part has the rest.
+func TestPartIsFull(t *testing.T) {
+	d, err := dir.OpenPath(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	p := &Parts{Store: d, Log: "test", Form: smallForm{}, Dir: t.TempDir()}
+	defer p.Abandon()
+	for seq := record.Seq(1); seq <= 30; seq++ {
+		if err := p.Add(t.Context(), item(seq)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.Close(t.Context(), 30); err != nil {
+		t.Fatal(err)
+	}
+	check(t, d, Text{}, 30)
+}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -137,23 +138,41 @@ func (w *world) provePlaced(l *packLedger, key string, first, last record.Seq) {
 	}
 }
 
-// The disk has less room than a pack takes: packs become smaller, and the records are stored.
+// The disk has less room than a pack takes, and says so when it is written, when it is synced, or only when its seal is: packs
+// become smaller, and the records are stored.
 func TestPackLittleRoom(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		disk := faultdisk.New(crashdisk.New(), func(c faultdisk.Call) *faultdisk.Fault {
-			if c.Op == faultdisk.Write && c.Off+int64(c.Len) > 100_000 {
-				return &faultdisk.Fault{Err: syscall.ENOSPC, Keep: c.Len / 2}
-			}
-			return nil
+	full := &faultdisk.Fault{Err: syscall.ENOSPC}
+	for name, fails := range map[string]func(c faultdisk.Call, written int64) bool{
+		"write": func(c faultdisk.Call, _ int64) bool { return c.Op == faultdisk.Write && c.Off+int64(c.Len) > 100_000 },
+		"sync": func(c faultdisk.Call, written int64) bool {
+			return c.Op == faultdisk.Sync && strings.HasSuffix(c.Name, ".tmp") && written > 100_000
+		},
+		"seal": func(c faultdisk.Call, written int64) bool {
+			return c.Op == faultdisk.Create && strings.Contains(c.Name, ".seal") && written > 100_000
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var written int64 // of the file that was written last
+				disk := faultdisk.New(crashdisk.New(), func(c faultdisk.Call) *faultdisk.Fault {
+					if fails(c, written) {
+						return full
+					}
+					if c.Op == faultdisk.Write {
+						written = c.Off + int64(c.Len)
+					}
+					return nil
+				})
+				w := newPackWorld(t, disk)
+				acked := w.addAll(100, 10_000)
+				w.start()
+				time.Sleep(time.Hour)
+				w.stop()
+				w.rows(acked)
+				if n := len(w.packsIn()); n > 40 || w.src.released != 100 {
+					t.Errorf("%d packs, released %d\n%s", n, w.src.released, tail(w.log.String()))
+				}
+			})
 		})
-		w := newPackWorld(t, disk)
-		acked := w.addAll(100, 10_000)
-		w.start()
-		time.Sleep(time.Hour)
-		w.stop()
-		w.rows(acked)
-		if n := len(w.packsIn()); n > 40 || w.src.released != 100 {
-			t.Errorf("%d packs, released %d\n%s", n, w.src.released, tail(w.log.String()))
-		}
-	})
+	}
 }

@@ -112,7 +112,8 @@ func (e *againError) Unwrap() error { return e.err }
 // again gives up the pack that is being built: its records are read again.
 func (p *packer) again(err error) error {
 	p.feed.last = p.open.pack.First - 1
-	if err := p.open.at.err; errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+	// Some file systems tell of it only at a sync, and the seal needs room as well.
+	if full := errors.Join(err, p.open.at.err); errors.Is(full, syscall.ENOSPC) || errors.Is(full, syscall.EDQUOT) {
 		p.room = max(1, len(p.open.pack.sizes)/2)
 	}
 	p.open.abandon()
@@ -134,13 +135,15 @@ func (p *packer) wait(ctx context.Context) (record.Seq, error) {
 	if p.open == nil {
 		return source.Wait(ctx, last)
 	}
+	until, cancel := context.WithCancel(ctx)
+	defer cancel()
+	p.waiting.Store(&cancel) // before draining is looked at: a Drain that begins now ends this wait
 	limit := max(time.Millisecond, p.opts.MaxAge-time.Since(p.open.begun))
 	if p.d.u.draining.Load() > 0 {
 		limit = drainWait
 	}
-	until, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	p.waiting.Store(&cancel)
+	until, stop := context.WithTimeout(until, limit)
+	defer stop()
 	newest, err := source.Wait(until, last)
 	if err != nil && until.Err() != nil && ctx.Err() == nil {
 		return last, nil
