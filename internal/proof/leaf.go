@@ -73,6 +73,9 @@ func (l *Leaf) first() record.Seq {
 	return l.Seq
 }
 
+// LeafVersion is the version of a leaf's form: its member "v".
+const LeafVersion = "1"
+
 // Encode is the leaf in its one canonical form: a JSON object on one line, with
 // the members of its kind in their order and no space. In strings only the
 // quotation mark, the backslash and U+0000 to U+001F are escaped, the latter always as
@@ -81,7 +84,7 @@ func (l *Leaf) first() record.Seq {
 func (l *Leaf) Encode() []byte { return l.append(make([]byte, 0, 512)) }
 
 func (l *Leaf) append(b []byte) []byte {
-	b = append(b, `{"v":1,"kind":"`...)
+	b = append(b, `{"v":`+LeafVersion+`,"kind":"`...)
 	b = append(b, l.Kind...)
 	b = append(b, '"')
 	for i, m := 0, members(l.Kind, l.Unread); i < len(m); i++ {

@@ -13,10 +13,12 @@ import (
 	"indelible/internal/record"
 )
 
+// Version is the version of the files that a spool consists of.
+const Version = 2
+
 const (
-	segmentMagic  = "INDSEG02" // the digits are the version
+	segmentMagic  = "INDSEG02" // the digits are Version
 	magicPrefix   = "INDSEG"
-	version       = 2
 	headerStride  = 4096             // the second copy of the segment header stands here
 	dataStart     = 2 * headerStride // the first entry stands here
 	segHeaderSize = 64               // without the log's name
@@ -47,7 +49,7 @@ type VersionError struct {
 }
 
 func (e *VersionError) Error() string {
-	return fmt.Sprintf("%s has format version %s, this program reads version %d: deliver what is in it with the version that wrote it (until its status says pending 0), then start this one with an empty spool directory", e.File, e.Version, version)
+	return fmt.Sprintf("%s has format version %s, this program reads version %d: deliver what is in it with the version that wrote it (until its status says pending 0), then start this one with an empty spool directory", e.File, e.Version, Version)
 }
 
 func isDigits(s string) bool { return strings.Trim(s, "0123456789") == "" && s != "" }
@@ -67,7 +69,7 @@ func (h segHeader) append(b []byte) []byte {
 	at := len(b)
 	b = append(b, segmentMagic...)
 	b = binary.LittleEndian.AppendUint32(b, 0)
-	b = binary.LittleEndian.AppendUint16(b, version)
+	b = binary.LittleEndian.AppendUint16(b, Version)
 	b = binary.LittleEndian.AppendUint16(b, uint16(len(h.log)))
 	b = binary.LittleEndian.AppendUint64(b, h.nonce)
 	b = binary.LittleEndian.AppendUint64(b, uint64(h.first))
@@ -95,7 +97,7 @@ func parseSegHeader(b []byte) (segHeader, error) {
 	if len(b) < n || crc32.Checksum(b[12:n], castagnoli) != binary.LittleEndian.Uint32(b[8:]) {
 		return segHeader{}, fmt.Errorf("segment header: %w", errFormat)
 	}
-	if v := binary.LittleEndian.Uint16(b[12:]); v != version {
+	if v := binary.LittleEndian.Uint16(b[12:]); v != Version {
 		return segHeader{}, &VersionError{Version: strconv.Itoa(int(v))}
 	}
 	return segHeader{

@@ -60,7 +60,7 @@ func put(t *testing.T, d disk.FS, name string, b []byte) {
 // FuzzSmallFiles: whatever stands in the small files, the spool opens or says why,
 // and takes a record when it opens. Nothing in them makes it give a number twice.
 func FuzzSmallFiles(f *testing.F) {
-	slot, err := appendState(state{Version: version, Log: "l", Released: 1, Acked: 5})
+	slot, err := appendState(state{Version: Version, Log: "l", Released: 1, Acked: 5})
 	if err != nil {
 		f.Fatal(err)
 	}

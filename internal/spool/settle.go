@@ -68,7 +68,7 @@ func (s *Spool) snapshot() state {
 	s.settled.mu.Lock()
 	defer s.settled.mu.Unlock()
 	return state{
-		Version: version, Log: s.opts.Log, Secret: s.ids.String(),
+		Version: Version, Log: s.opts.Log, Secret: s.ids.String(),
 		Released: uint64(released), Acked: s.writer.durable.Load(),
 		Resent: s.resent.Load(), Collisions: s.settled.collisions,
 		Gaps: gaps.ranges, GapRecords: gaps.records, FsyncFailures: s.writer.failures.Load(),

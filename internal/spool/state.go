@@ -167,7 +167,7 @@ func loadState(f *files, log *slog.Logger) (st state, found bool, err error) {
 	case !found:
 		log.Error("the state file is damaged; what the segments hold is delivered again", "file", stateFile)
 		return state{}, true, errNoState
-	case st.Version != version:
+	case st.Version != Version:
 		return state{}, true, &VersionError{File: stateFile, Version: fmt.Sprint(st.Version)}
 	}
 	return st, true, nil

@@ -1,4 +1,4 @@
-// Package version says what this binary is: its version, commit and Go version, and the formats it writes.
+// Package version says what this binary is: its version, commit and Go version.
 package version
 
 import (
@@ -8,15 +8,14 @@ import (
 
 // Build says what this binary is.
 type Build struct {
-	Version string         `json:"version"`
-	Commit  string         `json:"commit"`
-	Go      string         `json:"go"`
-	Formats map[string]int `json:"formats"` // the version of each format it writes
+	Version string `json:"version"`
+	Commit  string `json:"commit"`
+	Go      string `json:"go"`
 }
 
 // Of is this binary's Build, from what the Go toolchain noted in it.
 func Of() Build {
-	b := Build{Version: "devel", Commit: "unknown", Go: runtime.Version(), Formats: map[string]int{"spool": 2}}
+	b := Build{Version: "devel", Commit: "unknown", Go: runtime.Version()}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return b

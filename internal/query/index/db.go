@@ -78,7 +78,7 @@ func create(ctx context.Context, path, log string, text Text) (d *db, err error)
 	}
 	if err == nil {
 		err = d.inTx(ctx, func(tx *sql.Tx) error {
-			_, err := tx.ExecContext(ctx, schema()+fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d;", applicationID, version))
+			_, err := tx.ExecContext(ctx, schema()+fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d;", applicationID, Version))
 			if err == nil {
 				_, err = tx.ExecContext(ctx, "INSERT INTO about VALUES (1, ?, ?, 0, 0)", log, string(text))
 			}
@@ -145,8 +145,8 @@ func (d *db) check(ctx context.Context, log string, text Text, writer bool) erro
 	if app != applicationID {
 		return fmt.Errorf("%w: %s is another program's file", ErrDamaged, d.path)
 	}
-	if ver != version {
-		return fmt.Errorf("%w: it has version %d, and this program writes %d", errOther, ver, version)
+	if ver != Version {
+		return fmt.Errorf("%w: it has version %d, and this program writes %d", errOther, ver, Version)
 	}
 	var owner, has string
 	err := d.read.QueryRowContext(ctx, "SELECT log, text FROM about").Scan(&owner, &has)

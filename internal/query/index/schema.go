@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// version is the schema's. An index of another version is rebuilt.
-const version = 1
+// Version is the schema's. An index of another version is rebuilt.
+const Version = 1
 
 // applicationID marks the file as ours: "indx".
 const applicationID = 0x696e6478

@@ -35,7 +35,8 @@ type attributes struct {
 	Digest record.Digest `json:"-"` // SHA256, decoded
 }
 
-const attributesVersion = 1
+// AttributesVersion is the version of the files of attributes, which lie beside the objects.
+const AttributesVersion = 1
 
 func (a attributes) info(key string) store.Info {
 	return store.Info{Key: key, Size: a.Size, ETag: a.MD5, Digest: a.Digest, ModTime: a.Time, Header: a.Header, Meta: a.Meta}
@@ -115,7 +116,7 @@ func copyBody(ctx context.Context, file disk.File, o store.Object) (attributes, 
 }
 
 func hashed(size int64, sha, sum []byte) attributes {
-	at := attributes{Version: attributesVersion, Size: size, SHA256: hex.EncodeToString(sha), MD5: hex.EncodeToString(sum)}
+	at := attributes{Version: AttributesVersion, Size: size, SHA256: hex.EncodeToString(sha), MD5: hex.EncodeToString(sum)}
 	copy(at.Digest[:], sha)
 	return at
 }
@@ -184,7 +185,7 @@ func readAttributes(file disk.File) (attributes, error) {
 		return attributes{}, fmt.Errorf("attributes: %w", err)
 	}
 	sha, err := hex.DecodeString(at.SHA256)
-	if err != nil || len(sha) != len(at.Digest) || at.Version != attributesVersion {
+	if err != nil || len(sha) != len(at.Digest) || at.Version != AttributesVersion {
 		return attributes{}, fmt.Errorf("attributes: version %d with SHA-256 %q: not written by this store", at.Version, at.SHA256)
 	}
 	copy(at.Digest[:], sha)

@@ -22,7 +22,7 @@ func decodeAttributes(b []byte) (attributes, bool) {
 }
 
 func (a *attributes) decodeDigest() bool {
-	if a.Version != attributesVersion || len(a.SHA256) != 2*len(a.Digest) {
+	if a.Version != AttributesVersion || len(a.SHA256) != 2*len(a.Digest) {
 		return false
 	}
 	_, err := hex.Decode(a.Digest[:], []byte(a.SHA256))
