@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"bytes"
 	"fmt"
 	"reflect"
 	"strings"
@@ -57,6 +58,27 @@ func TestAlikeEventsAreReadAsEachAlone(t *testing.T) {
 		if _, ok := f.alike.text(&event{data: []byte(e)}); !ok {
 			t.Errorf("%s is parsed", e)
 		}
+	}
+}
+
+// TestContainsInTextsLikeTheSecret has texts that resemble a secret everywhere, from which on another search takes over.
+func TestContainsInTextsLikeTheSecret(t *testing.T) {
+	long := strings.Repeat("B", 500)
+	for _, secret := range []string{"BBBBBBBC", "CBBBBBBB", "BBBBCBBB", long + "C"} {
+		for n := range 200 {
+			text := long + long[:n] + secret + long
+			if !Contains([]byte(text), secret) || Contains([]byte(strings.ReplaceAll(text, "C", "B")), secret) {
+				t.Fatalf("%q behind %d", secret, n)
+			}
+		}
+	}
+}
+
+// BenchmarkContainsHostile searches a text that resembles a long secret everywhere.
+func BenchmarkContainsHostile(b *testing.B) {
+	text, secret := bytes.Repeat([]byte("B"), 256<<10), strings.Repeat("B", 60<<10)+"C"
+	for b.Loop() {
+		Contains(text, secret)
 	}
 }
 

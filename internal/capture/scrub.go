@@ -86,7 +86,7 @@ func Contains(b []byte, secret string) bool {
 		}
 	}
 	last := len(b) - len(secret) + anchor // of the places where the anchor can stand
-	for at := anchor; at <= last; at++ {
+	for at, compared := anchor, 0; at <= last; at++ {
 		n := bytes.IndexByte(b[at:last+1], secret[anchor])
 		if n < 0 {
 			return false
@@ -94,6 +94,10 @@ func Contains(b []byte, secret string) bool {
 		at += n
 		if string(b[at-anchor:at-anchor+len(secret)]) == secret {
 			return true
+		}
+		// A client can send a long credential and a body that resembles it everywhere: bytes.Contains takes linear time.
+		if compared++; compared > 64+at/32 {
+			return bytes.Contains(b[at-anchor+1:], []byte(secret))
 		}
 	}
 	return false

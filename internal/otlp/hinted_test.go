@@ -13,9 +13,14 @@ func TestHinted(t *testing.T) {
 		if len(h) > longestHint {
 			t.Errorf("%q is longer than longestHint", h)
 		}
+		for n := range 100 { // where another search takes over
+			if text := "the quick brown fox jump" + strings.Repeat("z", n); !hinted(text+h) || hinted(text+h[1:]) {
+				t.Errorf("%d z, then %q", n, h)
+			}
+		}
 		pieces = append(pieces, h, h[:len(h)/2], h[len(h)/2:], h[1:])
 	}
-	pieces = append(pieces, "the quick ", "k", "s", "z", "\n", "é", "SIG", "=")
+	pieces = append(pieces, strings.Repeat("z", 200), "the quick ", "k", "s", "z", "\n", "é", "SIG", "=")
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for range 100_000 {
 		var text strings.Builder
@@ -29,5 +34,17 @@ func TestHinted(t *testing.T) {
 		if hinted(text.String()) != want {
 			t.Fatalf("hinted(%q) = %v", text.String(), !want)
 		}
+	}
+}
+
+// BenchmarkHintedHostile looks through texts that are made of what hints begin with.
+func BenchmarkHintedHostile(b *testing.B) {
+	for _, piece := range []string{"z", "key", "sec"} {
+		text := strings.Repeat(piece, 1<<20/len(piece))
+		b.Run(piece, func(b *testing.B) {
+			for b.Loop() {
+				hinted(text)
+			}
+		})
 	}
 }
