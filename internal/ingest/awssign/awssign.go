@@ -16,6 +16,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+
+	"indelible/internal/store/s3"
 )
 
 // Options are what a Signer is made of.
@@ -42,7 +44,7 @@ func New(ctx context.Context, o Options) (*Signer, error) {
 	if o.Profile != "" {
 		with = append(with, awsconfig.WithSharedConfigProfile(o.Profile))
 	}
-	cfg, err := awsconfig.LoadDefaultConfig(ctx, with...)
+	cfg, err := s3.LoadConfig(ctx, with...)
 	if err != nil {
 		return nil, fmt.Errorf("load the AWS configuration: %w", err)
 	}
@@ -114,13 +116,16 @@ func Unsigned(h http.Header, rawQuery string) (query string) {
 	return strings.Join(rest, "&")
 }
 
+// ErrNotKept says that a body cannot be read twice, and thus not be hashed first.
+var ErrNotKept = errors.New("sign the request: its body was not kept, so that it cannot be hashed first")
+
 // Sign returns a copy of a request with a signature. The body is read through GetBody, and sent as it is; everything but the signature's headers
 // goes out as it came.
 func (s *Signer) Sign(req *http.Request, c Credentials) (*http.Request, error) {
 	sum := sha256.New()
 	if req.Body != nil && req.Body != http.NoBody {
 		if req.GetBody == nil {
-			return nil, errors.New("sign the request: its body was not kept, so that it cannot be hashed first")
+			return nil, ErrNotKept
 		}
 		body, err := req.GetBody()
 		if err != nil {
@@ -138,6 +143,6 @@ func (s *Signer) Sign(req *http.Request, c Credentials) (*http.Request, error) {
 		return nil, fmt.Errorf("sign the request: %w", err)
 	}
 	out := req.WithContext(req.Context())
-	out.Header = signed.Header
+	out.Header, out.Host = signed.Header, signed.Host // without the port that is the scheme's own, as it was signed
 	return out, nil
 }

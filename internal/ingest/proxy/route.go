@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -23,7 +24,6 @@ type route struct {
 	path, rawPath string              // the rest of the path, as sent
 	sender        string              // as records name it; "": it has no credential of ours
 	aws           awssign.Credentials // where the upstream has a signer
-	own           bool                // the client's credential is the door's token, not the upstream's key
 }
 
 type routeKey struct{}
@@ -68,7 +68,6 @@ func (d *Door) authenticate(r *http.Request, to *route) *ingest.Refusal {
 		if _, scheme, token = capture.FindCredential(r.Header, r.URL.RawQuery); strings.HasPrefix(scheme, "AWS4-") {
 			token = "" // the id of a key is no secret
 		}
-		to.own = true
 	}
 	probe := &http.Request{Header: http.Header{"Authorization": {"Bearer " + token}}, RemoteAddr: r.RemoteAddr}
 	sender, refusal := d.tokens.Authenticate(probe)
@@ -117,7 +116,8 @@ func rewrite(p *httputil.ProxyRequest) {
 		call.Secrets = append(call.Secrets, to.key)
 	}
 	if to.signer != nil {
-		out.URL.RawQuery = awssign.Unsigned(out.Header, withoutKey(out.URL.RawQuery))
+		dropCredentials(out)
+		out.URL.RawQuery = awssign.Unsigned(out.Header, out.URL.RawQuery)
 		call.Secrets = append(call.Secrets, to.aws.Secrets()...)
 	}
 	p.Out = out.WithContext(recorder.WithCall(out.Context(), call))
@@ -134,6 +134,9 @@ func (s signing) RoundTrip(req *http.Request) (*http.Response, error) {
 			if req.Body != nil {
 				_ = req.Body.Close() // RoundTrip must
 			}
+			if errors.Is(err, awssign.ErrNotKept) { // for want of room: see PassFull
+				err = &recorder.RefusedError{Err: err}
+			}
 			return nil, err
 		}
 		req = signed
@@ -143,15 +146,20 @@ func (s signing) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // setKey puts the upstream's key in place of whatever credential the client sent.
 func (u *upstream) setKey(out *http.Request) {
-	for _, name := range []string{"Authorization", "X-Api-Key", "X-Goog-Api-Key", "Api-Key"} {
-		out.Header.Del(name)
-	}
-	out.URL.RawQuery = withoutKey(out.URL.RawQuery)
+	dropCredentials(out)
 	if u.Header == "" || strings.EqualFold(u.Header, "authorization") {
 		out.Header.Set("Authorization", "Bearer "+u.key)
 		return
 	}
 	out.Header.Set(u.Header, u.key)
+}
+
+// dropCredentials takes out whatever authenticate may have taken for the door's token.
+func dropCredentials(out *http.Request) {
+	for _, name := range []string{"Authorization", "X-Api-Key", "X-Goog-Api-Key", "Api-Key"} {
+		out.Header.Del(name)
+	}
+	out.URL.RawQuery = withoutKey(out.URL.RawQuery)
 }
 
 // withoutKey takes the parameter out of a query where authenticate looks for a credential.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -17,9 +18,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"indelible/internal/capture"
+	"indelible/internal/disk/faultdisk"
 	"indelible/internal/ingest"
 	"indelible/internal/ingest/proxy"
 	"indelible/internal/spool"
@@ -272,6 +275,67 @@ func TestSigningNeedsAToken(t *testing.T) {
 		if resp.StatusCode != want {
 			t.Errorf("%q: %d", auth, resp.StatusCode)
 		}
+	}
+}
+
+// TestTokenStaysAtTheDoor has clients put the token wherever an SDK puts a key: nothing of it is sent to AWS.
+func TestTokenStaysAtTheDoor(t *testing.T) {
+	const token = "token-of-the-door"
+	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = fmt.Fprint(w, r.Header, r.URL) }))
+	defer up.Close()
+	b := signingDoor(t, up.URL, ingest.Token{Secret: token})
+	for _, place := range []string{"Authorization", "X-Api-Key", "X-Goog-Api-Key", "Api-Key", "X-Indelible-Token", "?key="} {
+		query, header := "", []string{place, token}
+		if place == "?key=" {
+			query, header = "?key="+token, nil
+		}
+		if s := ask(t, "POST", b.url+"/model/m/converse"+query, "{}", header...); s.Status != 200 || strings.Contains(s.Body, token) {
+			t.Errorf("%s: %d, the upstream got %s", place, s.Status, s.Body)
+		}
+	}
+}
+
+// TestProcessOutputIsNotLogged has a credential_process that prints a warning before its JSON, which the SDK quotes whole.
+func TestProcessOutputIsNotLogged(t *testing.T) {
+	dir := t.TempDir()
+	script, config := filepath.Join(dir, "print"), filepath.Join(dir, "config")
+	for name, text := range map[string]string{
+		script: "#!/bin/sh\necho 'warning: old'\necho '{\"Version\":1,\"AccessKeyId\":\"" + awsID + "\",\"SecretAccessKey\":\"" + awsSecret + "\"}'\n",
+		config: "[default]\ncredential_process = " + script + "\n",
+	} {
+		if err := os.WriteFile(name, []byte(text), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, value := range map[string]string{"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_CONFIG_FILE": config, "AWS_SHARED_CREDENTIALS_FILE": filepath.Join(dir, "none")} {
+		t.Setenv(name, value)
+	}
+	var log bytes.Buffer
+	b := newBench(t, "http://127.0.0.1:1", func(o *proxy.Options, _ *spool.Spool) {
+		o.Upstreams[0].Sign, o.Upstreams[0].Region = "aws", "eu-central-1"
+		o.Log = slog.New(slog.NewTextHandler(&log, nil))
+	})
+	s := ask(t, "POST", b.url+"/model/m/converse", "{}")
+	if s.Status != http.StatusServiceUnavailable || !strings.Contains(s.Body, "no_credentials") || !strings.Contains(log.String(), "credential_process") || strings.Contains(log.String()+s.Body, awsSecret) {
+		t.Errorf("%d %s, log: %s", s.Status, s.Body, log.String())
+	}
+}
+
+// TestNoRoomToSign has a long request that cannot be kept, and thus not be hashed: it is refused as what was not recorded.
+func TestNoRoomToSign(t *testing.T) {
+	t.Setenv("AWS_ACCESS_KEY_ID", awsID)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", awsSecret)
+	b := newBench(t, "http://127.0.0.1:1", func(o *proxy.Options, _ *spool.Spool) {
+		o.Upstreams[0].Sign, o.Upstreams[0].Region, o.Recorder.PassFull = "aws", "eu-central-1", true
+		o.Recorder.Data = faultdisk.New(o.Recorder.Data, func(c faultdisk.Call) *faultdisk.Fault {
+			if c.Op == faultdisk.Write && strings.HasSuffix(c.Name, ".request") {
+				return &faultdisk.Fault{Err: syscall.ENOSPC}
+			}
+			return nil
+		})
+	})
+	if s := askTooMuch(t, b.url+"/model/m/converse", strings.Repeat("x", 900_000)); s.Status != http.StatusServiceUnavailable || !strings.Contains(s.Body, "not_recorded") {
+		t.Errorf("%+v", s)
 	}
 }
 

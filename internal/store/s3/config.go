@@ -13,7 +13,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/smithy-go/logging"
 )
 
 // Config says which bucket and how its objects are to be kept. Only Bucket is
@@ -96,13 +95,11 @@ func (c Config) check() error {
 // load is the SDK's view of the environment and the profile. What they hold of
 // credentials is not asked for here, but by the first call that needs it.
 func (c Config) load(ctx context.Context) (aws.Config, error) {
-	opts := []func(*awsconfig.LoadOptions) error{
-		awsconfig.WithLogger(logging.Nop{}),
-	}
+	var opts []func(*awsconfig.LoadOptions) error
 	if c.Region != "" {
 		opts = append(opts, awsconfig.WithRegion(c.Region))
 	}
-	cfg, err := awsconfig.LoadDefaultConfig(ctx, opts...)
+	cfg, err := LoadConfig(ctx, opts...)
 	if err != nil {
 		return aws.Config{}, err
 	}
