@@ -53,11 +53,15 @@ const maxNames = 8
 // While it runs it owns the slot.
 func (u *Uploader) attempt(ctx context.Context, s *slot) attemptResult {
 	began := time.Now()
+	v := attemptResult{slot: s}
+	var packed bool
+	v.info, packed, v.err = u.inPack(ctx, s, &v)
 	limit := u.timeout(s)
 	actx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	v := attemptResult{slot: s}
-	v.info, v.err = u.putOrFind(actx, s, &v)
+	if !packed && v.err == nil {
+		v.info, v.err = u.putOrFind(actx, s, &v)
+	}
 	v.took = time.Since(began)
 	v.class = store.ClassOf(v.err)
 	if v.local {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"iter"
+	"slices"
 	"time"
 
 	"indelible/internal/disk"
@@ -93,12 +94,13 @@ const packsUnderWay = 4
 // then by the slot, then by the committer.
 type packFile struct {
 	record.Pack
-	file      string  // its name in the directory; "" if it is in the store alone
-	sizes     []int64 // of the bodies, in order
-	stored    bool    // it is in the store, and was compared with the spool
-	recovered bool    // an earlier run closed it: perhaps it is in the store
-	strikes   int     // tries in which one of its records could not be read while another could
-	adopted   bool    // Size and Digest are those of the object, which has the same rows as the file
+	file      string       // its name in the directory; "" if it is in the store alone
+	sizes     []int64      // of the bodies, in order
+	unseen    []record.Seq // records that could not be read to be compared with their rows, in order
+	stored    bool         // it is in the store, and was compared with the spool
+	recovered bool         // an earlier run closed it: perhaps it is in the store
+	strikes   int          // tries in which one of its records could not be read while another could
+	adopted   bool         // Size and Digest are those of the object, which has the same rows as the file
 }
 
 // sizeOf is the size of a record's body.
@@ -109,13 +111,16 @@ func (p *packFile) sizeOf(i int) int64 {
 	return 0
 }
 
-// outcomes yields what became of the rows, some at a time.
+// outcomes yields what became of the rows, some at a time; of those that nobody compared nothing.
 func (p *packFile) outcomes() iter.Seq[[]record.Outcome] {
 	return func(yield func([]record.Outcome) bool) {
 		const some = 1024
 		for from := 0; from < int(p.Count()); from += some {
 			var out []record.Outcome
 			for i := from; i < min(from+some, int(p.Count())); i++ {
+				if _, unseen := slices.BinarySearch(p.unseen, p.First+record.Seq(i)); unseen {
+					continue
+				}
 				out = append(out, record.Outcome{
 					Info: record.Info{Seq: p.First + record.Seq(i), Size: p.sizeOf(i)}, State: record.Stored, Stored: p.Key, Version: p.Version,
 				})

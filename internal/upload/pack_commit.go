@@ -43,6 +43,9 @@ func (c *committer) settlePack(ctx, last context.Context, p *packFile) bool {
 			return false
 		}
 	}
+	if !c.parkUnseen(ctx, last, p) {
+		return false
+	}
 	c.through = append(c.through, p)
 	return true
 }

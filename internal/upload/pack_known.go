@@ -211,6 +211,7 @@ func (p *packer) adoptProven(ctx context.Context, pack record.Pack) error {
 		return errors.Join(p.ledger.Pack(ctx, pack), fmt.Errorf("the pack %s does not hold the records %d to %d of the spool", pack.Key, pack.First, pack.Last))
 	}
 	is.Pack, is.stored = pack, true
+	is.addUnseen(p.feed.parked)
 	return p.send(ctx, &is)
 }
 
@@ -229,8 +230,8 @@ func (p *packer) strike(ctx context.Context, r *packFile, failed *record.ReadErr
 }
 
 // adopt takes a pack of the store that the ledger does not have, if its rows are those of the spool. A record
-// that cannot be read while others can is waited for some tries; then the pack's row, whose body has its digest, is taken as it is,
-// as it is where the spool lost the record.
+// that cannot be read while others can is waited for some tries; then the pack is taken, and the record parked until it can be
+// compared with its row. Where the spool lost the record, the row, whose body has its digest, is taken as it is.
 func (p *packer) adopt(ctx context.Context, r *packFile) (taken bool, err error) {
 	u := p.d.u
 	info, err := u.opts.Store.Head(ctx, r.Key, store.GetOptions{})
@@ -249,9 +250,6 @@ func (p *packer) adopt(ctx context.Context, r *packFile) (taken bool, err error)
 	if err != nil {
 		return false, err
 	}
-	if r.strikes > 0 {
-		u.opts.Logger.Warn("records of a pack in the store could not be read from this disk: the rows that it has for them were taken unseen; look at the disk", "key", r.Key)
-	}
 	if !same {
 		u.opts.Logger.Error("the store has a pack under a name of this log whose rows are not its records: it is left alone, and they are stored beside it", "key", r.Key)
 		delete(p.remote, r.First)
@@ -259,6 +257,9 @@ func (p *packer) adopt(ctx context.Context, r *packFile) (taken bool, err error)
 	}
 	u.opts.Logger.Warn("the store has a pack that this directory does not know: its rows are the records of the spool, and it is taken", "key", r.Key)
 	delete(p.remote, r.First)
+	if len(is.unseen) > 0 {
+		u.opts.Logger.Warn("records of that pack cannot be read from this disk: they are parked until they can be compared with their rows; look at the disk", "key", r.Key, "records", len(is.unseen))
+	}
 	is.Key, is.Version, is.stored = r.Key, info.Version, true
 	return true, p.send(ctx, &is)
 }

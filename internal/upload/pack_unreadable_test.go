@@ -1,6 +1,7 @@
 package upload_test
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"maps"
 	"slices"
@@ -28,7 +29,7 @@ func (w *world) unreadable(seqs ...record.Seq) {
 }
 
 // The store has a pack that this directory does not know, and a record in it cannot be read while others can: the
-// pack is taken all the same, no row is stored twice, and what comes behind it goes on.
+// pack is taken all the same, no row is stored twice, and what comes behind it goes on. The record is kept until it can be compared.
 func TestPackAdoptUnreadable(t *testing.T) {
 	for _, proven := range []bool{false, true} {
 		for _, bad := range []record.Seq{1, 5, 10} {
@@ -47,13 +48,67 @@ func TestPackAdoptUnreadable(t *testing.T) {
 					w.start()
 					time.Sleep(3 * time.Hour)
 					w.stop()
+					if w.src.parked[bad].State != record.Deferred || len(w.src.parked) != 1 || w.src.settled[bad].State != "" {
+						t.Errorf("parked %v, though nobody could compare record %d with its row\n%s", w.src.parked, bad, tail(w.log.String()))
+					}
+					w.unreadable()
+					w.start()
+					time.Sleep(time.Hour)
+					w.stop()
 					w.rows(acked)
-					if len(w.src.parked) > 0 || w.src.released != 15 || len(w.src.lies)+len(l.lies) > 0 || len(w.packsIn()) != 2 {
+					if len(w.src.parked) > 0 || w.src.settled[bad].State != record.Stored || w.src.released != 15 || len(w.src.lies)+len(l.lies) > 0 || len(w.packsIn()) != 2 {
 						t.Errorf("parked %v, released %d, packs %v, lies %v %v\n%s", w.src.parked, w.src.released, w.packsIn(), w.src.lies, l.lies, tail(w.log.String()))
 					}
 				})
 			})
 		}
+	}
+}
+
+// A pack in the store has another record where one cannot be read: the record is not given up for it.
+func TestPackAdoptOtherRow(t *testing.T) {
+	for _, again := range []bool{false, true} {
+		t.Run(fmt.Sprintf("killed before release=%v", again), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newPackWorld(t, crashdisk.New())
+				l := newPackLedger()
+				w.opts.Ledger, w.src.covered = l, l.upto
+				w.addAll(10, 10)
+				w.placePack(w.src.entries, func(r *record.Row, body *[]byte) {
+					if r.Seq == 5 {
+						*body = []byte("other")
+						r.Size, r.Digest = int64(len(*body)), sha256.Sum256(*body)
+					}
+				}, nil)
+				w.unreadable(5)
+				if again {
+					w.src.fault = func(op string) error {
+						if op == "release" {
+							return syscall.EIO
+						}
+						return nil
+					}
+				}
+				w.start()
+				time.Sleep(3 * time.Hour)
+				w.stop()
+				w.src.fault = nil
+				if again {
+					clear(w.src.settled) // a power loss
+					l.crash()
+					w.start()
+					time.Sleep(3 * time.Hour)
+					w.stop()
+				}
+				w.unreadable()
+				w.start()
+				time.Sleep(time.Hour)
+				w.stop()
+				if w.src.parked[5].State != record.Deferred || w.src.settled[5].State != "" || w.src.released != 10 || len(w.src.lies) > 0 {
+					t.Errorf("parked %v, released %d, lies %v: record 5 is nowhere else\n%s", w.src.parked, w.src.released, w.src.lies, tail(w.log.String()))
+				}
+			})
+		})
 	}
 }
 

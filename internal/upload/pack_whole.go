@@ -210,6 +210,9 @@ func (u *Uploader) compare(ctx context.Context, f fetched, first, last record.Se
 				have = record.Entry{Info: record.Info{Seq: min(gap.Last, last)}}
 			case unread && !how.unread && read.Seq != 0:
 				have = record.Entry{Info: record.Info{Seq: read.Seq}}
+				if read.Seq <= last {
+					is.unseen = append(is.unseen, read.Seq)
+				}
 			case err != nil:
 				return is, false, err
 			default:
