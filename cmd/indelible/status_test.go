@@ -30,6 +30,8 @@ func TestStatusSummary(t *testing.T) {
 		{"stale", func(s *control.Status) { s.Pending, s.OldestPendingSeconds = 1, 301 }, "Delivery is slow: 1 record waits here", ""},
 		{"throttled", func(s *control.Status) { s.Destination.State = "throttled" }, "The destination asks for less", "what to do: nothing"},
 		{"credentials", func(s *control.Status) { s.Destination.State, s.Pending = "credentials", 3 }, "The destination takes nothing (credentials): 3 records wait here and will be delivered; nothing is lost.", "give serve credentials"},
+		{"unreachable, with nothing pending", func(s *control.Status) { s.Destination.State = "unreachable" }, "The destination takes nothing (unreachable): nothing waits here, and what comes now will wait here and be delivered; nothing is lost.", "check network"},
+		{"throttled, with nothing pending", func(s *control.Status) { s.Destination.State = "throttled" }, "The destination asks for less: nothing waits here", ""},
 		{"quarantined", func(s *control.Status) { s.Quarantined = 1 }, "1 record parked", "redrive"},
 		{"gaps", func(s *control.Status) { s.Gaps, s.Destination.State = 1, "unreachable" }, "The disk has lost acknowledged records: 1 gap", ""},
 		{"slow disk", func(s *control.Status) { s.Disk.State, s.Disk.Reason = control.DiskSlow, "the newest sync took 1.0 s" }, "The disk is slow: the newest sync took 1.0 s.", "on a faster one"},

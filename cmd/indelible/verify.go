@@ -224,7 +224,7 @@ func (c *cli) verify(ctx context.Context, l *config.Loaded, location string, f *
 	if err != nil {
 		return err
 	}
-	o.Kept = append(o.Kept, e.Kept...)
+	o.Kept, o.Begun = append(o.Kept, e.Kept...), e.Begun
 	terminal := term.IsTerminal(c.stderr)
 	switch {
 	case terminal:

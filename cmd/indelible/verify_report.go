@@ -45,7 +45,7 @@ func printReport(w io.Writer, r *proof.Report) error {
 	if w := r.Witnessed; w != nil {
 		fmt.Fprintf(&b, "witnesses: the checkpoint of size %d is cosigned by %s, at %s\n", w.Size, strings.Join(w.Witnesses, ", "), w.Time.Format(time.RFC3339))
 	}
-	if len(r.OtherLogs) > 0 {
+	if r.OfOtherLogs > 0 {
 		fmt.Fprintf(&b, "%s more under this prefix, by what %s: verify each with its own key\n", count(uint64(r.OfOtherLogs), "object"), otherLogs(r.OtherLogs))
 	}
 	if r.From > 0 {

@@ -67,6 +67,9 @@ const stale = 5 * time.Minute
 func (s Status) Health() Health {
 	d := s.Destination
 	waiting := count(s.Pending, "record") + plural(s.Pending, " waits", " wait") + " here and will be delivered"
+	if s.Pending == 0 {
+		waiting = "nothing waits here, and what comes now will wait here and be delivered"
+	}
 	switch state := s.Disk.State; {
 	case state == DiskReadOnly, state == DiskFailing, state == DiskFull, state == DiskInodes:
 		return Health{Bad, "The disk is " + string(state) + ":", s.Disk.Reason + "."}

@@ -1,7 +1,9 @@
 package local
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"time"
 
@@ -26,6 +28,9 @@ func (w DiskWatch) Status(c *engine.Components) (control.DiskStatus, error) {
 	s := control.DiskStatus{State: control.DiskOK}
 	if data := c.Data(); data != nil {
 		free, err := data.Free()
+		if errors.Is(err, fs.ErrNotExist) {
+			return s, fmt.Errorf("the data directory %s is not there any more: it was renamed or removed under this process; put it back in its place, or stop the process and start it with --data naming where it is now", w.Dir)
+		}
 		if err != nil {
 			return s, fmt.Errorf("ask for free space: %w", err)
 		}

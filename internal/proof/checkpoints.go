@@ -253,7 +253,10 @@ func (v *verifier) judgeCheckpoints() {
 			newest = h.Size
 		}
 	}
-	if signed == 0 {
+	switch {
+	case signed == 0 && v.opt.Begun && len(v.checkpoints) == 0:
+		v.faultf(v.dir, "the log %s has begun, and has no checkpoint here yet: the first comes within a minute, or what proof.checkpoint_every is set to: verify it then; \"indelible status\" says why if it does not come", v.key.Name())
+	case signed == 0:
 		v.faultf(v.dir, "there is no checkpoint here that is signed by the key of log %s: nothing can be verified; is it the right place and key?", v.key.Name())
 	}
 	var last *foundCheckpoint // the greatest that agrees

@@ -226,6 +226,12 @@ func LastPublished(d disk.FS) (checkpoint []byte, proven record.Seq, err error) 
 	return s.checkpoint, max(s.next, 1) - 1, nil
 }
 
+// Begun says whether a data directory has begun a log of which it has published no checkpoint yet.
+func Begun(d disk.FS) bool {
+	s, err := readState(d)
+	return err == nil && len(s.checkpoint) == 0 && len(s.pending) > 0
+}
+
 // inheriting is a disk on which a file can be given the mode and owner of the
 // one that it is about to replace.
 type inheriting interface {

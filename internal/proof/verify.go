@@ -28,6 +28,7 @@ type VerifyOptions struct {
 	Since    time.Time        // read only the objects of records that arrived since; zero: all
 	Sample   float64          // read this percentage of the objects, chosen at random; 0: all
 	Kept     []KeptCheckpoint // the log must be consistent with these too
+	Begun    bool             // its writer has begun it and published nothing yet: says why there is no checkpoint
 	Parallel int              // requests at once; 0 is 256, in a directory four for each processor
 	NoExtras bool             // do not look for objects that no leaf names
 	// Packs reads the rows of packs. nil: their objects are compared with the log, but not their rows, and the log is not complete.

@@ -21,6 +21,7 @@ type ProofSource struct {
 	Base  string // what stands before _indelible/ in the store
 	VKey  string
 	Kept  []proof.KeptCheckpoint
+	Begun bool // the data directory has begun the log, and has published no checkpoint yet
 	Close func() error
 }
 
@@ -45,6 +46,9 @@ func OpenProofSource(ctx context.Context, l *config.Loaded, location, vkeyFile s
 		// Before the store is read: a log that grows meanwhile is never older than this.
 		if err := e.remember(c.Data); err != nil {
 			return nil, err
+		}
+		if ours, err := VKey(&c, ""); err != nil || ours != e.VKey {
+			e.Begun = false // another log is asked for
 		}
 	}
 	dest, err := OpenDestination(ctx, &c, "", true)
@@ -95,7 +99,9 @@ func (e *ProofSource) remember(dataDir string) error {
 		return err
 	}
 	checkpoint, _, err := proof.LastPublished(data)
+	begun := proof.Begun(data)
 	if err = errors.Join(err, data.Close()); err != nil || checkpoint == nil {
+		e.Begun = begun && err == nil
 		return err
 	}
 	name, _, _ := strings.Cut(e.VKey, "+")

@@ -76,7 +76,8 @@ func TestUnreachable(t *testing.T) {
 	}
 	_ = l.Close()
 	b := newBench(t, "http://"+l.Addr().String(), nil)
-	if s := ask(t, "POST", b.url+"/x", "{}"); s.Status != 502 || !strings.Contains(s.Body, "upstream_unreachable") {
+	if s := ask(t, "POST", b.url+"/x", "{}"); s.Status != 502 || !strings.Contains(s.Body, "upstream_unreachable") ||
+		!strings.Contains(s.Body, "doors.proxy.upstreams.") || strings.Contains(s.Body, "dial") || strings.Contains(s.Body, l.Addr().String()) {
 		t.Errorf("%+v", s)
 	}
 	_, last, _ := b.one()

@@ -39,8 +39,9 @@ func noCredentials(err error) *ingest.Refusal {
 		Message: "The proxy signs calls to this upstream, and finds no AWS credentials. Give them to its process (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or a role)."}
 }
 
-// refusalOf says with which answer an error reaches the client.
-func refusalOf(err error) *ingest.Refusal {
+// refusalOf says with which answer an error of a call to the upstream of this name reaches the
+// client. The error itself is for the log: it tells addresses that are no business of a client.
+func refusalOf(upstream string, err error) *ingest.Refusal {
 	if e, ok := errors.AsType[*recorder.TooLargeError](err); ok {
 		return &ingest.Refusal{Status: http.StatusRequestEntityTooLarge, Code: "too_large",
 			Message: fmt.Sprintf("The request is over the proxy's limit of %d bytes (doors.proxy.max_request). It was not sent.", e.Limit)}
@@ -61,7 +62,7 @@ func refusalOf(err error) *ingest.Refusal {
 		return &ingest.Refusal{Status: 499, Code: "client_left", Message: "The client left before there was an answer."}
 	}
 	return &ingest.Refusal{Status: http.StatusBadGateway, Code: "upstream_unreachable", Cause: err,
-		Message: fmt.Sprintf("The upstream gave no answer: %v.", err)}
+		Message: fmt.Sprintf("The upstream %[1]q cannot be reached, or broke off without an answer. Check doors.proxy.upstreams.%[1]s.url and the network between the proxy and it; the proxy's log has the cause.", upstream)}
 }
 
 // writeRefusal answers in the form of OpenAI's errors, which SDKs show.

@@ -210,7 +210,11 @@ func (d *Door) Refuse(w http.ResponseWriter, r *http.Request, e *ingest.Refusal)
 
 // failed answers a call that got no answer.
 func (d *Door) failed(w http.ResponseWriter, r *http.Request, err error) {
-	d.Refuse(w, r, refusalOf(err))
+	name := ""
+	if to, ok := r.Context().Value(routeKey{}).(*route); ok {
+		name = to.Name
+	}
+	d.Refuse(w, r, refusalOf(name, err))
 }
 
 // pacedWriter passes an answer on as it is, and ends clients that do not read: a write may last so long.
