@@ -16,7 +16,7 @@ func reader(root *os.Root) (openedDir, error) { return openedDir{root}, nil }
 func (openedDir) close() error { return nil }
 
 func (d openedDir) append(name string, buf []byte, limit int64) ([]byte, error) {
-	f, err := d.root.Open(name)
+	f, err := d.root.OpenFile(name, os.O_RDONLY|nonblock, 0)
 	if err != nil {
 		return buf, err
 	}

@@ -8,6 +8,8 @@ import (
 	"syscall"
 )
 
+const nonblock = syscall.O_NONBLOCK
+
 func free(dir string) (uint64, error) {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(dir, &s); err != nil {

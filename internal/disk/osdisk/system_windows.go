@@ -8,6 +8,8 @@ import (
 )
 
 const (
+	nonblock = 0 // a file of a directory is no pipe
+
 	lockfileFailImmediately = 1
 	lockfileExclusiveLock   = 2
 	errorLockViolation      = syscall.Errno(33)

@@ -183,7 +183,7 @@ func (s *Store) entries(ctx context.Context, dir, at string, o store.ListOptions
 	}
 	var list []entry
 	for _, d := range found {
-		if isOwn(dir, d.Name()) {
+		if isOwn(dir, d.Name()) || d.Type()&(fs.ModeNamedPipe|fs.ModeSocket|fs.ModeDevice|fs.ModeIrregular) != 0 {
 			continue
 		}
 		part, more, ok := decode(d.Name(), d.IsDir())

@@ -64,25 +64,39 @@ func (s *Store) isDir(name string) (bool, error) {
 		return false, err
 	}
 	defer func() { _ = file.Close() }()
-	return !isFile(file), nil
+	return errors.Is(regular(file), errDirectory), nil
 }
 
-// openFile opens a file, and finds nothing where there is a directory.
+// openFile opens a file, and finds nothing where there is a directory. What is neither is an error.
 func (s *Store) openFile(name string) (disk.File, error) {
 	file, err := s.disk.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	if !isFile(file) {
+	switch err := regular(file); {
+	case errors.Is(err, errDirectory):
 		return nil, errors.Join(fs.ErrNotExist, file.Close())
+	case err != nil:
+		return nil, errors.Join(fmt.Errorf("open %s: %w", name, err), file.Close())
 	}
 	return file, nil
 }
 
-// isFile tells a file from a directory, which systems let us open as well.
-func isFile(file disk.File) bool {
+var (
+	errDirectory  = errors.New("it is a directory")
+	errNotRegular = errors.New("it is a pipe or a device, and no object: move it away")
+)
+
+// regular is nil for a file. Systems let us open other things as well.
+func regular(file disk.File) error {
 	_, err := file.ReadAt(make([]byte, 1), 0)
-	return err == nil || !errors.Is(err, syscall.EISDIR) && !errors.Is(err, fs.ErrInvalid)
+	switch {
+	case errors.Is(err, syscall.EISDIR), errors.Is(err, fs.ErrInvalid):
+		return errDirectory
+	case errors.Is(err, syscall.ESPIPE):
+		return errNotRegular
+	}
+	return nil
 }
 
 // missing reports that there is nothing of that name, perhaps because one of
