@@ -160,25 +160,29 @@ func (p patientStore) Head(ctx context.Context, key string, o store.GetOptions) 
 	return info, err
 }
 
-// List is store.Store's; after an error it goes on behind the last key it gave.
+// List is store.Store's; after an error it goes on behind the last key it gave. Patience is
+// for one page: a long listing meets more transient errors than a short one.
 func (p patientStore) List(ctx context.Context, o store.ListOptions) iter.Seq2[store.Info, error] {
 	return func(yield func(store.Info, error) bool) {
-		stopped := false
-		err := p.retry(ctx, func() error {
+		for attempt := 1; ; attempt++ {
+			var failed error
 			for info, err := range p.Store.List(ctx, o) {
-				if err != nil {
-					return err
+				if failed = err; err != nil {
+					break
 				}
-				o.After = info.Key
+				o.After, attempt = info.Key, 1
 				if !yield(info, nil) {
-					stopped = true
-					return nil
+					return
 				}
 			}
-			return nil
-		})
-		if err != nil && !stopped {
-			yield(store.Info{}, err)
+			if failed == nil {
+				return
+			}
+			if transient(failed) && attempt < patience && pause(ctx, attempt, failed) == nil {
+				continue
+			}
+			yield(store.Info{}, failed)
+			return
 		}
 	}
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -134,4 +136,56 @@ func TestVerifyIsRefusedMeanwhile(t *testing.T) {
 			t.Errorf("got %v, %+v", err, r)
 		}
 	})
+}
+
+// pagedStore fails once behind every ten keys that it lists.
+type pagedStore struct{ store.Store }
+
+func (s pagedStore) List(ctx context.Context, o store.ListOptions) iter.Seq2[store.Info, error] {
+	return func(yield func(store.Info, error) bool) {
+		n := 0
+		for info, err := range s.Store.List(ctx, o) {
+			if n++; n > 10 {
+				yield(store.Info{}, &store.Error{Op: "list", Class: store.Throttled, Err: errors.New("slow down")})
+				return
+			}
+			if !yield(info, err) {
+				return
+			}
+		}
+	}
+}
+
+// A listing of many pages goes on after as many errors as there are pages; one that gives nothing ends.
+func TestPatientList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := filled(t)
+		var got, want []string
+		for info := range b.st.List(t.Context(), store.ListOptions{}) {
+			want = append(want, info.Key)
+		}
+		for info, err := range (patientStore{pagedStore{b.st}}).List(t.Context(), store.ListOptions{}) {
+			if err != nil {
+				t.Fatalf("after %d keys: %v", len(got), err)
+			}
+			got = append(got, info.Key)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%d keys of %d", len(got), len(want))
+		}
+		for _, err := range (patientStore{deafStore{b.st}}).List(t.Context(), store.ListOptions{}) {
+			if store.ClassOf(err) != store.Throttled {
+				t.Errorf("a store that lists nothing: %v", err)
+			}
+		}
+	})
+}
+
+// deafStore lists nothing.
+type deafStore struct{ store.Store }
+
+func (deafStore) List(context.Context, store.ListOptions) iter.Seq2[store.Info, error] {
+	return func(yield func(store.Info, error) bool) {
+		yield(store.Info{}, &store.Error{Op: "list", Class: store.Throttled, Err: errors.New("slow down")})
+	}
 }
