@@ -204,13 +204,53 @@ func (v *verifier) newer(ctx context.Context) (bool, error) {
 	}
 	h := &foundCheckpoint{Checkpoint: cp, name: v.dir + name, raw: raw, source: current, modified: info.ModTime}
 	if checkSignature(h, v.keys()) != nil {
-		return false, nil
+		// Perhaps the key was changed meanwhile: a checkpoint that both keys have signed is kept in history/.
+		grown, err := v.newerKept(ctx)
+		if grown {
+			v.checkpoints = slices.Insert(v.checkpoints, v.after(cp.Size), h)
+		}
+		return grown, err
 	}
 	if _, err := v.edge(ctx, cp); err != nil {
 		return false, cannotLook(err)
 	}
 	v.checkpoints = slices.Insert(v.checkpoints, v.after(cp.Size), h)
 	return true, nil
+}
+
+// maxNewer bounds how many checkpoints are read that were kept meanwhile.
+const maxNewer = 1000
+
+// newerKept takes in the checkpoints in history/ that were kept since they were collected and that a known key has signed,
+// if they are greater than the tree that was walked.
+func (v *verifier) newerKept(ctx context.Context) (grown bool, err error) {
+	names, dir := 0, v.dir+"history/"
+	for info, err := range v.store.List(ctx, store.ListOptions{Prefix: dir, After: v.dir + historyName(v.tree.size), Limit: maxNewer}) {
+		if names++; err != nil || names > maxNewer {
+			return grown, err
+		}
+		raw, info, err := v.objectUpTo(ctx, info.Key, "", maxCheckpoint)
+		if look := cannotLook(err); look != nil {
+			return false, look
+		}
+		cp, perr := ParseCheckpoint(raw)
+		if err != nil || perr != nil || cp.Log != v.key.Name() || cp.Size <= v.tree.size {
+			continue
+		}
+		h := &foundCheckpoint{Checkpoint: cp, name: info.Key, raw: raw, source: history, modified: info.ModTime}
+		known := slices.ContainsFunc(v.checkpoints, func(o *foundCheckpoint) bool { return o.name == h.name })
+		if known || checkSignature(h, v.keys()) != nil {
+			continue
+		}
+		if _, err := v.edge(ctx, cp); err != nil {
+			if look := cannotLook(err); look != nil {
+				return false, look
+			}
+			continue
+		}
+		v.checkpoints, grown = slices.Insert(v.checkpoints, v.after(cp.Size), h), true
+	}
+	return grown, nil
 }
 
 // after is where a checkpoint of this size belongs, behind those of the same.
