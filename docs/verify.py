@@ -11,7 +11,7 @@ Of a pack it compares the object with its leaf. Its rows it reads where the "pya
 each body and recomputes the root over the rows. Without it such a log is not complete.
 A plain copy has no headers and metadata: --no-attrs says that they are not to be compared.
 """
-import argparse, base64, datetime, hashlib, json, os, re, sys
+import argparse, base64, datetime, hashlib, json, os, re, stat, sys
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 try:
@@ -47,6 +47,14 @@ def fault(text):
 def notice(text):
     notices.append(text)
     print("notice:", text)
+
+def plain(path, flags):
+    """For open: nothing but a file, so that a pipe or a device that somebody put there holds nobody up."""
+    fd = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError("not a regular file: " + path)
+    return fd
 
 def sha(data):
     return hashlib.sha256(data).digest()
@@ -179,7 +187,7 @@ def parse_vkey(text):
 class Checkpoint:
     """One that was found; nothing that it says is believed before its signature was checked."""
     def __init__(self, path, log, source):
-        with open(path, "rb") as f:
+        with open(path, "rb", opener=plain) as f:
             raw = f.read((256 << 10) + 1)
         if len(raw) > 256 << 10:
             raise ValueError("more bytes than a checkpoint has")
@@ -210,8 +218,8 @@ class Verifier:
         self.unread = 0
 
     def load(self, name):
-        with open(os.path.join(self.dir, name), "rb") as f:
-            return f.read()
+        with open(os.path.join(self.dir, name), "rb", opener=plain) as f:
+            return f.read(256 * (2 + 65535) + 1)  # no object of a log is longer than a bundle of the longest leaves
 
     def tile(self, level, n, width):
         """The tile of this width; a full one holds the same hashes."""
@@ -244,7 +252,7 @@ class Verifier:
                 raise
             data, exact = self.load(tile_path("entries", n, 256)), False
         leaves = []
-        while data and (exact or len(leaves) < width):
+        while data and len(leaves) < width + exact:  # one more than belongs there is enough to refuse it
             length = int.from_bytes(data[:2], "big")
             if len(data) < 2 + length:
                 raise ValueError("it ends in the middle of a leaf")
@@ -422,8 +430,8 @@ class Verifier:
             tops.append(os.path.abspath(self.top)[:-len(self.prefix.rstrip("/"))])
         for top in tops:
             try:
-                with open(os.path.join(top, "_indelible", ".meta", key), encoding="utf-8") as f:
-                    shown = json.load(f)
+                with open(os.path.join(top, "_indelible", ".meta", key), "rb", opener=plain) as f:
+                    shown = json.loads(f.read(64 << 10))
             except (OSError, ValueError):
                 continue
             pairs = [(n.lower(), v) for n, v in (shown.get("header") or {}).items()]
@@ -439,14 +447,15 @@ class Verifier:
             path = os.path.join(self.top, key.removeprefix(prefix))
             who = "record %d, %s: " % (leaf.get("seq", leaf.get("first")), key)
             try:
-                with open(path, "rb") as f:
-                    if hashlib.file_digest(f, "sha256").hexdigest() != leaf["sha256"] or f.tell() != leaf["size"]:
+                with open(path, "rb", opener=plain) as f:
+                    changed = os.fstat(f.fileno()).st_size != leaf["size"] or hashlib.file_digest(f, "sha256").hexdigest() != leaf["sha256"]
+                    if changed:
                         fault(who + "changed")
             except OSError as e:
                 if not isinstance(e, FileNotFoundError) or not self.was_removed(leaf):
                     fault(who + "missing")
                 continue
-            if leaf["kind"] == "pack":
+            if leaf["kind"] == "pack" and not changed:  # what a changed one says is nobody's word
                 self.rows(leaf, prefix, path, who)
             if "attrs_sha256" not in leaf or self.options.no_attrs:
                 continue
@@ -484,8 +493,8 @@ class Verifier:
                     gone = False
                     if "object" in extra:
                         try:
-                            with open(os.path.join(self.top, extra["object"].removeprefix(prefix)), "rb") as f:
-                                body = f.read()
+                            with open(os.path.join(self.top, extra["object"].removeprefix(prefix)), "rb", opener=plain) as f:
+                                body = f.read(row["size"] + 1)
                         except FileNotFoundError:
                             if not self.was_removed({"seq": next_seq}):
                                 raise

@@ -47,7 +47,7 @@ type versionLister interface {
 	Versions(ctx context.Context, prefix string) iter.Seq2[store.Info, error]
 }
 
-// Older versions of the checkpoint that are read: the newest, and as many of the rest, evenly.
+// Older versions of the checkpoint that are read: the newest, and of the rest, evenly, so many or up to twice as many.
 const (
 	newestVersions = 1000
 	sparseVersions = 1000
@@ -66,6 +66,10 @@ func (v *verifier) collect(ctx context.Context) error {
 	for info, err := range v.store.List(ctx, store.ListOptions{Prefix: v.dir + "history/"}) {
 		if err != nil {
 			return err
+		}
+		if len(list) == maxNames {
+			v.unkept++
+			continue
 		}
 		list = append(list, keptObject{info.Key, "", history})
 	}
@@ -96,30 +100,41 @@ func (v *verifier) olderVersions(ctx context.Context) []keptObject {
 	}
 	var list []keptObject
 	for _, name := range []string{"checkpoint", "history/"} {
-		var of []keptObject
+		of := thinned{stride: 1}
 		for info, err := range lister.Versions(ctx, v.dir+name) {
 			if err != nil {
 				v.noticef(v.dir+name, "the versions of this object cannot be listed, so a rollback may go unseen: %v", err)
 				break
 			}
-			of = append(of, keptObject{info.Key, info.Version, older})
+			of.add(keptObject{info.Key, info.Version, older})
 		}
-		list = append(list, thin(of)...)
+		list = append(append(list, of.newest...), of.rest...)
 	}
 	return list
 }
 
-// thin keeps the first, and of the rest evenly some.
-func thin(list []keptObject) []keptObject {
-	if len(list) <= newestVersions+sparseVersions {
-		return list
+// thinned is the first of what was added, and of the rest evenly some, in memory that does not grow with it.
+type thinned struct {
+	newest, rest []keptObject
+	seen, stride int // of those behind newest, each so many were kept
+}
+
+func (t *thinned) add(o keptObject) {
+	if len(t.newest) < newestVersions {
+		t.newest = append(t.newest, o)
+		return
 	}
-	rest := list[newestVersions:]
-	kept := list[:newestVersions:newestVersions]
+	if t.seen++; (t.seen-1)%t.stride != 0 {
+		return
+	}
+	if t.rest = append(t.rest, o); len(t.rest) < 2*sparseVersions {
+		return
+	}
 	for i := range sparseVersions {
-		kept = append(kept, rest[i*len(rest)/sparseVersions])
+		t.rest[i] = t.rest[2*i]
 	}
-	return kept
+	clear(t.rest[sparseVersions:])
+	t.rest, t.stride = t.rest[:sparseVersions], 2*t.stride
 }
 
 // readCheckpoints reads checkpoints side by side.
@@ -186,6 +201,8 @@ const (
 	// end: those of 20 years at one an hour are a third of it.
 	maxKept  = 256 << 20
 	keptEach = 400 // what one takes beside its bytes
+	// maxNames bounds the names of objects in history/ that are looked at: those of 20 years are half of it.
+	maxNames = maxKept / 2 / keptEach
 )
 
 // target is the checkpoint whose tree is to be walked next: the greatest in the

@@ -2,9 +2,14 @@ package proof
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"iter"
 	"runtime"
+	"strings"
 	"testing"
+
+	"indelible/internal/store"
 )
 
 // Whoever can write to the bucket can fill history/: neither large objects nor many take memory without a bound,
@@ -34,5 +39,63 @@ func TestFloodedHistory(t *testing.T) {
 	}
 	if v.unkept == 0 || v.addCheckpoint("x", text, current, v.start) == nil {
 		t.Errorf("%d of %d were left out", v.unkept, len(v.checkpoints))
+	}
+}
+
+// crowdedStore lists very many names in history/, and twice as many other logs as are looked at.
+type crowdedStore struct{ *memStore }
+
+func (s crowdedStore) List(ctx context.Context, o store.ListOptions) iter.Seq2[store.Info, error] {
+	n, name := 0, ""
+	switch {
+	case strings.HasSuffix(o.Prefix, "/history/"):
+		n, name = maxNames+10, "%09d"
+	case strings.HasSuffix(o.Prefix, "_indelible/"):
+		n, name = 2*listed, "x%09d/"
+	}
+	return func(yield func(store.Info, error) bool) {
+		for info, err := range s.memStore.List(ctx, o) {
+			if !yield(info, err) {
+				return
+			}
+		}
+		for i := range n {
+			if !yield(store.Info{Key: o.Prefix + fmt.Sprintf(name, i), Prefix: o.Delimiter != ""}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Neither names in history/ nor other logs are looked at without a bound, and what was not looked at is told.
+func TestCrowdedBucket(t *testing.T) {
+	b := filled(t)
+	usual := b.clean()
+	r, err := Verify(t.Context(), crowdedStore{b.st}, testBase, b.key.Public(), VerifyOptions{})
+	b.do(err)
+	if !r.OK() || len(r.Incomplete) != len(usual.Incomplete)+1 || len(r.OtherLogs) != listed || r.NoticeN != usual.NoticeN+1 {
+		t.Errorf("faults %v, incomplete %v, %d other logs, notices %v", r.Faults, r.Incomplete, len(r.OtherLogs), r.Notices)
+	}
+	older := thinned{stride: 1}
+	const versions = 1_000_000
+	for i := range versions {
+		older.add(keptObject{version: fmt.Sprint(i)})
+	}
+	list := append(older.newest, older.rest...)
+	if n := len(list); n < newestVersions+sparseVersions || n > newestVersions+2*sparseVersions {
+		t.Errorf("%d versions", n)
+	}
+	last := 0
+	for i, o := range list {
+		var n int
+		_, err := fmt.Sscan(o.version, &n)
+		b.do(err)
+		if i < newestVersions && n != i || n-last > versions/sparseVersions {
+			t.Fatalf("version %d after %d", n, last)
+		}
+		last = n
+	}
+	if versions-last > versions/sparseVersions {
+		t.Errorf("none after %d", last)
 	}
 }

@@ -25,6 +25,10 @@ func (v *verifier) readOtherLogs(ctx context.Context) error {
 		if !info.Prefix || name == v.report.Log {
 			continue
 		}
+		if len(v.report.OtherLogs) == listed { // anybody may have put these here, too
+			v.noticef(dir, "there are more than %d other logs here: the rest was not looked at, and their objects are called extra", listed)
+			break
+		}
 		if v.others == nil {
 			v.others = newNameSet()
 		}
@@ -59,7 +63,7 @@ func (v *verifier) readOtherLog(ctx context.Context, r reader) error {
 			}
 		}
 	}
-	return inParallel(ctx, v.opt.Parallel, numbers, func(ctx context.Context, n uint64) error {
+	return inParallel(ctx, min(v.opt.Parallel, ahead), numbers, func(ctx context.Context, n uint64) error {
 		leaves, err := r.bundle(ctx, n, cp.Size)
 		if err != nil {
 			ended.Store(true)
