@@ -3,6 +3,7 @@
 package proof
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,14 +16,19 @@ import (
 func TestIndependentVerifierAndPipes(t *testing.T) {
 	s := newIndependent(t)
 	s.fsck = ""
-	b := filled(t)
+	b := newBench(t)
+	l := b.open()
+	b.do(l.Start("p", "c", testBase))
+	b.add(l, 1, 10)
+	b.do(l.Stop(t.Context()))
+	size := b.clean().Size
 	for name, fault := range map[string]bool{
-		strings.TrimPrefix(b.key5(), testBase):          true,
-		"_indelible/.meta/" + b.key5():                  true,
-		"_indelible/test-log/tile/entries/000":          true,
-		"_indelible/test-log/tile/0/000":                true,
-		"_indelible/test-log/checkpoint":                true,
-		"_indelible/test-log/history/0000000000000000x": false,
+		strings.TrimPrefix(b.key5(), testBase):                         true,
+		"_indelible/.meta/" + b.key5():                                 true,
+		fmt.Sprintf("_indelible/test-log/tile/entries/000.p/%d", size): true,
+		fmt.Sprintf("_indelible/test-log/tile/0/000.p/%d", size):       true,
+		"_indelible/test-log/checkpoint":                               true,
+		"_indelible/test-log/history/0000000000000000x":                false,
 	} {
 		c := &copied{top: t.TempDir()}
 		c.sync(b, map[string][]byte{})
