@@ -104,6 +104,18 @@ func TestPackAdoptOtherRow(t *testing.T) {
 				w.start()
 				time.Sleep(time.Hour)
 				w.stop()
+				told := false
+				for line := range strings.Lines(w.log.String()) {
+					if strings.Contains(line, "another record under number 5") {
+						told = true
+						if strings.Contains(line, "fails reads") {
+							t.Errorf("it is told as a fault of the disk: %s", line)
+						}
+					}
+				}
+				if !told {
+					t.Errorf("nobody hears of it:\n%s", tail(w.log.String()))
+				}
 				if w.src.parked[5].State != record.Deferred || w.src.settled[5].State != "" || w.src.released != 10 || len(w.src.lies) > 0 {
 					t.Errorf("parked %v, released %d, lies %v: record 5 is nowhere else\n%s", w.src.parked, w.src.released, w.src.lies, tail(w.log.String()))
 				}

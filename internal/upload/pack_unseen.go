@@ -67,9 +67,10 @@ func (u *Uploader) inPack(ctx context.Context, s *slot, v *attemptResult) (info 
 		err = errors.Join(l.Add(ctx, withoutAttrs(record.Outcome{Info: s.entry.Info, State: record.Stored, Stored: pack.Key})),
 			fmt.Errorf("the pack %s has another record under number %d than the spool, which keeps its own", pack.Key, s.entry.Seq))
 	}
+	if _, ofStore := asStoreError(err); err != nil && !ofStore {
+		err = unclear("compare", pack.Key, err.Error())
+	}
 	if err != nil {
-		_, ofStore := asStoreError(err)
-		v.local = !ofStore && ctx.Err() == nil
 		return info, false, err
 	}
 	s.stored, s.target, v.found = pack.Key, pack.Key, true
