@@ -325,7 +325,63 @@ type duplex struct {
 
 	endMu sync.Mutex // apart from mu, which a Write may hold for long
 	ended bool       // by Close; guarded by endMu
-	fault error      // what ended the upstream's direction, if not its end; guarded by endMu
+	came  bool       // all of the upstream's direction; guarded by endMu
+	fault error      // what ended the connection, if not its end; guarded by endMu
+}
+
+// clientError is an error of the client's side of an upgraded connection.
+type clientError struct{ error }
+
+// Unwrap is the error itself.
+func (e *clientError) Unwrap() error { return e.error }
+
+// fromClient and toClient are the client's side: their errors say that it left.
+type fromClient struct {
+	io.Reader
+	d *duplex
+}
+
+type toClient struct {
+	io.Writer
+	d *duplex
+}
+
+// Read implements io.Reader.
+func (c fromClient) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	if err != nil && err != io.EOF {
+		c.d.left(err)
+	}
+	return n, err
+}
+
+// Write implements io.Writer.
+func (c toClient) Write(p []byte) (int, error) {
+	n, err := c.Writer.Write(p)
+	if err != nil {
+		c.d.left(err)
+	}
+	return n, err
+}
+
+// left notes that the client's connection failed before all that the upstream sent had come.
+func (d *duplex) left(err error) {
+	d.endMu.Lock()
+	came := d.came
+	d.endMu.Unlock()
+	if !came {
+		d.failed(&clientError{err})
+	}
+}
+
+// ReadFrom implements io.ReaderFrom: io.Copy then lets the client's errors be seen.
+func (d *duplex) ReadFrom(client io.Reader) (int64, error) {
+	return io.Copy(struct{ io.Writer }{d}, fromClient{client, d})
+}
+
+// WriteTo implements io.WriterTo, likewise.
+func (d *duplex) WriteTo(client io.Writer) (int64, error) {
+	return io.Copy(toClient{client, d}, struct{ io.Reader }{d})
 }
 
 // Read implements io.Reader.
@@ -337,7 +393,11 @@ func (d *duplex) Read(p []byte) (int, error) {
 			return 0, kerr
 		}
 	}
-	if err != nil && err != io.EOF {
+	if err == io.EOF {
+		d.endMu.Lock()
+		d.came = true
+		d.endMu.Unlock()
+	} else if err != nil {
 		d.failed(err)
 	}
 	return n, err
@@ -360,6 +420,8 @@ func (d *duplex) Write(p []byte) (int, error) {
 		return 0, io.ErrClosedPipe
 	}
 	if err := d.x.sent.write(p, time.Now()); err != nil && d.x.mustKeep() {
+		err = &keepError{err}
+		d.failed(err)
 		return 0, err
 	}
 	return d.conn.Write(p)
@@ -388,6 +450,8 @@ func (d *duplex) Close() error {
 		how, fault = capture.UpstreamAbort, d.fault.Error()
 		if isKeepError(d.fault) {
 			how = capture.ProxyError
+		} else if _, left := errors.AsType[*clientError](d.fault); left {
+			how = capture.ClientAbort
 		}
 	}
 	d.endMu.Unlock()
