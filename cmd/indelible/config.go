@@ -50,7 +50,7 @@ func (c *cli) configPrintCmd() *cobra.Command {
 	var asJSON, set bool
 	cmd := &cobra.Command{
 		Use:   "print",
-		Short: "Show the effective configuration with the source of each value, secrets masked",
+		Short: "Show the configuration and the source of each value, secrets masked",
 		Example: `  indelible config print
   indelible config print --set
   indelible config print --json --to s3://audit`,

@@ -18,7 +18,7 @@ func (c *cli) demoCmd() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Show an outage, a kill -9, nothing lost and tampering found, in a minute",
+		Short: "Show in a minute: outage, kill -9, nothing lost, tampering found",
 		Long: `demo needs nothing but this program. It starts serve as a process of its own, with an S3
 server in this process as the destination; sends records of made-up LLM calls; has S3
 answer 503, takes it away, kills the daemon with -9 meanwhile, and brings both back; counts

@@ -15,7 +15,7 @@ func (c *cli) doctorCmd() *cobra.Command {
 	var litellm string
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Check disk, clock, lock, ports and destination, with a remedy for each fault",
+		Short: "Check disk, clock, ports and destination, with a remedy each",
 		Long: `doctor checks what serve would stand on: whether the disk really syncs, free space, the
 clock, the lock file, the ports, and the destination (credentials, bucket, conditional
 writes, Object Lock). With --litellm it also reads LiteLLM's config.yaml: whether its audit log
@@ -86,8 +86,9 @@ func doctorSummary(checks []doctor.Check) string {
 func (c *cli) printCheck(check doctor.Check) {
 	style := term.StyleOf(c.stdout)
 	state := map[string]func(string) string{doctor.OK: style.Good, doctor.Warning: style.Warn, doctor.Failed: style.Bad}[check.State]
-	fmt.Fprintf(c.stdout, "%s %-12s %s\n", state(fmt.Sprintf("%-8s", check.State)), check.Name, term.Plain(term.Quote(check.Found)))
+	const column = 29 // where the text begins
+	fmt.Fprintf(c.stdout, "%s %-19s %s\n", state(fmt.Sprintf("%-8s", check.State)), check.Name, style.Wrap(column, term.Plain(term.Quote(check.Found))))
 	if check.Remedy != "" {
-		fmt.Fprintf(c.stdout, "%-21s %s\n", "", "what to do: "+term.Quote(check.Remedy))
+		fmt.Fprintf(c.stdout, "%*s%s\n", column, "", "what to do: "+term.Quote(check.Remedy)) // in one line: it may be a command
 	}
 }

@@ -26,7 +26,7 @@ func (c *cli) initCmd() *cobra.Command {
 	var noCheck bool
 	cmd := &cobra.Command{
 		Use:   "init",
-		Short: "Write a commented indelible.yaml, check it, and say what to paste into LiteLLM",
+		Short: "Write indelible.yaml, check it, and print the block for LiteLLM",
 		Long: `init writes indelible.yaml into the working directory (--config FILE: elsewhere) after three
 questions: where records end up, which S3 that is, and whether senders run on other machines.
 What a flag tells is not asked, and where stdin is no terminal nothing is: then it is the

@@ -20,7 +20,7 @@ func (c *cli) packCmd() *cobra.Command {
 	var asJSON, always bool
 	cmd := &cobra.Command{
 		Use:   "pack PREFIX|LOCATION",
-		Short: "Take objects that others wrote into the log, and store them in packs",
+		Short: "Take objects that others wrote into the log, as packs",
 		Long: `pack reads every object below a prefix of the destination, or of another bucket or directory, and takes
 each that no log of Indelible wrote into the log: as a record under the object's own key, with its bytes,
 headers and metadata, delivered as a row of a pack and proven like any record. Buckets that

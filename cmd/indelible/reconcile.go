@@ -32,7 +32,7 @@ func (c *cli) reconcileCmd() *cobra.Command {
 	var f reconcileFlags
 	cmd := &cobra.Command{
 		Use:   "reconcile FILE | reconcile --against proxy",
-		Short: "Compare the ids that a producer knows with the log, or LiteLLM's records with the wire",
+		Short: "Compare a producer's ids with the log, or LiteLLM with the wire",
 		Long: `reconcile reads ids that a producer of records knows (LiteLLM's SpendLogs as CSV, NDJSON, or
 a file with one id a line; - is stdin), and looks for them in the log: what was never
 sent, and what the log has that the producer does not know. Ids are looked for in the

@@ -36,7 +36,7 @@ func (c *cli) replayCmd() *cobra.Command {
 	var f replayFlags
 	cmd := &cobra.Command{
 		Use:   "replay [EXPR...]",
-		Short: "Send records again, to LiteLLM, an HTTP endpoint or another store",
+		Short: "Send records to LiteLLM, an HTTP endpoint or another store",
 		Long: `replay sends every record of which a call matches, oldest first: with --litellm to a LiteLLM
 proxy, which gives each to all its callbacks (POST /v1/rust_control_plane/logs: spend logs,
 Langfuse and others are filled again), with --url as one POST a record to an endpoint, or with --store

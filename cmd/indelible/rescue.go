@@ -20,7 +20,7 @@ func (c *cli) rescueCmd() *cobra.Command {
 	var asJSON, always bool
 	cmd := &cobra.Command{
 		Use:   "rescue",
-		Short: "Bring pending records into the bucket when their log can go no further",
+		Short: "Deliver pending records when their log can go no further",
 		Long: `rescue is the way out when serve refuses a data directory: its log was forked (an old copy of
 the directory was started, or two processes wrote one log), its key is lost, or its files do not
 belong together. The pending records go into the bucket under a new log, whose first leaf says

@@ -114,25 +114,41 @@ is on the disk, delivers it to a bucket, and gives up none.`,
 		c.litellmCmd(), c.demoCmd(), c.versionCmd(),
 	)
 	root.SetVersionTemplate("indelible {{.Version}}\n")
-	root.SetUsageTemplate(usageWithoutGlobals(root.UsageTemplate()))
+	root.SetUsageTemplate(usageTemplate(root.UsageTemplate(), term.Width(c.stdout)))
 	root.SetHelpCommand(c.helpCmd(root))
 	root.InitDefaultCompletionCmd("completion")
-	finish(root)
+	finish(root, term.StyleOf(c.stdout))
 	return root
 }
 
-// usageWithoutGlobals is a usage template in which the flags of all commands are one line,
-// but for the root's own help.
-func usageWithoutGlobals(template string) string {
-	const flags = "{{.InheritedFlags.FlagUsages | trimTrailingWhitespaces}}"
-	return strings.Replace(template, "Global Flags:\n"+flags, "Every command takes --config, --data, --to, --endpoint and --region as well: see \"indelible help\".", 1)
+// usageTemplate is a usage template in which the flags of all commands are one line, but for the root's
+// own help, and in which flags are described within the terminal's width, if there is one.
+func usageTemplate(template string, width int) string {
+	const global = "{{.InheritedFlags.FlagUsages | trimTrailingWhitespaces}}"
+	template = strings.Replace(template, "Global Flags:\n"+global, "Every command also takes --config, --data, --to, --endpoint and --region:\n\"indelible help\" says what they are.", 1)
+	return strings.Replace(template, "{{.LocalFlags.FlagUsages ", fmt.Sprintf("{{.LocalFlags.FlagUsagesWrapped %d ", width), 1)
+}
+
+// fit breaks the lines of a command's description to the terminal's width. A paragraph in which a line is indented
+// keeps its lines.
+func fit(style term.Style, text string) string {
+	paragraphs := strings.Split(text, "\n\n")
+	for i, p := range paragraphs {
+		if p = "\n" + p; !strings.Contains(p, "\n ") && !strings.Contains(p, "\n\t") {
+			paragraphs[i] = style.Wrap(0, strings.ReplaceAll(p[1:], "\n", " "))
+		}
+	}
+	return strings.Join(paragraphs, "\n\n")
 }
 
 // finish makes every command that only holds others refuse unknown ones, and
-// gives cobra's own commands an example.
-func finish(cmd *cobra.Command) {
+// gives cobra's own commands an example. It fits descriptions to the terminal.
+func finish(cmd *cobra.Command, style term.Style) {
 	for _, sub := range cmd.Commands() {
-		finish(sub)
+		finish(sub, style)
+	}
+	if term.IsTerminal(cmd.OutOrStdout()) {
+		cmd.Long = fit(style, cmd.Long)
 	}
 	completeFlags(cmd)
 	if cmd.HasSubCommands() && !cmd.Runnable() {

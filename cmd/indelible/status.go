@@ -21,7 +21,7 @@ func (c *cli) statusCmd() *cobra.Command {
 	var asJSON, watch bool
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Show what was acked, stored and proven, what is pending, and how the destination is",
+		Short: "Show what is acked, stored, proven and pending, and what is wrong",
 		Example: `  indelible status
   indelible status --watch
   indelible status --json`,

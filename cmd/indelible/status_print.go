@@ -41,7 +41,11 @@ func summary(s control.Status, style term.Style) string {
 func printStatus(w io.Writer, style term.Style, now, last sample) error {
 	s := now.status
 	t := term.NewTable(nil)
-	row := func(name, text string) { t.Row(style.Bold(name), text) }
+	column := len("destination") + 2 // where the text begins
+	for name := range s.Doors {
+		column = max(column, len("door "+name)+2)
+	}
+	row := func(name, text string) { t.Row(style.Bold(name), style.WrapCell(column, text)) }
 	run := "not running: read from the data directory"
 	if s.Running {
 		run = fmt.Sprintf("running, process %d, version %s", s.PID, s.Version)
@@ -65,6 +69,7 @@ func printStatus(w io.Writer, style term.Style, now, last sample) error {
 		row("", "\"indelible ls\" shows them, \"indelible get --attrs\" says why, \"indelible redrive\" tries them again")
 	}
 	row("also", fmt.Sprintf("%d re-sent, %s, %s", s.Resent, count(s.Collisions, "key collision"), count(s.Gaps, "gap")))
+	gapRows(row, s, style)
 	destinationRows(row, s.Destination, now.at, style)
 	diskRows(row, s.Disk, style)
 	scrubRow(row, s.Scrub, now.at, style)
@@ -83,10 +88,33 @@ func printStatus(w io.Writer, style term.Style, now, last sample) error {
 			row("", fmt.Sprintf("%s: %s", from.Source, text))
 		}
 	}
-	if _, err := fmt.Fprintln(w, summary(s, style)); err != nil {
+	if _, err := fmt.Fprintln(w, style.Wrap(0, summary(s, style))); err != nil {
 		return err
 	}
 	return t.Flush(w)
+}
+
+// gapsShown bounds the rows of gaps: with more, what is below them leaves the screen.
+const gapsShown = 10
+
+// gapRows names the records that the disk lost, the newest ranges, and says where the others are named.
+func gapRows(row func(name, text string), s control.Status, style term.Style) {
+	if s.Gaps == 0 {
+		return
+	}
+	hidden := max(0, len(s.GapRanges)-gapsShown)
+	name := "lost"
+	for _, g := range s.GapRanges[hidden:] {
+		row(name, style.Bad(g.Records())+": "+term.Plain(term.Quote(g.Cause)))
+		name = ""
+	}
+	if hidden > 0 {
+		row(name, fmt.Sprintf("%s before those: \"indelible status --json\" lists %s", count(uint64(hidden), "gap"), plural(uint64(hidden), "it", "them")))
+	}
+	if n := s.GapsNotListed; n > 0 {
+		row(name, fmt.Sprintf("%s released before this start, or older: \"indelible verify\" names %s", count(n, "gap"), plural(n, "it", "them")))
+	}
+	row("", "what to do: "+control.GapRemedy)
 }
 
 func logText(l control.LogStatus) string {

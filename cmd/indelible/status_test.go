@@ -55,6 +55,29 @@ func TestStatusSummary(t *testing.T) {
 	}
 }
 
+// Gaps are named one a line, the newest ten; the others are counted, with where they are named.
+func TestStatusGaps(t *testing.T) {
+	s := control.Status{Running: true, Acked: 900, Gaps: 20, GapsNotListed: 8}
+	for i := range uint64(12) {
+		s.GapRanges = append(s.GapRanges, control.GapRange{First: 10 * i, Last: 10*i + i%2, Cause: "bad\x1b[2K block"})
+	}
+	var b strings.Builder
+	if err := printStatus(&b, term.Style{}, sample{at: time.Now(), status: s}, sample{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`lost         record 20: bad\x1b[2K block`, "             records 110 to 111: bad", "2 gaps before those: \"indelible status --json\" lists them",
+		"8 gaps released before this start, or older: \"indelible verify\" names them", "what to do: replace the disk",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("lacks %q:\n%s", want, b.String())
+		}
+	}
+	if strings.Contains(b.String(), "records 10 to 11:") {
+		t.Errorf("more than ten:\n%s", b.String())
+	}
+}
+
 func TestStatusRates(t *testing.T) {
 	at := time.Unix(0, 0)
 	last := sample{at, control.Status{PID: 1, Acked: 100, Stored: 0, Pending: 100}}

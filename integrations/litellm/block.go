@@ -17,7 +17,7 @@ type S3Door struct {
 // Block is the part of LiteLLM's config.yaml that sends its audit log to the door. It
 // holds no secret.
 func (d S3Door) Block() string {
-	id, secret := "any", "any                # not checked here, but LiteLLM wants one"
+	id, secret := "any", "any              # not checked here, but LiteLLM wants one"
 	if d.KeyID != "" {
 		id, secret = config.YAMLText(d.KeyID), "os.environ/INDELIBLE_SECRET   # the secret of that key, in LiteLLM's environment"
 	}

@@ -60,6 +60,9 @@ func (d DiskStatus) Remedy() string {
 	return ""
 }
 
+// GapRemedy is what to do where the disk has lost records.
+const GapRemedy = "replace the disk; \"indelible verify\" proves which records are gone, and their senders may still have them (docs/recovery.md, \"Records that the disk lost\")"
+
 // stale is how long a record may wait before Health says so.
 const stale = 5 * time.Minute
 

@@ -93,6 +93,7 @@ type snapshot struct {
 type remedies struct {
 	Destination string `json:"destination,omitempty"`
 	Disk        string `json:"disk,omitempty"`
+	Gaps        string `json:"gaps,omitempty"`
 }
 
 // Run takes a sample every second until ctx ends.
@@ -126,7 +127,10 @@ func (l *Live) sample(ctx context.Context, now time.Time) {
 	if err != nil {
 		snap.Error = err.Error()
 	} else {
-		snap.Health, snap.Remedy = s.Health(), remedies{s.Destination.Remedy(), s.Disk.Remedy()}
+		snap.Health, snap.Remedy = s.Health(), remedies{Destination: s.Destination.Remedy(), Disk: s.Disk.Remedy()}
+		if s.Gaps > 0 {
+			snap.Remedy.Gaps = GapRemedy
+		}
 		snap.Status.Destination.LastError = term.Plain(s.Destination.LastError)
 	}
 	b, err := json.Marshal(snap)

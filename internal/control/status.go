@@ -1,29 +1,54 @@
 package control
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Status is what `status --json` and /api/status say. Totals are durable: they
 // count over the life of the spool.
 type Status struct {
-	Running              bool                  `json:"running"` // false: read from the data directory, no daemon runs
-	PID                  int                   `json:"pid,omitempty"`
-	Version              string                `json:"version"`
-	Acked                uint64                `json:"acked"`
-	Stored               uint64                `json:"stored"`
-	Proven               uint64                `json:"proven"`
-	Pending              uint64                `json:"pending"`
-	PendingBytes         int64                 `json:"pending_bytes"`
-	OldestPendingSeconds int64                 `json:"oldest_pending_seconds"`
-	Quarantined          uint64                `json:"quarantined"`
-	Deferred             uint64                `json:"deferred"`
-	Collisions           uint64                `json:"collisions"`
-	Resent               uint64                `json:"resent"`
-	Gaps                 uint64                `json:"gaps"`
-	Log                  LogStatus             `json:"log"`
-	Destination          DestinationStatus     `json:"destination"`
-	Disk                 DiskStatus            `json:"disk"`
-	Scrub                *ScrubStatus          `json:"scrub,omitempty"` // null: scrub.every is not set, or no daemon runs
-	Doors                map[string]DoorStatus `json:"doors"`
+	Running              bool   `json:"running"` // false: read from the data directory, no daemon runs
+	PID                  int    `json:"pid,omitempty"`
+	Version              string `json:"version"`
+	Acked                uint64 `json:"acked"`
+	Stored               uint64 `json:"stored"`
+	Proven               uint64 `json:"proven"`
+	Pending              uint64 `json:"pending"`
+	PendingBytes         int64  `json:"pending_bytes"`
+	OldestPendingSeconds int64  `json:"oldest_pending_seconds"`
+	Quarantined          uint64 `json:"quarantined"`
+	Deferred             uint64 `json:"deferred"`
+	Collisions           uint64 `json:"collisions"`
+	Resent               uint64 `json:"resent"`
+	Gaps                 uint64 `json:"gaps"`
+	// GapRanges are the newest of those, by seq, at most MaxGapRanges. GapsNotListed counts the others: older
+	// ones, and all that were released before the daemon started. The log's gap leaves name them.
+	GapRanges     []GapRange            `json:"gap_ranges,omitempty"`
+	GapsNotListed uint64                `json:"gaps_not_listed,omitempty"`
+	Log           LogStatus             `json:"log"`
+	Destination   DestinationStatus     `json:"destination"`
+	Disk          DiskStatus            `json:"disk"`
+	Scrub         *ScrubStatus          `json:"scrub,omitempty"` // null: scrub.every is not set, or no daemon runs
+	Doors         map[string]DoorStatus `json:"doors"`
+}
+
+// MaxGapRanges bounds Status.GapRanges.
+const MaxGapRanges = 100
+
+// GapRange is a range of acknowledged records that damage to the disk made unreadable.
+type GapRange struct {
+	First uint64 `json:"first"`
+	Last  uint64 `json:"last"` // inclusive
+	Cause string `json:"cause"`
+}
+
+// Records names the range in words.
+func (g GapRange) Records() string {
+	if g.First == g.Last {
+		return fmt.Sprintf("record %d", g.First)
+	}
+	return fmt.Sprintf("records %d to %d", g.First, g.Last)
 }
 
 // LogStatus is about the transparency log.

@@ -9,6 +9,7 @@ import (
 	"indelible/internal/config"
 	"indelible/internal/control"
 	"indelible/internal/local"
+	"indelible/internal/term"
 	"indelible/internal/version"
 )
 
@@ -17,7 +18,8 @@ import (
 func (d *daemon) banner(w io.Writer) {
 	c := d.config
 	var b strings.Builder
-	line := func(title, text string) { fmt.Fprintf(&b, "  %-12s %s\n", title, text) }
+	style := term.StyleOf(w)
+	line := func(title, text string) { fmt.Fprintf(&b, "  %-12s %s\n", title, style.Wrap(15, text)) }
 	fmt.Fprintf(&b, "indelible %s serves the log %s\n", version.Of().Version, d.engine.Name())
 	block := ""
 	for _, s := range d.servers {

@@ -100,7 +100,7 @@ func Look(ctx context.Context, dir string, destination func(context.Context) (*D
 	}
 	if err := c.openDestination(ctx, destination); err != nil {
 		if errors.Is(err, fs.ErrNotExist) && pending == nil {
-			return c, fmt.Errorf("there is no log: neither the data directory %s nor the destination is there (say which with --data and --to): %w", dir, err)
+			return c, fmt.Errorf("no log is here: \"indelible serve\" begins one, and --data and --to name one elsewhere; neither the data directory %s nor the destination exists: %w", dir, err)
 		}
 		return c, err
 	}

@@ -29,6 +29,11 @@ func statusOf(c *engine.Components, w DiskWatch) (control.Status, error) {
 	s.Acked, s.Stored, s.Resent = st.Acked, st.Stored, st.Resent
 	s.Proven = st.Stored // the spool is told of a record only when it is proven
 	s.Collisions, s.Gaps, s.Quarantined, s.Deferred = st.Collisions, st.Gaps, st.Quarantined, st.Deferred
+	gaps, others := c.Spool().Gaps(control.MaxGapRanges)
+	for _, g := range gaps {
+		s.GapRanges = append(s.GapRanges, control.GapRange{First: uint64(g.First), Last: uint64(g.Last), Cause: g.Cause})
+	}
+	s.GapsNotListed = others
 	s.Pending, s.PendingBytes = st.Pending, st.PendingBytes
 	if !st.OldestPending.IsZero() {
 		s.OldestPendingSeconds = int64(max(0, time.Since(st.OldestPending)) / time.Second)

@@ -17,6 +17,9 @@ type gap = record.GapError
 
 const gapsFile = "gaps"
 
+// maxPast bounds the list of released gaps: a disk that fails may make very many.
+const maxPast = 100
+
 // gaps are the ranges that damage made unreadable, above the release point. What
 // was once reported as a gap stays one: it is noted in a file, so that neither a restart nor a
 // lucky read takes it back. It is safe for concurrent use.
@@ -30,6 +33,7 @@ type gaps struct {
 	mu      sync.Mutex
 	list    []gap     // sorted, apart; guarded by mu
 	left    gapTotals // of the gaps that were released; guarded by mu
+	past    []gap     // the newest maxPast of those that were released or found below the release point since Open; guarded by mu
 	noted   []gap     // as the file had them at the start; guarded by mu
 	opening bool      // Open is under way: what is found is reported at its end; guarded by mu
 	stale   bool      // the file lacks something; guarded by mu
@@ -183,11 +187,40 @@ func (g *gaps) upTo(upto record.Seq) gapTotals {
 	return t
 }
 
-// release forgets what was released, and keeps its totals.
+// remember adds a range below the release point to the past ones. The caller holds g.mu.
+func (g *gaps) remember(f gap) {
+	g.past = append(g.past, f)
+	if len(g.past) > maxPast {
+		g.past = slices.Delete(g.past, 0, len(g.past)-maxPast)
+	}
+}
+
+// newest lists at most n ranges, by seq: those above the release point, and those that
+// were released since Open. others is how many more were ever found.
+func (g *gaps) newest(n int) (list []gap, others uint64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	list = slices.Concat(g.past, g.list)
+	if i := len(g.past); i > 0 && i < len(list) && list[i-1].Last+1 == list[i].First && list[i-1].Cause == list[i].Cause {
+		list[i].First = list[i-1].First // a range that was released in part
+		list = slices.Delete(list, i-1, i)
+	}
+	slices.SortStableFunc(list, func(a, b gap) int { return compareSeq(a.First, b.First) })
+	list = list[max(0, len(list)-n):]
+	if all := g.left.ranges + uint64(len(g.list)); all > uint64(len(list)) {
+		others = all - uint64(len(list))
+	}
+	return list, others
+}
+
+// release takes what was released out of the list, and keeps its totals.
 func (g *gaps) release(upto record.Seq, totals gapTotals) {
 	g.mu.Lock()
 	kept := g.list[:0:0]
 	for _, f := range g.list {
+		if f.First <= upto && g.fs != nil { // a reader may have taken for a gap what its owner released meanwhile
+			g.remember(gap{First: f.First, Last: min(f.Last, upto), Cause: f.Cause})
+		}
 		if f.Last > upto {
 			f.First = max(f.First, upto+1)
 			kept = append(kept, f)

@@ -68,10 +68,14 @@ func (s *Spool) loadParkedItem(seq record.Seq, state record.State) (whole bool, 
 	if isDamage(err) {
 		s.log.Error("the copy of a record that was parked is damaged", "seq", uint64(seq), "error", err)
 		if seq <= s.settled.released() && !s.opts.ReadOnly {
+			lost := gap{First: seq, Last: seq, Cause: "its copy is damaged"}
+			s.gaps.mu.Lock()
 			s.gaps.left.ranges++
 			s.gaps.left.records++
+			s.gaps.remember(lost)
+			s.gaps.mu.Unlock()
 			if s.opts.Events.Gap != nil {
-				s.opts.Events.Gap(gap{First: seq, Last: seq, Cause: "its copy is damaged"})
+				s.opts.Events.Gap(lost)
 			}
 		}
 		return false, s.segs.putAway(parkedName(seq, state))

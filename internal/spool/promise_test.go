@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -489,5 +490,60 @@ func TestOpenSyncsFirst(t *testing.T) {
 		if _, err := spool.Open(next, spool.Options{Log: "test"}); !errors.Is(err, syscall.EIO) {
 			t.Errorf("%s fails: %v, want EIO", op, err)
 		}
+	}
+}
+
+// TestGapsAreListed damages records: their ranges are listed after a restart, with the cause, and stay listed
+// after their release, until the next start, which only counts them.
+func TestGapsAreListed(t *testing.T) {
+	d := crashdisk.New()
+	opts := spool.Options{SegmentBytes: 16 << 10}
+	s := openOn(t, d, opts)
+	for i := range 40 {
+		mustAppend(t, s, rec("b", fmt.Sprint("k", i), randomBody(uint64(i), 2000)))
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range []int{3, 9, 25} {
+		flip(t, d, randomBody(uint64(i), 2000))
+	}
+	s = openOn(t, d, opts)
+	all(t, s, 1)
+	listed := func(when string, n, others int, want ...record.Seq) {
+		t.Helper()
+		list, more := s.Gaps(n)
+		var got []record.Seq
+		for _, g := range list {
+			if g.Cause == "" {
+				t.Errorf("%s: no cause: %+v", when, g)
+			}
+			for seq := g.First; seq <= g.Last; seq++ {
+				got = append(got, seq)
+			}
+		}
+		if !slices.Equal(got, want) || more != uint64(others) {
+			t.Errorf("%s: %v and %d more, want %v and %d", when, got, more, want, others)
+		}
+	}
+	listed("found", 100, 0, 4, 10, 26)
+	listed("two of them", 2, 1, 10, 26)
+	if err := s.Release(t.Context(), 12); err != nil {
+		t.Fatal(err)
+	}
+	listed("released", 100, 0, 4, 10, 26)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = openOn(t, d, opts)
+	listed("after a restart", 100, 2, 26)
+	if err := errors.Join(s.Release(t.Context(), 40), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	listed("all released", 100, 2, 26)
+	s = openOn(t, d, opts)
+	listed("after another restart", 100, 3)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
 	}
 }

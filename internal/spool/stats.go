@@ -117,6 +117,10 @@ func (s *Spool) Stats() Stats {
 	return st
 }
 
+// Gaps lists at most n ranges of records that damage made unreadable, the newest of those that
+// were not released before Open, by seq. others is how many more Stats counts. It is cheap enough to be asked every second.
+func (s *Spool) Gaps(n int) (list []record.GapError, others uint64) { return s.gaps.newest(n) }
+
 // oldestPending is the arrival of the oldest record that is not settled, zero if there is none.
 func (s *Spool) oldestPending() time.Time {
 	if s.begin() != nil {

@@ -31,12 +31,15 @@ func Width(w io.Writer) int {
 	return width
 }
 
-// Style colours text where w is a terminal and NO_COLOR is not set.
-type Style struct{ on bool }
+// Style colours text where w is a terminal and NO_COLOR is not set, and breaks lines where it is one.
+type Style struct {
+	on    bool
+	width int // 0: not a terminal
+}
 
 // StyleOf is the style for what is written to w.
 func StyleOf(w io.Writer) Style {
-	return Style{on: IsTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
+	return Style{on: IsTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb", width: Width(w)}
 }
 
 // Good, Warn, Bad, Bold and Faint are the styles there are.
@@ -79,7 +82,7 @@ func NewTable(header []string, right ...int) *Table {
 	return &Table{t}
 }
 
-// Row adds a row. Its cells are one line each: give text from elsewhere through Quote.
+// Row adds a row. Its cells have only the line breaks of WrapCell: give text from elsewhere through Quote.
 func (t *Table) Row(cells ...string) { t.t.AppendRow(row(cells)) }
 
 // Flush writes the table, and empties it, its header included.

@@ -133,7 +133,7 @@ func logged(i int) string {
 		i, status, []string{"gpt-5-mini", "claude-sonnet-5", "gemini-3-flash"}[i%3], float64(i%1000)/1000, i%900, i%400, 1764500000+i, 1764500000+i, i%40, i%5000, i, strings.Repeat("Please check. ", 30))
 }
 
-type statusOf struct{ Acked, Pending int }
+type statusOf struct{ Acked, Pending, Proven int }
 
 func (d *daemon) status(t *testing.T) (s statusOf) {
 	t.Helper()

@@ -48,6 +48,7 @@ export class Board {
     this.doors(s.doors, now);
     this.senders(e.senders ?? [], now);
     if (!this.found) this.newest(e.recent ?? []);
+    this.lost(e, s);
     this.parked(s);
     text($("logname"), s.log.name);
     text($("version"), `Indelible ${s.version}, process ${s.pid}.`);
@@ -162,6 +163,22 @@ export class Board {
       at = at.nextSibling;
       gone.remove();
     }
+  }
+
+  // lost names the records that the disk lost, the newest first. The rows are made again only when they change.
+  lost(e, s) {
+    $("lost").hidden = s.gaps === 0;
+    if (s.gaps === 0) return;
+    const list = s.gap_ranges ?? [], others = s.gaps_not_listed ?? 0;
+    text($("lost-note"), `What to do: ${e.remedy.gaps}.`);
+    $("lost-more").hidden = others === 0;
+    text($("lost-more"), others ? `${count(others, "gap")} released before this start, or older: "indelible verify" names ${others === 1 ? "it" : "them"}.` : "");
+    $("lost-table").hidden = list.length === 0;
+    const now = JSON.stringify(list);
+    if (now === this.lostShown) return;
+    this.lostShown = now;
+    $("lost-rows").replaceChildren(...[...list].reverse().map((g) => h("tr", {}, h("td", {}, g.first === g.last ? num(g.first) : `${num(g.first)} to ${num(g.last)}`),
+      h("td", { class: "num" }, num(g.last - g.first + 1)), h("td", { class: "why" }, g.cause))));
   }
 
   async parked(s) {
