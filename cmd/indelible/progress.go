@@ -49,7 +49,7 @@ func (p *progress) line(text func() string) {
 	}
 	p.told = now
 	if p.live {
-		fmt.Fprintf(p.c.stderr, "\r%s\x1b[K", text())
+		fmt.Fprintf(p.c.stderr, "\r%s\x1b[K", term.StyleOf(p.c.stderr).Cut(text()))
 	} else {
 		fmt.Fprintln(p.c.stderr, text())
 	}

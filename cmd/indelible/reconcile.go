@@ -191,8 +191,8 @@ func printReconciliation(w io.Writer, r *proof.Reconciliation) error {
 	if r.Unread > 0 {
 		fmt.Fprintf(&b, "%d records could not be looked into\n", r.Unread)
 	}
-	fmt.Fprintf(&b, "%d ids: %d are in the log, %d were never sent (or not acknowledged before the last checkpoint); %d of %d records are unknown to the producer\n",
-		r.IDs, r.Matched, r.Lost, r.Others, r.Records)
+	fmt.Fprintf(&b, "%s: %d in the log, %d never sent (or not acknowledged before the last checkpoint); %d of %d records are unknown to the producer\n",
+		count(uint64(r.IDs), "id"), r.Matched, r.Lost, r.Others, r.Records)
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -130,12 +130,12 @@ func (d *demo) prepare(ctx context.Context, dir string) (err error) {
 func (d *demo) introduce(dir string, at control.Running, took time.Duration) {
 	d.print("%s\n\n", d.style.Bold("An outage of S3, a kill -9 and a forged byte, in about "+map[bool]string{false: "a minute", true: "ten seconds"}[d.Fast]))
 	d.print("  S3         %s  a server in this process, its buckets in %s\n", d.cloud.url(), dir)
-	d.print("  Indelible  http://%s  the real daemon, process %d, ready after %d ms\n", at.S3, d.child.pid(), took.Milliseconds())
+	d.print("  Indelible  http://%s  the real daemon (%d), ready after %d ms\n", at.S3, d.child.pid(), took.Milliseconds())
 	if token, err := os.ReadFile(filepath.Join(d.child.data, control.TokenFile)); err == nil {
 		d.print("  dashboard  http://%s/#%s\n", at.Admin, strings.TrimSpace(string(token)))
 	}
-	d.print("  traffic    %d made-up LLM calls a second; the record of each is sent three times:\n", time.Second/callEvery)
-	d.print("             to Indelible, and straight to S3 by senders with one attempt and with three\n\n")
+	d.print("  traffic    %d made-up LLM calls a second; each record is sent three times:\n", time.Second/callEvery)
+	d.print("             to Indelible, and straight to S3 with one attempt and with three\n\n")
 }
 
 // story is everything that happens while records are sent, and what is looked at afterwards.

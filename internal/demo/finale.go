@@ -50,7 +50,7 @@ func (d *demo) count(ctx context.Context) error {
 		if t.Missing == 0 {
 			lost = d.style.Good("  none lost")
 		}
-		how := fmt.Sprintf("%s sent again after the kill, %d twice in the bucket", number(t.Again), t.Twice)
+		how := d.style.Wrap(45, fmt.Sprintf("%s sent again after the kill, %d twice in the bucket", number(t.Again), t.Twice))
 		if i > 0 {
 			how = d.style.Bad(bar(t.Missing, t.Sent, 40)) + fmt.Sprintf(" %.0f %%", 100*float64(t.Missing)/float64(t.Sent))
 		}
@@ -77,7 +77,7 @@ func (d *demo) verify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.print("\n  One bit of one byte is flipped behind its back, in %s:\n  %s becomes %s\n", d.result.Forged, was, d.style.Bad(is))
+	d.print("\n  One bit of one byte is flipped behind its back, in\n  %s:\n  %s becomes %s\n", d.result.Forged, was, d.style.Bad(is))
 	out, status, err = d.child.command(ctx, "verify")
 	if err != nil {
 		return err
@@ -118,5 +118,5 @@ func (d *demo) judge() {
 		d.print("\n%s %s\n", d.style.Bad("This is not what it should have shown:"), r.Problem)
 		return
 	}
-	d.print("\n%s every record exactly once, and the forged one named, in %.0f s. Nothing is left behind.\n", d.style.Good("As promised:"), r.Seconds)
+	d.print("\n%s\n", d.style.Wrap(0, fmt.Sprintf("%s every record exactly once, and the forged one named, in %.0f s. Nothing is left behind.", d.style.Good("As promised:"), r.Seconds)))
 }

@@ -34,13 +34,13 @@ func (n *narrator) print(format string, args ...any) {
 
 // at writes a line with the time.
 func (n *narrator) at(format string, args ...any) {
-	n.print("%s  %s\n", n.style.Faint(n.clock()), fmt.Sprintf(format, args...))
+	n.print("%s  %s\n", n.style.Faint(n.clock()), n.style.Wrap(8, fmt.Sprintf(format, args...)))
 }
 
 // progress shows how far it is until the next line, on a terminal only.
 func (n *narrator) progress(format string, args ...any) {
 	if n.live {
-		_, _ = fmt.Fprintf(n.w, "%s%s  %s", clearLine, n.style.Faint(n.clock()), n.style.Faint(fmt.Sprintf(format, args...)))
+		_, _ = io.WriteString(n.w, clearLine+n.style.Faint(n.style.Cut(n.clock()+"  "+fmt.Sprintf(format, args...))))
 	}
 }
 
@@ -53,7 +53,8 @@ func (n *narrator) clock() string {
 func (n *narrator) quote(command, output string) {
 	n.print("\n  %s\n", n.style.Bold("$ "+command))
 	for line := range strings.Lines(output) {
-		n.print("  %s %s\n", n.style.Faint("|"), term.Quote(strings.TrimRight(line, "\n")))
+		line = n.style.WrapCell(6, term.Quote(strings.TrimRight(line, "\n")))
+		n.print("  %s %s\n", n.style.Faint("|"), strings.ReplaceAll(line, "\n", "\n  "+n.style.Faint("|")+"   "))
 	}
 }
 

@@ -16,6 +16,15 @@ func (s Style) Wrap(used int, line string) string {
 // WrapCell is Wrap for a cell of a Table, which indents by itself.
 func (s Style) WrapCell(used int, line string) string { return wrap(s.width, used, line, "") }
 
+// Cut is a line without what does not fit into the terminal's width: a line that is to be written over must not
+// run on into the next one.
+func (s Style) Cut(line string) string {
+	if s.width == 0 {
+		return line
+	}
+	return text.Snip(line, s.width-1, "…")
+}
+
 // minText is the least room for text: with less, the terminal breaks the line.
 const minText = 30
 

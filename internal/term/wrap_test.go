@@ -21,3 +21,16 @@ func TestWrap(t *testing.T) {
 		}
 	}
 }
+
+func TestCut(t *testing.T) {
+	for line, want := range map[string]string{
+		"short": "short", "longer than it may": "longer th…",
+	} {
+		if got := (Style{width: 11}).Cut(line); got != want {
+			t.Errorf("%q: %q, want %q", line, got, want)
+		}
+		if got := (Style{}).Cut(line); got != line {
+			t.Errorf("%q without a terminal: %q", line, got)
+		}
+	}
+}
