@@ -117,6 +117,7 @@ func TestNeitherStopsTheOther(t *testing.T) {
 			}
 			w.start()
 			<-hung
+			time.Sleep(time.Second) // what was under way has ended
 			before, proven := w.up.Stats().Stored, w.opts.Ledger.(openLog).Stats().Proven
 			time.Sleep(20 * time.Second)
 			if after := w.up.Stats().Stored; proofs && after == before {
