@@ -223,7 +223,7 @@ func (e *Engine) Stats() Stats {
 }
 
 // Logged is the newest record of which, and of all before, the log says what became of them: they
-// are stored, or set aside. 0 means that none is.
+// are stored, or parked. 0 means that none is.
 func (e *Engine) Logged() record.Seq {
 	if e.ledger == nil {
 		return 0
