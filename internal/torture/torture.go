@@ -31,6 +31,23 @@ func Share(quick, ci, long int) int {
 	return pick(quick, ci, long)
 }
 
+// RaceShare is n, of seeds, lives or records in a test of which the race detector finds no more in the
+// last of them than in the first: a third of n under it. The step norace of test/steps runs all.
+func RaceShare(n int) int {
+	if Race {
+		return (n + 2) / 3
+	}
+	return n
+}
+
+// RaceStep is 1, from one case of such a test to the next, and n under the race detector.
+func RaceStep(n int) int {
+	if Race {
+		return n
+	}
+	return 1
+}
+
 // Stride is Share in steps from one case to the next: the longer they are, the less is run.
 func Stride(quick, ci, long int) int {
 	if Race {
