@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"os"
+	"syscall"
 	"time"
 
 	"indelible/internal/config"
+	"indelible/internal/disk"
 	"indelible/internal/disk/osdisk"
 	"indelible/internal/layout"
 	"indelible/internal/record"
@@ -72,12 +75,12 @@ func checkDirectory(ctx context.Context, root string, report func(Check)) {
 		report(failed("destination", "choose another with --to", "%s is no directory", root))
 		return
 	}
-	inodes := checkInodes(root, LimitsOf(existing(root)))
+	temp, err := os.MkdirTemp(existing(root), ".indelible-doctor-*")
+	inodes := checkInodes(root, LimitsOf(existing(root)), !errors.Is(err, syscall.ENOSPC))
 	report(inodes)
 	if inodes.State == Failed {
 		return
 	}
-	temp, err := os.MkdirTemp(existing(root), ".indelible-doctor-*")
 	if err != nil {
 		report(failed("destination", remedy, "%v", err))
 		return
@@ -90,6 +93,12 @@ func checkDirectory(ctx context.Context, root string, report func(Check)) {
 	}
 	defer func() { _ = fsys.Close() }()
 	report(good("destination", "the directory %s can be written", root))
+	checkNames(root, report)
+	links := checkLinks(fsys, root)
+	report(links)
+	if links.State == Failed {
+		return
+	}
 	checkWrites(ctx, dir.Open(fsys), probeObject, "nothing is left there", report)
 }
 
@@ -130,13 +139,31 @@ func checkWrites(ctx context.Context, s store.Store, key, left string, report fu
 	}
 }
 
+// checkNames looks whether a store still lies on a file system of the kind that it began on.
+func checkNames(root string, report func(Check)) {
+	if existing(root) != root {
+		return
+	}
+	s, err := dir.OpenPath(root)
+	if err != nil {
+		return // the other checks tell
+	}
+	defer func() { _ = s.Close() }()
+	if ambiguous, err := s.Ambiguous(); err == nil && ambiguous {
+		report(warning("names", "begin a store in an empty directory with --to, which escapes what is not told apart, or move this one back",
+			"the file system of %s takes names for one that differ in capital letters or in how an accent is written, and the store there began on one that does not: such keys are read as one another", root))
+	}
+}
+
 // fewInodes is how many records a directory must have room for, by its inodes: each takes two.
 const fewInodes = 100_000
 
-// checkInodes looks whether the file system of a directory has room for files.
-func checkInodes(root string, l Limits) Check {
+// checkInodes looks whether the file system of a directory has room for files; room says that it did not refuse one for want of it.
+func checkInodes(root string, l Limits, room bool) Check {
 	const name, remedy = "inodes", "choose a file system with more inodes (mkfs.ext4 -N, XFS, Btrfs), or pack records (layout: pack)"
 	switch {
+	case l.NoInodes && room:
+		return good(name, "the file system of %s does not tell", root) // as rclone's, which says none, always
 	case l.NoInodes:
 		return failed(name, remedy, "the file system of %s has no inode free: nothing can be stored", root)
 	case l.Inodes > 0 && l.FreeInodes/2 < fewInodes:
@@ -145,6 +172,23 @@ func checkInodes(root string, l Limits) Check {
 		return good(name, "the file system of %s tells of no bound", root)
 	}
 	return good(name, "%d free", l.FreeInodes)
+}
+
+// checkLinks looks whether a file can have a second name, which is how an object gets its own and never another's.
+func checkLinks(fsys disk.FS, root string) Check {
+	const name, to = "links", "links-too"
+	file, err := fsys.Create(name)
+	if err == nil {
+		err = errors.Join(file.Close(), fsys.Link(name, to))
+	}
+	if err != nil {
+		return failed(name, "choose a file system that has them (ext4, XFS, Btrfs, ZFS, APFS, NTFS); a bucket is reached by s3://, and not through a mount of it",
+			"the file system of %s has no hard links, without which no object can be stored: %v", root, err)
+	}
+	if err := errors.Join(fsys.Remove(to), fsys.Remove(name)); err != nil {
+		return failed(name, "look at the file system", "files cannot be removed from %s: %v", root, err)
+	}
+	return good(name, "the file system of %s has hard links", root)
 }
 
 func ask(ctx context.Context, f func(context.Context) error) error {

@@ -66,6 +66,10 @@ const (
 // bytes are not those of its checksum, or not those that were put.
 var ErrOtherBytes = errors.New("the bytes are not those of the object's checksum")
 
+// ErrNoObject is the cause of an error where something has the name of an object and is none, such as a pipe, or a
+// link that leads out of the store: reading it again changes nothing.
+var ErrNoObject = errors.New("this is no object: move it away")
+
 // Object is what Put stores.
 type Object struct {
 	Key    string

@@ -37,5 +37,10 @@ func (f *FS) Inherit(made, replaced string) error {
 			return err
 		}
 	}
-	return f.root.Chmod(made, info.Mode().Perm())
+	// Root.Chmod (Go 1.26) needs fchmodat2 (Linux 6.6) or /proc, and fails where a container has neither.
+	file, err := f.root.OpenFile(made, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Chmod(info.Mode().Perm()), file.Close())
 }

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 
 	"indelible/internal/store/s3"
@@ -31,8 +30,8 @@ type Options struct {
 // Signer signs requests. It is safe for concurrent use.
 type Signer struct {
 	region, service string
-	credentials     aws.CredentialsProvider
-	signer          *v4.Signer
+	credentials     *s3.Credentials
+	signer          *s3.Signer
 }
 
 // Credentials are what a request is signed with.
@@ -40,15 +39,17 @@ type Credentials struct{ found aws.Credentials }
 
 // New makes a signer. It reads the environment and the shared configuration, and asks for no credentials yet.
 func New(ctx context.Context, o Options) (*Signer, error) {
-	with := []func(*awsconfig.LoadOptions) error{}
-	if o.Profile != "" {
-		with = append(with, awsconfig.WithSharedConfigProfile(o.Profile))
+	load := func(ctx context.Context) (aws.Config, error) {
+		if o.Profile == "" {
+			return s3.LoadConfig(ctx)
+		}
+		return s3.LoadConfig(ctx, awsconfig.WithSharedConfigProfile(o.Profile))
 	}
-	cfg, err := s3.LoadConfig(ctx, with...)
+	cfg, err := load(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("load the AWS configuration: %w", err)
 	}
-	s := &Signer{region: o.Region, service: o.Service, credentials: cfg.Credentials, signer: v4.NewSigner()}
+	s := &Signer{region: o.Region, service: o.Service, credentials: s3.NewCredentials(load, ""), signer: s3.NewSigner()}
 	if s.service == "" {
 		s.service = "bedrock"
 	}
@@ -77,14 +78,17 @@ func regionOf(host string) string {
 	return ""
 }
 
-// Credentials asks for credentials, which are kept until they expire.
+// Credentials asks for credentials, which are kept until they expire or are refused, and at most five minutes where they say nothing of an end.
 func (s *Signer) Credentials(ctx context.Context) (Credentials, error) {
 	c, err := s.credentials.Retrieve(ctx)
 	if err != nil {
-		return Credentials{}, fmt.Errorf("find AWS credentials: %w", err)
+		return Credentials{}, err
 	}
 	return Credentials{c}, nil
 }
+
+// Refused notes that AWS did not accept a signature: credentials are looked for again, at most once in ten seconds.
+func (s *Signer) Refused() { s.credentials.Refused() }
 
 // Secrets are the texts that nobody else must see: AWS repeats a session token where it refuses a signature.
 func (c Credentials) Secrets() (all []string) {

@@ -175,10 +175,16 @@ func (s *Store) attributesIn(key string) (attributes, string, error) {
 	return at, name, errors.Join(err, file.Close())
 }
 
+// maxAttributesRead is how long a file of attributes may be: more than headers of any length that a server takes give.
+const maxAttributesRead = 4 << 20
+
 func readAttributes(file disk.File) (attributes, error) {
 	size, err := file.Size()
 	if err != nil {
 		return attributes{}, err
+	}
+	if size > maxAttributesRead {
+		return attributes{}, fmt.Errorf("attributes: %d bytes: not written by this store", size)
 	}
 	var at attributes
 	if err := json.NewDecoder(io.NewSectionReader(file, 0, size)).Decode(&at); err != nil {

@@ -11,11 +11,11 @@ import (
 	"indelible/internal/store"
 )
 
-// Names yields the keys that List would, without reading anything of the objects.
+// Names yields the keys that List would, without reading anything of the objects, and those of symbolic links.
 func (s *Store) Names(ctx context.Context, o store.ListOptions) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		o.Delimiter = ""
-		for key, err := range s.keys(ctx, ".", "", o) {
+		for key, err := range s.keys(ctx, ".", "", true, o) {
 			if err != nil {
 				yield("", fail("list", o.Prefix, err))
 				return
@@ -71,7 +71,10 @@ func (b *bulk) read(ctx context.Context, key string, buf []byte, limit int64) ([
 	if err != nil {
 		return buf[:at], store.Info{}, err
 	}
-	dir, name := split(key)
+	dir, name, err := b.store.split(key)
+	if err != nil {
+		return buf[:at], store.Info{}, err
+	}
 	buf, err = b.file(path.Join(".", dir), name, buf[:at], limit)
 	return buf, attrs.info(key), err
 }
@@ -82,8 +85,11 @@ func (b *bulk) attributes(key string, buf []byte) ([]byte, attributes, error) {
 		return buf, attributes{}, errAskGet
 	}
 	at := len(buf)
-	dir, name := split(key)
-	buf, err := b.file(metaDir+"/"+dir, name, buf, maxAttributes)
+	dir, name, err := b.store.split(key)
+	if err != nil {
+		return buf, attributes{}, err
+	}
+	buf, err = b.file(metaDir+"/"+dir, name, buf, maxAttributes)
 	if err != nil {
 		return buf, attributes{}, err
 	}
@@ -95,9 +101,12 @@ func (b *bulk) attributes(key string, buf []byte) ([]byte, attributes, error) {
 }
 
 // split is the directory and the name of the file in which the object under key lies, nearly always.
-func split(key string) (dir, name string) {
-	list := names(key)
-	return path.Join(list[:len(list)-1]...), list[len(list)-1]
+func (s *Store) split(key string) (dir, name string, err error) {
+	list, err := s.names(key)
+	if err != nil {
+		return "", "", err
+	}
+	return path.Join(list[:len(list)-1]...), list[len(list)-1], nil
 }
 
 // maxAttributes is how long a file of attributes may be to be read this way.

@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"path"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -40,9 +42,12 @@ const (
 type Store struct {
 	disk  disk.FS
 	root  *rootFS        // nil: the file system is nobody's path
+	plain bool           // objects get no attributes
 	locks [64]sync.Mutex // by key: Put, and reads that find no attributes
 
 	start int64 // names this Store's temporary files
+
+	named atomic.Pointer[named]
 
 	mu     sync.Mutex
 	made   map[string]bool // directories and notes known to be durable, at most maxMade
@@ -61,6 +66,10 @@ var _ store.Store = (*Store)(nil)
 func Open(fsys disk.FS) *Store {
 	return &Store{disk: fsys, made: map[string]bool{}, doubts: map[string]doubt{}, start: time.Now().UnixNano()}
 }
+
+// Plain has Put write objects without attributes, so that nothing but objects lies below the directory: programs that read
+// every file with an extension would take a file of attributes, which has the name of its object, for one of theirs. It is called before the first Put.
+func (s *Store) Plain() { s.plain = true }
 
 // Put is store.Store's.
 func (s *Store) Put(ctx context.Context, o store.Object) (store.Info, error) {
@@ -137,6 +146,10 @@ func (s *Store) create(key, tmp string, at attributes) error {
 			s.setDoubt(key, doubt{digest: at.Digest})
 			return err
 		}
+	}
+	if s.plain {
+		s.settle(key)
+		return nil
 	}
 	err = s.describe(key, at)
 	if errors.Is(err, fs.ErrExist) {
@@ -254,7 +267,7 @@ func (s *Store) replaceable(key string) (etag string, err error) {
 
 // Get is store.Store's.
 func (s *Store) Get(_ context.Context, key string, o store.GetOptions) (io.ReadCloser, store.Info, error) {
-	info, err := s.head(key, o)
+	info, err := s.head(key, o, maxHashed)
 	if err != nil {
 		return nil, store.Info{}, fail("get", key, err)
 	}
@@ -287,14 +300,18 @@ type body struct {
 
 // Head is store.Store's.
 func (s *Store) Head(_ context.Context, key string, o store.GetOptions) (store.Info, error) {
-	info, err := s.head(key, o)
+	info, err := s.head(key, o, math.MaxInt64)
 	if err != nil {
 		return store.Info{}, fail("head", key, err)
 	}
 	return info, nil
 }
 
-func (s *Store) head(key string, o store.GetOptions) (store.Info, error) {
+// maxHashed is how long an object without attributes may be to be hashed before it is read or listed. A longer one is no
+// Put's that a crash cut, or is read for its own sake: it may have no end.
+const maxHashed = 64 << 20
+
+func (s *Store) head(key string, o store.GetOptions, hashed int64) (store.Info, error) {
 	if err := check(key); err != nil {
 		return store.Info{}, err
 	}
@@ -312,7 +329,7 @@ func (s *Store) head(key string, o store.GetOptions) (store.Info, error) {
 	lock := s.lock(key)
 	lock.Lock()
 	defer lock.Unlock()
-	return s.stated(key)
+	return s.statedUpTo(key, hashed)
 }
 
 // errNoAttributes says that there is an object with no file of attributes.
@@ -336,7 +353,11 @@ func (s *Store) stat(key string) (store.Info, error) {
 
 // stated is stat, and hashes an object that has no attributes: a stranger put
 // it there, or a Put that a crash cut. The caller holds the key's lock.
-func (s *Store) stated(key string) (store.Info, error) {
+func (s *Store) stated(key string) (store.Info, error) { return s.statedUpTo(key, math.MaxInt64) }
+
+// statedUpTo is stated, but does not hash an object of more bytes, and then knows neither ETag nor digest. One that is in doubt
+// is hashed: only its digest tells whether it is there.
+func (s *Store) statedUpTo(key string, limit int64) (store.Info, error) {
 	info, err := s.stat(key)
 	if !errors.Is(err, errNoAttributes) {
 		return info, err
@@ -346,6 +367,11 @@ func (s *Store) stated(key string) (store.Info, error) {
 		return store.Info{}, err
 	}
 	defer func() { _ = file.Close() }()
+	if size, err := file.Size(); err != nil {
+		return store.Info{}, err
+	} else if _, doubted := s.doubtAbout(key); size > limit && !doubted {
+		return store.Info{Key: key, Size: size}, nil
+	}
 	at, err := digest(file)
 	if err != nil {
 		return store.Info{}, err

@@ -13,7 +13,8 @@ import (
 	"indelible/internal/store"
 )
 
-// List is store.Store's. It holds the names of one directory per level of the tree at a time.
+// List is store.Store's. It holds the names of one directory per level of the tree at a time. Symbolic links are
+// no objects, and are passed over: they may lead nowhere.
 func (s *Store) List(ctx context.Context, o store.ListOptions) iter.Seq2[store.Info, error] {
 	return func(yield func(store.Info, error) bool) {
 		if err := s.sameRoot(); err != nil {
@@ -23,7 +24,7 @@ func (s *Store) List(ctx context.Context, o store.ListOptions) iter.Seq2[store.I
 		d := s.describer()
 		defer d.close()
 		last := "" // the common prefix yielded last
-		for key, err := range s.keys(ctx, ".", "", o) {
+		for key, err := range s.keys(ctx, ".", "", false, o) {
 			if err != nil {
 				yield(store.Info{}, fail("list", o.Prefix, err))
 				return
@@ -75,7 +76,7 @@ func (d *describer) describe(key string) (store.Info, error) {
 	if err == nil {
 		return d.s.trusted(key, at)
 	}
-	return d.s.head(key, store.GetOptions{})
+	return d.s.head(key, store.GetOptions{}, maxHashed)
 }
 
 func (d *describer) close() { _ = d.bulk.close() } // they were only read
@@ -102,11 +103,11 @@ type entry struct {
 }
 
 // keys yields the keys below dir, whose keys all start with at, in byte order,
-// as far as they can match o. With a delimiter of "/", a directory that is rolled up
+// as far as they can match o, those of symbolic links only if links is set. With a delimiter of "/", a directory that is rolled up
 // gives one key.
-func (s *Store) keys(ctx context.Context, dir, at string, o store.ListOptions) iter.Seq2[string, error] {
+func (s *Store) keys(ctx context.Context, dir, at string, links bool, o store.ListOptions) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		list, err := s.entries(ctx, dir, at, o)
+		list, err := s.entries(ctx, dir, at, links, o)
 		if err != nil {
 			yield("", err)
 			return
@@ -119,7 +120,7 @@ func (s *Store) keys(ctx context.Context, dir, at string, o store.ListOptions) i
 			}
 			var walks []iter.Seq2[string, error]
 			for _, e := range list[i:n] {
-				walks = append(walks, s.below(ctx, dir, e, o))
+				walks = append(walks, s.below(ctx, dir, e, links, o))
 			}
 			for key, err := range merge(walks) {
 				if !yield(key, err) || err != nil {
@@ -132,9 +133,9 @@ func (s *Store) keys(ctx context.Context, dir, at string, o store.ListOptions) i
 }
 
 // below yields the keys of one entry.
-func (s *Store) below(ctx context.Context, dir string, e entry, o store.ListOptions) iter.Seq2[string, error] {
+func (s *Store) below(ctx context.Context, dir string, e entry, links bool, o store.ListOptions) iter.Seq2[string, error] {
 	if e.isDir {
-		walk := s.keys(ctx, path.Join(dir, e.name), e.low, o)
+		walk := s.keys(ctx, path.Join(dir, e.name), e.low, links, o)
 		if prefix, rolled := common(e.low, trimmed(e.low, o)); rolled && prefix == e.low && strings.HasPrefix(e.low, o.Prefix) {
 			return first(walk)
 		}
@@ -166,7 +167,7 @@ type lister interface {
 }
 
 // entries reads the names in dir that can lead to keys that match o, sorted.
-func (s *Store) entries(ctx context.Context, dir, at string, o store.ListOptions) ([]entry, error) {
+func (s *Store) entries(ctx context.Context, dir, at string, links bool, o store.ListOptions) ([]entry, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -181,12 +182,20 @@ func (s *Store) entries(ctx context.Context, dir, at string, o store.ListOptions
 	if err != nil {
 		return nil, err
 	}
+	none := fs.ModeNamedPipe | fs.ModeSocket | fs.ModeDevice | fs.ModeIrregular
+	if !links {
+		none |= fs.ModeSymlink
+	}
+	n, err := s.naming()
+	if err != nil {
+		return nil, err
+	}
 	var list []entry
 	for _, d := range found {
-		if isOwn(dir, d.Name()) || d.Type()&(fs.ModeNamedPipe|fs.ModeSocket|fs.ModeDevice|fs.ModeIrregular) != 0 {
+		if isOwn(dir, d.Name()) || d.Type()&none != 0 {
 			continue
 		}
-		part, more, ok := decode(d.Name(), d.IsDir())
+		part, more, ok := n.decode(d.Name(), d.IsDir())
 		if !ok {
 			continue // no name of ours
 		}

@@ -9,6 +9,7 @@ import (
 
 	"indelible/internal/disk"
 	"indelible/internal/disk/osdisk"
+	"indelible/internal/store"
 )
 
 // find opens the object under key; fs.ErrNotExist if there is none.
@@ -16,7 +17,10 @@ func (s *Store) find(key string) (string, disk.File, error) { return s.findIn(".
 
 // findIn opens the file of key below root.
 func (s *Store) findIn(root, key string) (string, disk.File, error) {
-	list := names(key)
+	list, err := s.names(key)
+	if err != nil {
+		return "", nil, err
+	}
 	name := path.Join(root, path.Join(list...))
 	file, err := s.openFile(name) // almost always each name is the plain one
 	if err == nil || !missing(err) {
@@ -70,6 +74,9 @@ func (s *Store) isDir(name string) (bool, error) {
 // openFile opens a file, and finds nothing where there is a directory. What is neither is an error.
 func (s *Store) openFile(name string) (disk.File, error) {
 	file, err := s.disk.Open(name)
+	if pe, ok := errors.AsType[*fs.PathError](err); ok && (errors.Is(err, syscall.ELOOP) || pe.Err.Error() == "path escapes from parent") { // os has no name for it
+		return nil, fmt.Errorf("open %s: %w", name, errLink)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +91,8 @@ func (s *Store) openFile(name string) (disk.File, error) {
 
 var (
 	errDirectory  = errors.New("it is a directory")
-	errNotRegular = errors.New("it is a pipe or a device, and no object: move it away")
+	errNotRegular = fmt.Errorf("it is a pipe or a device: %w", store.ErrNoObject)
+	errLink       = fmt.Errorf("a symbolic link leads out of the store, or in a circle: %w", store.ErrNoObject)
 )
 
 // regular is nil for a file. Systems let us open other things as well.
@@ -111,7 +119,10 @@ func (s *Store) place(key, tmp string, how func(oldname, newname string) error) 
 }
 
 func (s *Store) placeIn(root, key, tmp string, how func(oldname, newname string) error) (string, error) {
-	list := names(key)
+	list, err := s.names(key)
+	if err != nil {
+		return "", err
+	}
 	dir := root
 	if err := s.mkdir(root); err != nil {
 		return "", err
@@ -140,7 +151,7 @@ func (s *Store) placeIn(root, key, tmp string, how func(oldname, newname string)
 	} else if ok {
 		name += fileSuffix
 	}
-	err := how(tmp, name)
+	err = how(tmp, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		s.forget()
 		err = errRemoved

@@ -38,6 +38,9 @@ func (s *Store) note(key string) error {
 			return err
 		}
 		if !used && s.empty() {
+			if err := s.begin(); err != nil {
+				return err
+			}
 			if err := s.mark(tildeWhole); err != nil {
 				return err
 			}
@@ -52,7 +55,7 @@ func (s *Store) note(key string) error {
 
 // empty reports that the store has no object, also none that another tool has put there.
 func (s *Store) empty() bool {
-	for range s.keys(context.Background(), ".", "", store.ListOptions{}) {
+	for range s.keys(context.Background(), ".", "", true, store.ListOptions{}) {
 		return false // or it cannot be found out
 	}
 	return true

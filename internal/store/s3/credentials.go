@@ -18,16 +18,19 @@ func (e *credentialsError) Unwrap() error { return e.err }
 // chain finds credentials where the SDK looks for them: environment, profile,
 // SSO, web identity, process, container, instance. It looks again each time it is
 // asked, so that a rotated credentials file is seen without a restart.
-type chain struct{ cfg Config }
+type chain struct {
+	load func(context.Context) (aws.Config, error)
+	role string // taken on with what was found; "" takes on none
+}
 
 func (c chain) Retrieve(ctx context.Context) (aws.Credentials, error) {
-	cfg, err := c.cfg.load(ctx)
+	cfg, err := c.load(ctx)
 	if err != nil {
 		return aws.Credentials{}, &credentialsError{err}
 	}
 	provider := cfg.Credentials
-	if c.cfg.AssumeRole != "" {
-		provider = stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), c.cfg.AssumeRole, func(o *stscreds.AssumeRoleOptions) {
+	if c.role != "" {
+		provider = stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), c.role, func(o *stscreds.AssumeRoleOptions) {
 			o.RoleSessionName = "indelible"
 		})
 	}
@@ -57,21 +60,24 @@ func (chain) HandleFailToRefresh(_ context.Context, last aws.Credentials, err er
 // refreshEvery bounds how often a refusal makes us look for other credentials.
 const refreshEvery = 10 * time.Second
 
-// credentials is the chain with its last find cached until it expires or is refused.
-type credentials struct {
+// Credentials are those that AWS's configuration leads to. They are kept until they expire or are refused; such as say nothing of an end, as
+// those of a file, for five minutes. They are safe for concurrent use.
+type Credentials struct {
 	*aws.CredentialsCache
 	refresh seldom
 }
 
-func newCredentials(cfg Config) *credentials {
-	return &credentials{refresh: seldom{every: refreshEvery}, CredentialsCache: aws.NewCredentialsCache(chain{cfg}, func(o *aws.CredentialsCacheOptions) {
+// NewCredentials takes them from the configuration that load gives, which is asked each time they are looked for. With role, the ARN of
+// one, they are those of that role. It looks for nothing yet.
+func NewCredentials(load func(context.Context) (aws.Config, error), role string) *Credentials {
+	return &Credentials{refresh: seldom{every: refreshEvery}, CredentialsCache: aws.NewCredentialsCache(chain{load, role}, func(o *aws.CredentialsCacheOptions) {
 		o.ExpiryWindow = time.Minute
 	})}
 }
 
-// refused notes that the store did not accept the cached credentials: the next
-// call looks for others, at most once in refreshEvery however many calls fail.
-func (c *credentials) refused() {
+// Refused notes that AWS, or the store, did not accept the credentials: the next call looks for others, at most once in ten seconds
+// however many calls fail.
+func (c *Credentials) Refused() {
 	if c.refresh.due() {
 		c.Invalidate()
 	}

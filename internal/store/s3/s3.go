@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go/logging"
 	"github.com/aws/smithy-go/middleware"
@@ -36,7 +37,7 @@ type Store struct {
 	cfg       Config
 	sdk       aws.Config
 	client    *s3.Client
-	creds     *credentials
+	creds     *Credentials
 	transport http.RoundTripper
 	tagging   string // cfg.Tags, encoded
 	renewal   seldom
@@ -61,7 +62,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 			sdk.Region = "us-east-1"
 		}
 	}
-	s := &Store{cfg: cfg, creds: newCredentials(cfg), renewal: seldom{every: renewEvery}, tagging: encodeTags(cfg.Tags, nil)}
+	s := &Store{cfg: cfg, creds: NewCredentials(cfg.load, cfg.AssumeRole), renewal: seldom{every: renewEvery}, tagging: encodeTags(cfg.Tags, nil)}
 	s.transport = cfg.pool(sdk.HTTPClient)
 	sdk.Credentials = s.creds
 	sdk.HTTPClient = wire{s.transport, cfg.Uploader}
@@ -74,7 +75,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		o.Retryer = aws.NopRetryer{}
 		o.RetryMaxAttempts = 1
 		o.Logger = logging.Nop{}
-		o.HTTPSignerV4 = &signer{}
+		o.HTTPSignerV4 = NewSigner(func(o *v4.SignerOptions) {
+			o.DisableURIPathEscaping = true // as S3 has it: the path is escaped once
+		})
 		// We send and check SHA-256 ourselves: no CRC of the SDK's, no second pass over the body.
 		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
@@ -103,7 +106,7 @@ func (s *Store) failed(ctx, attempt context.Context, op, key string, x *exchange
 	e := failure(op, key, x, err)
 	switch {
 	case e.Class == store.Credentials && e.Status != 0:
-		s.creds.refused()
+		s.creds.Refused()
 	case e.Class == store.Throttled:
 		s.renew()
 	}

@@ -10,11 +10,12 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
 
-// signer is the SDK's signer, replaced when the secret of an access key changes: the SDK's (v1.48.0)
+// Signer is the SDK's signer, replaced when the secret of an access key changes: the SDK's (v1.48.0)
 // keeps the key that it derived for a day under the access key's id alone, and goes on signing with the
 // old secret after a mistyped one was corrected. It is safe for concurrent use.
-type signer struct {
-	last atomic.Pointer[secretSigner] // nil: never used
+type Signer struct {
+	options []func(*v4.SignerOptions)
+	last    atomic.Pointer[secretSigner] // nil: never used
 }
 
 type secretSigner struct {
@@ -22,13 +23,14 @@ type secretSigner struct {
 	*v4.Signer
 }
 
+// NewSigner makes a signer with options of the SDK's.
+func NewSigner(options ...func(*v4.SignerOptions)) *Signer { return &Signer{options: options} }
+
 // SignHTTP is s3.HTTPSignerV4's.
-func (s *signer) SignHTTP(ctx context.Context, c aws.Credentials, r *http.Request, payloadHash, service, region string, at time.Time, optFns ...func(*v4.SignerOptions)) error {
+func (s *Signer) SignHTTP(ctx context.Context, c aws.Credentials, r *http.Request, payloadHash, service, region string, at time.Time, optFns ...func(*v4.SignerOptions)) error {
 	last := s.last.Load()
 	if last == nil || last.id != c.AccessKeyID || last.secret != c.SecretAccessKey {
-		last = &secretSigner{c.AccessKeyID, c.SecretAccessKey, v4.NewSigner(func(o *v4.SignerOptions) {
-			o.DisableURIPathEscaping = true // as S3 has it: the path is escaped once
-		})}
+		last = &secretSigner{c.AccessKeyID, c.SecretAccessKey, v4.NewSigner(s.options...)}
 		s.last.Store(last)
 	}
 	return last.Signer.SignHTTP(ctx, c, r, payloadHash, service, region, at, optFns...)

@@ -11,7 +11,7 @@ import (
 // A secret that was corrected under the same access key's id signs from then on.
 func TestCorrectedSecretSigns(t *testing.T) {
 	at := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
-	sign := func(s *signer, id, secret string) string {
+	sign := func(s *Signer, id, secret string) string {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://store/bucket/a%2Bkey", nil)
 		if err != nil {
 			t.Fatal(err)
@@ -21,13 +21,13 @@ func TestCorrectedSecretSigns(t *testing.T) {
 		}
 		return r.Header.Get("Authorization")
 	}
-	s := &signer{}
+	s := NewSigner()
 	wrong := sign(s, "ID", "mistyped")
 	right := sign(s, "ID", "right")
-	if right == wrong || right != sign(&signer{}, "ID", "right") {
+	if right == wrong || right != sign(NewSigner(), "ID", "right") {
 		t.Error("the old secret signs still")
 	}
-	if sign(s, "OTHER", "right") != sign(&signer{}, "OTHER", "right") {
+	if sign(s, "OTHER", "right") != sign(NewSigner(), "OTHER", "right") {
 		t.Error("another id with the same secret")
 	}
 }
