@@ -177,6 +177,7 @@ func (e *Exchange) deriveResponse(f *fold) {
 	f.d.Stream = kind == framingSSE || kind == framingLines && len(list) > 1 || kind == framingEventStream || kind == framingArray && len(list) > 0
 	if f.d.Stream {
 		f.d.Events = len(list)
+		f.text.Grow(min(len(b)/4, maxText))
 	}
 	f.failed = e.Status >= 400
 	for i := range list {

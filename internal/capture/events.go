@@ -146,7 +146,7 @@ func looksSSE(b []byte) bool {
 func splitSSE(b []byte, at int) (list []event, whole bool) {
 	var e event
 	open := false
-	list = make([]event, 0, min(len(b)/64+4, maxEvents))
+	list = make([]event, 0, min(len(b)/48+4, maxEvents))
 	feed := -1 // the next LF from at on
 	for at < len(b) && len(list) < maxEvents {
 		if feed < at {

@@ -1,14 +1,19 @@
 package recorder
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"indelible/internal/capture"
 	"indelible/internal/disk/osdisk"
+	"indelible/internal/record"
 )
 
 type transport func(*http.Request) (*http.Response, error)
@@ -50,5 +55,42 @@ func TestNothingIsReadBehindTheRecord(t *testing.T) {
 		if err := errors.Join(perr, resp.Body.Close(), data.Close()); err != nil || e.Transport != capture.ProxyError || string(e.Response.Body.Bytes) != "part" {
 			t.Errorf("%s: %v, %s", name, err, e.Transport)
 		}
+	}
+}
+
+// slowBody is a file of a body that is read slowly.
+type slowBody struct {
+	once           sync.Once
+	begun, release chan struct{}
+	reading        atomic.Bool
+}
+
+func (f *slowBody) ReadAt(p []byte, _ int64) (int, error) {
+	f.reading.Store(true)
+	defer f.reading.Store(false)
+	f.once.Do(func() { close(f.begun) })
+	<-f.release
+	return len(p), nil
+}
+
+// appender is a log.
+type appender func() error
+
+func (f appender) Append(context.Context, record.Record) (record.Receipt, error) {
+	return record.Receipt{}, f()
+}
+
+// TestNothingReadsABodyThatWasNotRecorded has the log refuse a record that is still being made of a file: it is read no more when that is known,
+// because files and memory are used otherwise then.
+func TestNothingReadsABodyThatWasNotRecorded(t *testing.T) {
+	f := &slowBody{begun: make(chan struct{}), release: make(chan struct{})}
+	r := &Recorder{o: Options{MaxHold: time.Minute, Log: appender(func() error {
+		<-f.begun
+		time.AfterFunc(50*time.Millisecond, func() { close(f.release) })
+		return record.ErrPushback
+	})}, shared: &shared{long: make(chan struct{}, 1)}}
+	c := capture.Exchange{Kind: capture.Open, Request: capture.Message{Body: capture.Body{File: f, Kept: 1 << 20, Size: 1 << 20}}}
+	if _, err := r.append(t.Context(), &c, "", "", nil); !errors.Is(err, record.ErrPushback) || f.reading.Load() {
+		t.Errorf("%v, and it is being read: %v", err, f.reading.Load())
 	}
 }

@@ -72,7 +72,7 @@ func (r *Recorder) begin(req *http.Request) *exchange {
 
 // readRequest reads the request's body to its end: it is recorded before it is sent.
 func (x *exchange) readRequest(req *http.Request) error {
-	x.request = x.r.newTape(x.c.ID+".request", 4*spillBytes, x.c.Start)
+	x.request = x.r.newTape(x.c.ID+".request", 4*spillBytes)
 	x.request.limit = x.r.o.MaxRequest
 	if req.Body != nil && req.Body != http.NoBody {
 		err := x.copyRequest(req.Body, req.ContentLength)
@@ -211,11 +211,16 @@ func (x *exchange) answered(resp *http.Response) {
 	x.c.Status = resp.StatusCode
 	x.c.Response.Proto = resp.Proto
 	x.c.Response.Headers, x.c.Response.Withheld = capture.KeepHeaders(resp.Header)
-	x.response = x.r.newTape(x.c.ID+answerSuffix, spillBytes, time.Now())
-	x.response.head, x.response.secrets = x.unfinished, x.secrets
+	x.response = x.r.newTape(x.c.ID+answerSuffix, spillBytes)
+	x.response.head, x.response.guard, x.response.secrets = x.unfinished, &x.mu, x.secrets
 	if resp.StatusCode == http.StatusSwitchingProtocols {
-		x.sent = x.r.newTape(x.c.ID+".sent", spillBytes, time.Now())
+		x.sent = x.r.newTape(x.c.ID+sentSuffix, spillBytes)
 		x.sent.secrets = x.response.secrets
+		x.sent.head = func() []byte { // another goroutine reads the answer meanwhile
+			x.mu.Lock()
+			defer x.mu.Unlock()
+			return x.unfinished()
+		}
 	}
 }
 
@@ -318,8 +323,8 @@ func (x *exchange) finish(how capture.Transport, fault string, trailer http.Head
 	return x.outcome, x.failed
 }
 
-// closeRecord appends the last record. Where it cannot be written, a file with the
-// answer is left to Recover.
+// closeRecord appends the last record. Where it cannot be written, files with the
+// answer and what the client sent are left to Recover.
 func (x *exchange) closeRecord() (record.Receipt, error) {
 	defer x.request.free()
 	if x.skipped {
@@ -339,7 +344,7 @@ func (x *exchange) closeRecord() (record.Receipt, error) {
 		c.ClientStream, bad = &b, errors.Join(bad, err)
 	}
 	if bad != nil {
-		x.r.log.Warn("an answer is recorded without all of its bytes", "exchange", c.ID, "error", bad)
+		x.r.log.Warn("an answer could not be kept whole while it passed; its record says how much of it is there", "exchange", c.ID, "error", bad)
 	}
 	receipt, err := x.r.append(context.Background(), &c, x.source, "", x.secrets)
 	if err != nil {
@@ -352,7 +357,7 @@ func (x *exchange) closeRecord() (record.Receipt, error) {
 			x.response.leave()
 		}
 		if x.sent != nil {
-			x.sent.free()
+			x.sent.leave()
 		}
 		return receipt, err
 	}
@@ -412,10 +417,15 @@ func (r *Recorder) append(ctx context.Context, c *capture.Exchange, source, suff
 		}
 	} else {
 		pr, pw := io.Pipe()
-		go func() { _ = pw.CloseWithError(c.Encode(pw)) }() // never fails
+		encoded := make(chan struct{})
+		go func() {
+			defer close(encoded)
+			_ = pw.CloseWithError(c.Encode(pw)) // never fails
+		}()
 		rec.Body = pr
 		receipt, err = r.o.Log.Append(ctx, rec)
 		_ = pr.CloseWithError(errors.New("not wanted")) // ends Encode where Append did not read to the end
+		<-encoded                                       // files and memory of the bodies are used otherwise from now on
 	}
 	if err != nil {
 		return receipt, fmt.Errorf("record the exchange %s: %w", c.ID, err)
@@ -437,7 +447,7 @@ func recordBytes(c *capture.Exchange) int {
 	if !c.Request.Absent {
 		length += len(c.Request.Body.Bytes)
 	}
-	return 2<<10 + length + length/4
+	return 2<<10 + length + length/2 // events are a quarter escapes, and the text in them stands there twice
 }
 
 // hold is how long an append waits for room.

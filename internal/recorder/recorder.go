@@ -83,6 +83,7 @@ type shared struct {
 	buffers sync.Pool     // *bytes.Buffer, of records
 	short   sync.Pool     // *bytes.Buffer, of short ones
 	scratch sync.Pool     // *[]byte, of frames
+	bursts  sync.Pool     // *[burstBytes]byte, of bodies under way
 	left    []string      // files of the process before, for Recover
 }
 

@@ -2,13 +2,17 @@ package recorder
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,26 +29,53 @@ const maxFirstLine = 2*DefaultMaxRequest + 1<<20
 func (r *Recorder) Recover(ctx context.Context) (n int, err error) {
 	var errs []error
 	log := &closed{r: r, anywhere: true}
-	for _, name := range r.left {
+	for id, has := range leftExchanges(r.left) {
 		if ctx.Err() != nil {
 			return n, errors.Join(append(errs, ctx.Err())...)
 		}
-		if !strings.HasSuffix(name, answerSuffix) {
-			_ = r.o.Data.Remove(name) // a request is in its open record, or was not sent
-			continue
+		recorded, err := r.recoverExchange(ctx, id, has, log)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("recover the exchange %s: %w", id, err))
 		}
-		if recorded, err := r.recoverFile(ctx, name, log); err != nil {
-			errs = append(errs, fmt.Errorf("recover %s: %w", name, err))
-			continue
-		} else if recorded {
+		if recorded {
 			n++
+		}
+	}
+	for _, name := range r.left {
+		if !strings.HasSuffix(name, answerSuffix) && !strings.HasSuffix(name, sentSuffix) {
+			_ = r.o.Data.Remove(name) // a request is in its open record, or was not sent
 		}
 	}
 	return n, errors.Join(errs...)
 }
 
-// answerSuffix ends the names of files that hold an answer.
-const answerSuffix = ".answer"
+// Suffixes of the names of files that hold an answer, and what a client sent after an upgrade.
+const (
+	answerSuffix = ".answer"
+	sentSuffix   = ".sent"
+)
+
+// leftExchanges are the exchanges that files were left of, and which.
+func leftExchanges(names []string) iter.Seq2[string, map[string]bool] {
+	found := map[string]map[string]bool{}
+	for _, name := range names {
+		for _, suffix := range []string{answerSuffix, sentSuffix} {
+			if id, ok := strings.CutSuffix(name, suffix); ok {
+				if found[id] == nil {
+					found[id] = map[string]bool{}
+				}
+				found[id][suffix] = true
+			}
+		}
+	}
+	return func(yield func(string, map[string]bool) bool) {
+		for _, id := range slices.Sorted(maps.Keys(found)) {
+			if !yield(strings.TrimPrefix(id, Dir+"/"), found[id]) {
+				return
+			}
+		}
+	}
+}
 
 // leftFiles are the files that a process before has left.
 func leftFiles(data disk.FS) (names []string, err error) {
@@ -83,56 +114,134 @@ func (k *closed) has(ctx context.Context, c *capture.Exchange) bool {
 	return err == nil && is
 }
 
-// recoverFile makes a record of one file, unless there is one, and removes it.
-func (r *Recorder) recoverFile(ctx context.Context, name string, log *closed) (recorded bool, err error) {
+// recoverExchange makes a record of what was left of an exchange, unless there is one, and removes the files. A damaged one is kept.
+func (r *Recorder) recoverExchange(ctx context.Context, id string, has map[string]bool, log *closed) (recorded bool, err error) {
+	answer, sent := &leftFile{}, &leftFile{}
+	if has[answerSuffix] {
+		if answer, err = r.openLeft(Dir + "/" + id + answerSuffix); err != nil {
+			return false, err
+		}
+		defer answer.close()
+	}
+	var bad error // of what the client sent: the answer is recorded all the same
+	if has[sentSuffix] {
+		if sent, bad = r.openLeft(Dir + "/" + id + sentSuffix); bad != nil {
+			sent = &leftFile{}
+		}
+		defer sent.close()
+	}
+	c := cmp.Or(answer.c, sent.c)
+	if c == nil { // nothing of either was written
+		return false, errors.Join(bad, r.removeLeft(answer, sent))
+	}
+	if log.has(ctx, c) {
+		return false, errors.Join(bad, r.removeLeft(answer, sent))
+	}
+	if err := ctx.Err(); err != nil { // it may be there
+		return false, errors.Join(bad, err)
+	}
+	if answer.rest > 0 {
+		c.Fault += "; what its file holds further was not written whole, and is left out"
+	}
+	if c.Response.Body, err = answer.body(); err != nil {
+		return false, err
+	}
+	if sent.c != nil {
+		b, err := sent.body()
+		if err != nil {
+			return false, err
+		}
+		c.ClientStream = &b
+	}
+	if bad != nil || sent.rest > 0 {
+		c.Fault += "; what the client sent was not written whole, and is left out from there on"
+	}
+	c.Derive = true
+	if _, err := r.append(ctx, c, c.Client, "", nil); err != nil {
+		return false, errors.Join(bad, err)
+	}
+	return true, errors.Join(bad, r.removeLeft(answer, sent))
+}
+
+// leftFile is a file that was left. The zero value is none.
+type leftFile struct {
+	name  string
+	file  disk.File
+	whole *frames
+	begin int64             // of the bytes, behind the first line
+	rest  int64             // bytes of the file that were not written whole
+	c     *capture.Exchange // nil: nothing of the bytes was written
+}
+
+func (l *leftFile) close() {
+	if l.file != nil {
+		_ = l.file.Close() // nothing was written
+	}
+}
+
+// body are the bytes behind the first line.
+func (l *leftFile) body() (capture.Body, error) {
+	var b capture.Body
+	sum := sha256.New()
+	if l.c != nil {
+		b = capture.Body{File: l.whole, Offset: l.begin, Kept: l.whole.size - l.begin, Size: l.whole.size - l.begin}
+		if _, err := io.Copy(sum, b.Reader()); err != nil {
+			return b, err
+		}
+	}
+	sum.Sum(b.Digest[:0])
+	return b, nil
+}
+
+// removeLeft removes files that are in a record, or hold nothing.
+func (r *Recorder) removeLeft(files ...*leftFile) (err error) {
+	for _, l := range files {
+		if l.name != "" {
+			err = errors.Join(err, r.o.Data.Remove(l.name))
+		}
+	}
+	return err
+}
+
+// openLeft reads the beginning of a file that was left.
+func (r *Recorder) openLeft(name string) (_ *leftFile, err error) {
 	f, err := r.o.Data.Open(name)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	defer func() { _ = f.Close() }() // nothing was written
+	l := &leftFile{name: name, file: f}
+	defer func() {
+		if err != nil {
+			l.close()
+			err = fmt.Errorf("%s: %w", name, err)
+		}
+	}()
 	size, err := f.Size()
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	whole, rest, err := readFrames(f, name, size)
+	if l.whole, l.rest, err = readFrames(f, name, size); err != nil {
+		return nil, err
+	}
+	if len(l.whole.lengths) == 0 && !neverWritten(f, size) {
+		return nil, errors.New("its first frame is damaged: the file is kept, look at the disk, then move it away")
+	}
+	line, err := firstLine(l.whole, l.whole.size)
 	if err != nil {
-		return false, err
-	}
-	if len(whole.lengths) == 0 && !neverWritten(f, size) {
-		return false, errors.New("its first frame is damaged: the file is kept, look at the disk, then move it away")
-	}
-	line, err := firstLine(whole, whole.size)
-	if err != nil {
-		return false, err
+		return nil, err
 	}
 	c, _, err := capture.Parse(line)
 	if err != nil && bytes.HasSuffix(line, []byte("\n")) {
-		// Damaged, and the answer stands behind it: the file is all that there is.
-		return false, fmt.Errorf("its first line is damaged (%w): the file is kept, look at the disk, then move it away", err)
+		// Damaged, and the bytes stand behind it: the file is all that there is.
+		return nil, fmt.Errorf("its first line is damaged (%w): the file is kept, look at the disk, then move it away", err)
 	}
 	if err != nil {
-		// The file was cut before its first line was whole: nothing of the answer is in it.
+		// The file was cut before its first line was whole: none of the bytes are in it.
 		r.log.Warn("nothing is left of an answer that was under way", "file", name, "error", err)
-		return false, r.o.Data.Remove(name)
+		return l, nil
 	}
-	if log.has(ctx, c) {
-		return false, r.o.Data.Remove(name)
-	}
-	if rest > 0 {
-		c.Fault += "; what its file holds further was not written whole, and is left out"
-	}
-	begin := int64(len(line))
-	b := capture.Body{File: whole, Offset: begin, Kept: whole.size - begin, Size: whole.size - begin}
-	sum := sha256.New()
-	if _, err := io.Copy(sum, b.Reader()); err != nil {
-		return false, err
-	}
-	sum.Sum(b.Digest[:0])
-	c.Response.Body, c.Derive = b, true
-	if _, err := r.append(ctx, c, c.Client, "", nil); err != nil {
-		return false, err
-	}
-	return true, r.o.Data.Remove(name)
+	l.c, l.begin = c, int64(len(line))
+	return l, nil
 }
 
 // neverWritten says whether a power cut explains that a file has no first frame: it is cut short, or a part of it is zeros, which

@@ -139,6 +139,37 @@ func TestRecoverOnce(t *testing.T) {
 	}
 }
 
+// TestRecoverIsGivenUp has a process end while it still asks whether a record is known: the file stays, and nothing is recorded that may be there.
+func TestRecoverIsGivenUp(t *testing.T) {
+	root := t.TempDir()
+	if err := errors.Join(os.Mkdir(filepath.Join(root, Dir), 0o700), os.WriteFile(filepath.Join(root, Dir, "1"+answerSuffix), answerFileOf(t, "1", "answer"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	data, err := osdisk.Open(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, end := context.WithCancel(t.Context())
+	var log kept
+	r, err := New(Options{Log: &log, Door: "proxy", Data: data, Recorded: func(ctx context.Context, _ string, _ bool) (bool, error) {
+		end()
+		<-ctx.Done()
+		return false, ctx.Err()
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := r.Recover(ctx); n != 0 || !errors.Is(err, context.Canceled) || len(log.bodies) != 0 {
+		t.Errorf("%d recovered, %d records, %v", n, len(log.bodies), err)
+	}
+	if left, err := leftFiles(data); err != nil || len(left) != 1 {
+		t.Errorf("%v is left, %v", left, err)
+	}
+	if err := data.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // answerFile is what a process leaves of an answer that it has written in these parts.
 func answerFile(t *testing.T, parts ...string) []byte {
 	t.Helper()
@@ -146,6 +177,11 @@ func answerFile(t *testing.T, parts ...string) []byte {
 }
 
 func answerFileOf(t *testing.T, id string, parts ...string) []byte {
+	t.Helper()
+	return leftFileOf(t, id, answerSuffix, parts...)
+}
+
+func leftFileOf(t *testing.T, id, suffix string, parts ...string) []byte {
 	t.Helper()
 	root := t.TempDir()
 	data, err := osdisk.Open(root)
@@ -157,15 +193,16 @@ func answerFileOf(t *testing.T, id string, parts ...string) []byte {
 	}
 	r := &Recorder{o: Options{Data: data, MaxKept: 1 << 20}, shared: &shared{}}
 	x := &exchange{r: r, c: capture.Exchange{ID: id, Method: "POST", URL: "https://h/x", Status: 200, Start: time.Now()}}
-	tp := r.newTape(id+answerSuffix, 1, time.Now())
+	tp := r.newTape(id+suffix, 1)
 	tp.head = x.unfinished
 	for _, p := range parts {
 		if err := tp.write([]byte(p), time.Now()); err != nil {
 			t.Fatal(err)
 		}
+		tp.flushLate()
 	}
 	tp.leave()
-	b, err := os.ReadFile(filepath.Join(root, Dir, id+answerSuffix))
+	b, err := os.ReadFile(filepath.Join(root, Dir, id+suffix))
 	if err := errors.Join(err, data.Close()); err != nil {
 		t.Fatal(err)
 	}

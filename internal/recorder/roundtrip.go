@@ -80,16 +80,18 @@ func (r *Recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		conn, ok := resp.Body.(io.ReadWriteCloser)
-		if asked := req.Header.Get("Upgrade"); !ok || asked == "" || !strings.EqualFold(asked, resp.Header.Get("Upgrade")) {
+		asked := req.Header.Get("Upgrade")
+		if !ok || asked == "" || !strings.EqualFold(asked, resp.Header.Get("Upgrade")) {
 			return nil, a.refuse(errUpgrade)
 		}
-		d := &duplex{answer: a, conn: conn}
+		d := newDuplex(a, conn, asked)
 		resp.Body = d
 		r.flights.opened(x, d.stop)
 		return resp, nil
 	}
 	resp.Body = a
 	if a.length >= 0 && a.length <= shortAnswer {
+		x.response.atOnce = true
 		if err := a.whole(); err != nil {
 			return nil, err
 		}
