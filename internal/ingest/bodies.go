@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zlib"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -41,7 +43,7 @@ func (e *UnknownEncodingError) Error() string {
 	return fmt.Sprintf("the Content-Encoding %.60q is not known", e.Name)
 }
 
-// Bodies reads bodies whole and undoes gzip and zstd, within one budget of
+// Bodies reads bodies whole and undoes gzip, deflate and zstd, within one budget of
 // memory for all requests. The doors of one listener share it. It is safe for
 // concurrent use.
 type Bodies struct {
@@ -105,13 +107,17 @@ func Encoding(header map[string][]string) string {
 	return name
 }
 
+func known(encoding string) bool {
+	return encoding == "gzip" || encoding == "zstd" || encoding == "deflate"
+}
+
 // Decoded reads the whole body, which has a length or -1, and undoes its encoding as it comes.
 // Errors are those of the body, ErrHeld, ErrTooLong, ErrWideWindow, *UnknownEncodingError and else what a decoder says.
 func (r *Reading) Decoded(ctx context.Context, body *Body, encoding string, length int64) ([]byte, error) {
 	switch {
 	case encoding == "":
 		return r.All(ctx, body, length)
-	case encoding != "gzip" && encoding != "zstd":
+	case !known(encoding):
 		return nil, &UnknownEncodingError{encoding}
 	case length >= 0 && length <= shortBody:
 		packed, err := r.All(ctx, body, length)
@@ -132,7 +138,7 @@ func (r *Reading) Decoded(ctx context.Context, body *Body, encoding string, leng
 
 // Undo decodes a body that was read. Errors are as Decoded's.
 func (r *Reading) Undo(ctx context.Context, packed []byte, encoding string) ([]byte, error) {
-	if encoding != "gzip" && encoding != "zstd" {
+	if !known(encoding) {
 		return nil, &UnknownEncodingError{encoding}
 	}
 	if len(packed) <= shortBody {
@@ -182,6 +188,9 @@ func (r *Reading) decode(ctx context.Context, encoding string, src io.Reader, po
 		}
 		return data, err
 	}
+	if encoding == "deflate" { // which is zlib's format; a bare stream is what some old browsers took it for, and no sender of records
+		return r.inflate(ctx, bufio.NewReader(src))
+	}
 	z, ok := r.bodies.gzips.Get().(*gzip.Reader)
 	if !ok {
 		z = new(gzip.Reader)
@@ -196,6 +205,26 @@ func (r *Reading) decode(ctx context.Context, encoding string, src io.Reader, po
 		r.bodies.gzips.Put(z)
 	}
 	return data, err
+}
+
+// inflate reads a zlib stream, behind which nothing may follow: the format knows no second one, and what is left out would be acknowledged.
+func (r *Reading) inflate(ctx context.Context, src *bufio.Reader) ([]byte, error) {
+	z, err := zlib.NewReader(src)
+	if err == io.EOF {
+		return nil, nil // not a byte came
+	} else if err != nil {
+		return nil, err
+	}
+	data, err := r.All(ctx, z, -1)
+	if err != nil {
+		return data, err
+	}
+	if _, err := src.ReadByte(); err == nil {
+		return nil, errors.New("something follows the end of the zlib stream")
+	} else if err != io.EOF {
+		return nil, err
+	}
+	return data, nil
 }
 
 // All reads src to its end. One that is over the limit is ErrTooLong, with what was read of it until

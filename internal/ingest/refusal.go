@@ -27,6 +27,19 @@ func (e *Refusal) Error() string {
 // Unwrap is the cause.
 func (e *Refusal) Unwrap() error { return e.Cause }
 
+// WithCode is e, or a copy with a code where it has none: busy if its status is 503, else forbidden.
+func (e *Refusal) WithCode(forbidden, busy string) *Refusal {
+	if e.Code != "" {
+		return e
+	}
+	coded := *e
+	coded.Code = forbidden
+	if e.Status == http.StatusServiceUnavailable {
+		coded.Code = busy
+	}
+	return &coded
+}
+
 // writePlain answers with a refusal as text, for listeners that have no format of their own.
 func writePlain(w http.ResponseWriter, _ *http.Request, e *Refusal) {
 	maps.Copy(w.Header(), e.Header)

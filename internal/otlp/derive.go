@@ -1,7 +1,7 @@
 package otlp
 
 import (
-	"maps"
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,9 +41,9 @@ type Derived struct {
 
 // derive reads what an item says of a call, by all conventions at once: of several names for one thing
 // the current GenAI convention's comes first.
-func (c *content) derive(sc *scope) *Derived {
-	a := c.attrs
-	d := &Derived{Service: sc.resource.get("service.name").string(), Scope: sc.name, ParentID: c.parentID}
+func (c *content) derive(sc *scope, d *Derived) {
+	a := &c.attrs
+	d.Service, d.Scope, d.ParentID = sc.resource.get("service.name").string(), sc.name, c.parentID
 	invocation := jsonOf(a.get("llm.invocation_parameters", "embedding.invocation_parameters").text)
 	output := gjson.Result{}
 	if v := a.get("output.value"); v.kind == kindText && len(v.text) <= maxComposite && a.get("output.mime_type").text == "application/json" {
@@ -63,7 +63,7 @@ func (c *content) derive(sc *scope) *Derived {
 	}
 	d.Model = either(text(a, "gen_ai.request.model", "llm.request.model"), invocation.Get("model").String())
 	d.ServedModel = text(a, "gen_ai.response.model", "llm.response.model", "llm.model_name", "embedding.model_name")
-	if a.get("openinference.span.kind").kind != kindNone && d.Model == "" {
+	if a.has("openinference.span.kind") && d.Model == "" {
 		d.Model = d.ServedModel // that of the request, until there is an answer
 	}
 	d.ResponseID = either(text(a, "gen_ai.response.id", "llm.response.id"), output.Get("id").String())
@@ -95,13 +95,12 @@ func (c *content) derive(sc *scope) *Derived {
 	}
 	d.rest(a)
 	d.errors(c)
-	d.Input = d.cut("input", appendMessages(nil, a, inputNames, "gen_ai.prompt.", "llm.input_messages."))
-	d.Output = d.cut("output", appendMessages(nil, a, outputNames, "gen_ai.completion.", "llm.output_messages."))
-	return d
+	d.Input = d.cut("input", messages(a, inputNames, "gen_ai.prompt.", "llm.input_messages."))
+	d.Output = d.cut("output", messages(a, outputNames, "gen_ai.completion.", "llm.output_messages."))
 }
 
 // rest reads what LiteLLM and Logfire have in JSON, or in a Python repr.
-func (d *Derived) rest(a attributes) {
+func (d *Derived) rest(a *attributes) {
 	if hidden := jsonOf(a.get("hidden_params").text); hidden.Exists() {
 		d.APIBase = either(d.APIBase, hidden.Get("api_base").String())
 		if n := hidden.Get("response_cost"); d.Cost == nil && n.Type == gjson.Number {
@@ -110,7 +109,7 @@ func (d *Derived) rest(a attributes) {
 	}
 	usage := jsonOf(a.get("gen_ai.usage.raw").text)
 	if v := a.get("metadata.usage_object", "llm.openai.usage"); !usage.Exists() && v.kind != kindNone {
-		usage = gjson.ParseBytes(v.plain(nil))
+		usage = gjson.Parse(shared(v.plain()))
 	}
 	for _, m := range [...]struct {
 		to    **int64
@@ -129,14 +128,14 @@ func (d *Derived) rest(a attributes) {
 
 // rawRequest reads attributes "llm.<provider>.<member>": the members of request and answer, lists and maps as
 // Python reprs. The model in it is the one that answered, if anything was answered.
-func (d *Derived) rawRequest(a attributes) {
-	for i := range a {
-		rest, ok := strings.CutPrefix(a[i].key, "llm.")
+func (d *Derived) rawRequest(a *attributes) {
+	for i := range a.list {
+		rest, ok := strings.CutPrefix(a.list[i].key, "llm.")
 		provider, member, dotted := strings.Cut(rest, ".")
 		if !ok || !dotted {
 			continue
 		}
-		v := a[i].value
+		v := a.list[i].value
 		d.Provider = either(d.Provider, cutAt(provider, 256))
 		switch member {
 		case "id":
@@ -144,9 +143,9 @@ func (d *Derived) rawRequest(a attributes) {
 		case "model":
 			d.Model = cutAt(v.string(), 4096)
 		case "messages", "input", "contents":
-			d.Input = d.cut("input", v.plain(nil))
+			d.Input = d.cut("input", v.plain())
 		case "choices", "content", "output":
-			d.Output = d.cut("output", v.plain(nil))
+			d.Output = d.cut("output", v.plain())
 		}
 	}
 	if d.ResponseID != "" {
@@ -162,17 +161,17 @@ var (
 
 // errors reads what became of the call.
 func (d *Derived) errors(c *content) {
-	d.ErrorClass = text(c.attrs, "error.type", "exception.type")
-	d.ErrorMessage = either(c.message, text(c.attrs, "error.message", "exception.message"))
+	d.ErrorClass = text(&c.attrs, "error.type", "exception.type")
+	d.ErrorMessage = either(c.message, text(&c.attrs, "error.message", "exception.message"))
 	for i := range c.events {
 		if e := &c.events[i]; e.name == "exception" {
-			d.ErrorClass = either(d.ErrorClass, text(e.attrs, "exception.type"))
-			d.ErrorMessage = either(d.ErrorMessage, text(e.attrs, "exception.message"))
+			d.ErrorClass = either(d.ErrorClass, text(&e.attrs, "exception.type"))
+			d.ErrorMessage = either(d.ErrorMessage, text(&e.attrs, "exception.message"))
 		}
 	}
-	d.ErrorCode = text(c.attrs, "error.code", "http.response.status_code")
+	d.ErrorCode = text(&c.attrs, "error.code", "http.response.status_code")
 	switch {
-	case c.failed || text(c.attrs, "error.type") != "":
+	case c.failed || text(&c.attrs, "error.type") != "":
 		d.Status = "failure"
 	default:
 		d.Status, d.ErrorCode = "success", ""
@@ -210,7 +209,7 @@ func either(a, b string) string {
 }
 
 // text is the first value under one of the names as text; at most 4 KiB of it.
-func text(a attributes, names ...string) string {
+func text(a *attributes, names ...string) string {
 	for _, name := range names {
 		if s := a.get(name).string(); s != "" {
 			return cutAt(s, 4096)
@@ -219,10 +218,12 @@ func text(a attributes, names ...string) string {
 	return ""
 }
 
-func count(a attributes, names ...string) *int64 {
+func count(a *attributes, names ...string) *int64 {
 	for _, name := range names {
-		if n, ok := a.get(name).count(); ok {
-			return &n
+		if v := a.get(name); v.kind != kindNone {
+			if n, ok := v.count(); ok {
+				return new(n)
+			}
 		}
 	}
 	return nil
@@ -230,26 +231,27 @@ func count(a attributes, names ...string) *int64 {
 
 // jsonOf is a text as a JSON object or list; nothing if it is none.
 func jsonOf(s string) gjson.Result {
-	if len(s) < 2 || s[0] != '{' && s[0] != '[' || len(s) > maxComposite || tooDeep(bytesOf(s)) || !gjson.Valid(s) {
+	if len(s) < 2 || s[0] != '{' && s[0] != '[' || len(s) > maxComposite || !validJSON(bytesOf(s)) {
 		return gjson.Result{}
 	}
 	return gjson.Parse(s)
 }
 
-// plain is the value as JSON with what texts hold as JSON, or as a Python repr, taken out of them.
-func (v value) plain(dst []byte) []byte {
+// plain is the value as JSON with what texts hold as JSON, or as a Python repr, taken out of them. It may share the value's memory.
+func (v value) plain() []byte {
 	if v.kind == kindText {
 		if j := jsonOf(v.text); j.Exists() {
-			return append(dst, v.text...)
+			return bytesOf(v.text)
 		}
 		if len(v.text) <= maxComposite {
 			if j, ok := pythonJSON(v.text); ok {
-				return append(dst, j...)
+				return j
 			}
 		}
-		return appendString(dst, cutAt(v.text, maxText))
+		s := cutAt(v.text, maxText)
+		return appendString(make([]byte, 0, len(s)+len(s)/16+2), s)
 	}
-	return v.appendJSON(dst)
+	return v.appendJSON(nil)
 }
 
 // list is the texts of the value: a list, a text that is one in JSON or as a Python repr, or one text.
@@ -257,7 +259,7 @@ func (v value) list() (out []string) {
 	if v.kind == kindNone {
 		return nil
 	}
-	j := gjson.ParseBytes(v.plain(nil))
+	j := gjson.Parse(shared(v.plain()))
 	if !j.IsArray() {
 		if s := j.String(); s != "" {
 			out = append(out, cutAt(s, 4096))
@@ -273,28 +275,33 @@ func (v value) list() (out []string) {
 	return out
 }
 
-// appendMessages appends what is under the first of the names, or the messages that are flattened under one of the prefixes.
-func appendMessages(dst []byte, a attributes, names []string, prefixes ...string) []byte {
+// messages is what is under the first of the names, or the messages that are flattened under one of the prefixes.
+func messages(a *attributes, names []string, prefixes ...string) []byte {
 	if v := a.get(names[0]); v.kind != kindNone {
-		return v.plain(dst)
+		return v.plain()
 	}
 	for _, prefix := range prefixes {
-		if out := appendFlattened(dst, a, prefix); len(out) > len(dst) {
+		if out := flattened(a, prefix); len(out) > 0 {
 			return out
 		}
 	}
 	if v := a.get(names[1:]...); v.kind != kindNone {
-		return v.plain(dst)
+		return v.plain()
 	}
-	return dst
+	return nil
 }
 
-// appendFlattened appends a list with an object for each N of attributes "<prefix>N.<rest>", by N: the numbers
+// flattened is a list with an object for each N of attributes "<prefix>N.<rest>", by N: the numbers
 // may begin with 1 and may have gaps. The members are named by the rest, without "message.".
-func appendFlattened(dst []byte, a attributes, prefix string) []byte {
-	byNumber := map[int][]attribute{}
-	for i := range a {
-		rest, ok := strings.CutPrefix(a[i].key, prefix)
+func flattened(a *attributes, prefix string) []byte {
+	type member struct {
+		n, at int // the number, and which attribute
+		name  string
+	}
+	var space [32]member
+	members, size := space[:0], 0
+	for i := range a.list {
+		rest, ok := strings.CutPrefix(a.list[i].key, prefix)
 		if !ok {
 			continue
 		}
@@ -303,19 +310,23 @@ func appendFlattened(dst []byte, a attributes, prefix string) []byte {
 		if !ok || err != nil || n < 0 {
 			continue
 		}
-		byNumber[n] = append(byNumber[n], attribute{key: strings.TrimPrefix(rest, "message."), value: a[i].value})
+		members = append(members, member{n, i, strings.TrimPrefix(rest, "message.")})
+		size += len(a.list[i].raw) + 8
 	}
-	if len(byNumber) == 0 {
-		return dst
+	if len(members) == 0 {
+		return nil
 	}
-	dst = append(dst, '[')
-	for _, n := range slices.Sorted(maps.Keys(byNumber)) {
-		dst = append(comma(dst), '{')
-		for _, m := range byNumber[n] {
-			dst = append(appendString(comma(dst), m.key), ':')
-			dst = m.value.appendJSON(dst)
+	slices.SortStableFunc(members, func(x, y member) int { return cmp.Compare(x.n, y.n) })
+	dst := append(make([]byte, 0, size), '[')
+	for i, m := range members {
+		if i == 0 || members[i-1].n != m.n {
+			if i > 0 {
+				dst = append(dst, '}', ',')
+			}
+			dst = append(dst, '{')
 		}
-		dst = append(dst, '}')
+		dst = append(appendString(comma(dst), m.name), ':')
+		dst = a.list[m.at].value.appendJSON(dst)
 	}
-	return append(dst, ']')
+	return append(dst, '}', ']')
 }

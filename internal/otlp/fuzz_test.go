@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"math"
 	"testing"
 
+	common "go.opentelemetry.io/proto/otlp/common/v1"
 	logs "go.opentelemetry.io/proto/otlp/logs/v1"
 	trace "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
@@ -17,6 +19,7 @@ func FuzzProtobuf(f *testing.F) {
 	f.Add(request(f, "s", span(1, "chat", map[string]any{"gen_ai.request.model": "m", "x": []any{nil, map[string]any{"a": []byte{0}}}, "authorization": "secret-0123456789"})), false)
 	f.Add(request(f, "litellm", span(1, rawRequest, map[string]any{"llm.openai.messages": "[{'a': \"\\x00\"}]", "gen_ai.prompt.0.role": "u"})), false)
 	f.Add([]byte{0x0a, 2, 0x12, 0}, true)
+	f.Add([]byte("\x0a\x10\x12\x0e\x12\x0c\x4a\x0a\x0a\x01a\x12\x03\x0a\x01b\x12\x00"), false) // a value twice: they are merged
 	f.Fuzz(func(t *testing.T, data []byte, isLogs bool) {
 		signal := Traces
 		if isLogs {
@@ -27,8 +30,11 @@ func FuzzProtobuf(f *testing.F) {
 		if counts && (err != nil || len(items) != want) {
 			t.Fatalf("%d items and %v, the official decoder has %d", len(items), err, want)
 		}
+		if counts && !isLogs {
+			compareSpans(t, data, items)
+		}
 		for i := range items {
-			r := items[i].Read()
+			r := read(&items[i])
 			b := fuzzedBody(t, r)
 			kept, err := base64.StdEncoding.DecodeString(b.Base64)
 			if err != nil {
@@ -68,6 +74,54 @@ func countProtobuf(data []byte, isLogs bool) (n int, counts bool) {
 	return n, true
 }
 
+// compareSpans says that what is read of spans is what the official decoder reads.
+func compareSpans(t *testing.T, data []byte, items []Item) {
+	var d trace.TracesData
+	if err := proto.Unmarshal(data, &d); err != nil {
+		t.Fatal(err)
+	}
+	id := func(b []byte) string { return string(appendID(nil, b)) }
+	for _, g := range d.ResourceSpans {
+		for _, sc := range g.ScopeSpans {
+			for _, want := range sc.Spans {
+				got := &read(&items[0]).content
+				items = items[1:]
+				if got.traceID != id(want.TraceId) || got.spanID != id(want.SpanId) || got.parentID != id(want.ParentSpanId) || got.name != want.Name || got.start != want.StartTimeUnixNano || got.end != want.EndTimeUnixNano || len(got.attrs.list) != min(len(want.Attributes), maxAttributes) {
+					t.Fatalf("%+v, want %v", got, want)
+				}
+				for i, a := range got.attrs.list {
+					compareValue(t, a.key, a.value, want.Attributes[i].Key, want.Attributes[i].Value)
+				}
+			}
+		}
+	}
+}
+
+func compareValue(t *testing.T, key string, got value, wantKey string, want *common.AnyValue) {
+	same := key == wantKey
+	switch v := want.GetValue().(type) {
+	case nil:
+		same = same && got.kind == kindNone
+	case *common.AnyValue_StringValue:
+		same = same && got.kind == kindText && got.text == v.StringValue
+	case *common.AnyValue_BoolValue:
+		same = same && got.kind == kindBool && (got.num != 0) == v.BoolValue
+	case *common.AnyValue_IntValue:
+		same = same && got.kind == kindInt && got.int == v.IntValue
+	case *common.AnyValue_DoubleValue:
+		same = same && got.kind == kindNumber && (got.num == v.DoubleValue || math.IsNaN(got.num) && math.IsNaN(v.DoubleValue))
+	case *common.AnyValue_BytesValue:
+		same = same && got.kind == kindBytes && bytes.Equal(got.raw, v.BytesValue)
+	case *common.AnyValue_ArrayValue, *common.AnyValue_KvlistValue:
+		same = same && got.kind == kindProtobuf
+	default:
+		return // of a later version of OTLP
+	}
+	if !same {
+		t.Fatalf("%q is %+v, want %q %v", key, got, wantKey, want)
+	}
+}
+
 // FuzzJSON says that whatever is taken apart is kept as it came, in a request of its own.
 func FuzzJSON(f *testing.F) {
 	f.Add(asJSON(f, request(f, "s", span(1, "chat", map[string]any{"gen_ai.request.model": "m\n\"", "x": []any{nil, map[string]any{"a": []byte{0}}}, "api_key": "secret-0123456789"}))), false)
@@ -83,7 +137,7 @@ func FuzzJSON(f *testing.F) {
 			return
 		}
 		for i := range items {
-			b := fuzzedBody(t, items[i].Read())
+			b := fuzzedBody(t, read(&items[i]))
 			again, err := Split(signal, JSON, b.OTLP)
 			if err != nil || len(again) != 1 || len(b.Masked) == 0 && !bytes.Equal(again[0].raw, items[i].raw) {
 				t.Fatalf("kept %q of %q: %v", b.OTLP, items[i].raw, err)

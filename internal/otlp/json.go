@@ -25,7 +25,7 @@ func (s Signal) names() (groups, scopes, items string) {
 
 func (s *splitter) json(data []byte) error {
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
-	if tooDeep(data) || !utf8.Valid(data) || !gjson.ValidBytes(data) {
+	if !utf8.Valid(data) || !validJSON(data) {
 		return fmt.Errorf("%w: no JSON in UTF-8", ErrMalformed)
 	}
 	root := gjson.Parse(shared(data))
@@ -39,18 +39,57 @@ func (s *splitter) json(data []byte) error {
 	return each(root, groups, func(group gjson.Result) error {
 		outer := without(group, scopes)
 		var resource attributes
-		if r := group.Get("resource"); r.IsObject() {
-			resource = attributesOf(r.Get("attributes"))
-		}
-		if err := s.around(resource); err != nil {
+		group.ForEach(func(key, r gjson.Result) bool {
+			if key.Str == "resource" && r.IsObject() {
+				r.ForEach(func(key, list gjson.Result) bool {
+					if key.Str == "attributes" {
+						eachJSON(list, func(a attribute) {
+							if len(resource.list) < maxAttributes || a.suspect() {
+								resource.add(a)
+							}
+						})
+					}
+					return true
+				})
+			}
+			return true
+		})
+		if err := s.around(len(resource.list)); err != nil {
 			return err
 		}
+		suspects := resource.suspects()
 		return each(group, scopes, func(one gjson.Result) error {
-			sc := &scope{resource: resource, outer: outer, inner: without(one, items), name: one.Get("scope.name").String()}
+			sc := &scope{resource: resource, suspects: suspects, outer: outer, inner: without(one, items)}
+			sc.json(one)
+			if err := s.around(len(sc.own)); err != nil {
+				return err
+			}
 			return each(one, items, func(item gjson.Result) error {
 				return s.add(bytesOf(item.Raw), sc)
 			})
 		})
+	})
+}
+
+// json reads an InstrumentationScope, which is a member of v.
+func (s *scope) json(v gjson.Result) {
+	v.ForEach(func(key, sc gjson.Result) bool {
+		if key.Str == "scope" && sc.IsObject() {
+			sc.ForEach(func(key, member gjson.Result) bool {
+				switch key.Str {
+				case "name":
+					s.name = member.String()
+				case "attributes":
+					eachJSON(member, func(a attribute) {
+						if a.suspect() {
+							s.own = append(s.own, a)
+						}
+					})
+				}
+				return true
+			})
+		}
+		return true
 	})
 }
 
@@ -108,27 +147,6 @@ func without(v gjson.Result, name string) (out []byte) {
 	return out
 }
 
-// tooDeep reports whether b nests deeper than maxNesting. Brackets in texts count: few requests have as many.
-func tooDeep(b []byte) bool {
-	depth, quoted := 0, false
-	for i := 0; i < len(b); i++ {
-		switch c := b[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '[' || c == '{':
-			if depth++; depth > maxNesting {
-				return true
-			}
-		case c == ']' || c == '}':
-			depth--
-		}
-	}
-	return false
-}
-
 // json reads a span or log record.
 func (c *content) json(signal Signal, raw []byte) error {
 	gjson.Parse(shared(raw)).ForEach(func(key, v gjson.Result) bool {
@@ -140,6 +158,7 @@ func (c *content) json(signal Signal, raw []byte) error {
 		case "parentSpanId":
 			c.parentID = hexID(v)
 		case "name", "eventName":
+			c.more = c.more || c.name != ""
 			c.name = v.String()
 		case "startTimeUnixNano", "timeUnixNano":
 			if n := unsigned(v); n > 0 {
@@ -155,26 +174,61 @@ func (c *content) json(signal Signal, raw []byte) error {
 			c.sampled = unsigned(v)&1 != 0
 		case "status":
 			if v.IsObject() {
-				code := v.Get("code")
-				c.message, c.failed = v.Get("message").String(), code.Num == 2 || code.Str == "STATUS_CODE_ERROR"
+				c.status(v)
 			}
 		case "body":
 			c.body = valueOf(v)
 		case "attributes":
-			c.attrs = attributesOf(v)
+			c.more = !c.attrs.addJSON(v) || c.more
 		case "events":
 			if signal == Traces && v.IsArray() {
 				v.ForEach(func(_, e gjson.Result) bool {
-					if e.IsObject() {
-						c.events = append(c.events, event{e.Get("name").String(), attributesOf(e.Get("attributes"))})
+					if len(c.events) >= maxEvents {
+						c.more = true
+						return false
 					}
-					return len(c.events) < maxEvents
+					c.event(e)
+					return true
 				})
 			}
+		case "links":
+			c.more = true
 		}
 		return true
 	})
 	return nil
+}
+
+// status reads a Status.
+func (c *content) status(v gjson.Result) {
+	v.ForEach(func(key, v gjson.Result) bool {
+		switch key.Str {
+		case "code":
+			c.failed = v.Num == 2 || v.Str == "STATUS_CODE_ERROR"
+		case "message":
+			c.more = c.more || c.message != ""
+			c.message = v.String()
+		}
+		return true
+	})
+}
+
+// event reads an Event.
+func (c *content) event(v gjson.Result) {
+	if !v.IsObject() {
+		return
+	}
+	var one event
+	v.ForEach(func(key, v gjson.Result) bool {
+		switch key.Str {
+		case "name":
+			one.name = v.String()
+		case "attributes":
+			c.more = !one.attrs.addJSON(v) || c.more
+		}
+		return true
+	})
+	c.events = append(c.events, one)
 }
 
 // hexID is an id in OTLP/JSON, which has it in hex, not in base64.
@@ -199,17 +253,49 @@ func unsigned(v gjson.Result) uint64 {
 	return n
 }
 
-func attributesOf(v gjson.Result) (list attributes) {
-	if !v.IsArray() {
-		return nil
-	}
-	v.ForEach(func(_, a gjson.Result) bool {
-		if a.IsObject() {
-			list = append(list, attribute{a.Get("key").String(), valueOf(a.Get("value")), bytesOf(a.Raw)})
+// addJSON adds a list of OTLP/JSON, of which there may be several. all is false where not all of it was added.
+func (a *attributes) addJSON(v gjson.Result) (all bool) {
+	all = v.IsArray() || v.Type == gjson.Null
+	eachJSON(v, func(one attribute) {
+		if len(a.list) < maxAttributes {
+			a.add(one)
+		} else {
+			all = false
 		}
-		return len(list) < maxAttributes
 	})
-	return list
+	return all
+}
+
+// eachJSON calls f with the attributes of a list of OTLP/JSON.
+func eachJSON(list gjson.Result, f func(attribute)) {
+	if !list.IsArray() {
+		return
+	}
+	list.ForEach(func(_, v gjson.Result) bool {
+		if v.IsObject() {
+			f(attributeOf(v))
+		}
+		return true
+	})
+}
+
+// attributeOf reads a KeyValue.
+func attributeOf(v gjson.Result) attribute {
+	a := attribute{raw: bytesOf(v.Raw)}
+	keys, values := 0, 0
+	v.ForEach(func(key, member gjson.Result) bool {
+		switch key.Str {
+		case "key":
+			a.key = member.String()
+			keys++
+		case "value":
+			a.value = valueOf(member)
+			values++
+		}
+		return true
+	})
+	a.value.odd = a.value.odd || keys > 1 || values > 1
+	return a
 }
 
 // valueOf reads an AnyValue; lists and maps are left for later.
@@ -217,7 +303,9 @@ func valueOf(v gjson.Result) (out value) {
 	if !v.IsObject() {
 		return out
 	}
+	members := 0
 	v.ForEach(func(key, x gjson.Result) bool {
+		members++
 		switch key.Str {
 		case "stringValue":
 			out = value{kind: kindText, text: x.String()}
@@ -245,6 +333,7 @@ func valueOf(v gjson.Result) (out value) {
 		}
 		return true
 	})
+	out.odd = members > 1
 	return out
 }
 

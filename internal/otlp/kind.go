@@ -26,7 +26,7 @@ var steps = map[string]bool{
 
 // classify says what an item is, by what it says alone.
 func (c *content) classify(signal Signal, sc *scope) Kind {
-	a := c.attrs
+	a := &c.attrs
 	if signal == Logs {
 		return c.classifyLog()
 	}
@@ -37,18 +37,18 @@ func (c *content) classify(signal Signal, sc *scope) Kind {
 	switch span := a.get("openinference.span.kind").string(); {
 	case span == "LLM" || span == "EMBEDDING" || span == "RERANKER":
 		return Call
-	case span != "" || steps[operation] || a.get("traceloop.span.kind").kind != kindNone:
+	case span != "" || steps[operation] || a.has("traceloop.span.kind"):
 		return Step
 	}
-	if operation != "" || a.get("llm.request.type", "gen_ai.request.model", "llm.request.model").kind != kindNone {
+	if operation != "" || a.has("llm.request.type", "gen_ai.request.model", "llm.request.model") {
 		if strings.HasPrefix(sc.name, "logfire.") && c.beginsStream() {
 			return Part
 		}
 		return Call
 	}
-	for i := range a {
+	for i := range a.list {
 		for _, prefix := range [...]string{"gen_ai.", "llm.", "openinference.", "traceloop.", "pydantic_ai."} {
-			if strings.HasPrefix(a[i].key, prefix) {
+			if strings.HasPrefix(a.list[i].key, prefix) {
 				return Step
 			}
 		}
@@ -59,8 +59,8 @@ func (c *content) classify(signal Signal, sc *scope) Kind {
 // beginsStream reports whether a span of Logfire ended when a stream began: it has what was asked, and nothing of what
 // was answered. The other span, which begins when the stream has ended, has both.
 func (c *content) beginsStream() bool {
-	return !c.failed && len(c.events) == 0 && c.attrs.get("gen_ai.input.messages", "request_data").kind != kindNone &&
-		c.attrs.get("gen_ai.response.id", "gen_ai.output.messages", "response_data", "gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens", "gen_ai.usage.raw").kind == kindNone
+	return !c.failed && len(c.events) == 0 && c.attrs.has("gen_ai.input.messages", "request_data") &&
+		!c.attrs.has("gen_ai.response.id", "gen_ai.output.messages", "response_data", "gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens", "gen_ai.usage.raw")
 }
 
 // classifyLog says what a log record is: an event of GenAI is part of its span, or the call where there is no such span.
@@ -82,9 +82,9 @@ func (c *content) classifyLog() Kind {
 
 // convention names who spoke, for people.
 func (c *content) convention(sc *scope) string {
-	a := c.attrs
+	a := &c.attrs
 	switch {
-	case a.get("openinference.span.kind").kind != kindNone:
+	case a.has("openinference.span.kind"):
 		return "openinference"
 	case strings.HasPrefix(sc.name, "logfire"):
 		return "logfire"
@@ -92,11 +92,11 @@ func (c *content) convention(sc *scope) string {
 		return "pydantic-ai"
 	case sc.name == "litellm":
 		return "litellm"
-	case a.get("gen_ai.is_streaming", "llm.is_streaming", "llm.request.type", "traceloop.span.kind").kind != kindNone:
+	case a.has("gen_ai.is_streaming", "llm.is_streaming", "llm.request.type", "traceloop.span.kind"):
 		return "openllmetry"
-	case a.get("gen_ai.system").kind != kindNone && a.get("gen_ai.provider.name").kind == kindNone:
+	case a.has("gen_ai.system") && !a.has("gen_ai.provider.name"):
 		return "gen_ai v1.36"
-	case a.get("gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model").kind != kindNone, strings.HasPrefix(c.name, "gen_ai."):
+	case a.has("gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model"), strings.HasPrefix(c.name, "gen_ai."):
 		return "gen_ai"
 	}
 	return ""

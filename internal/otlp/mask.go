@@ -21,18 +21,27 @@ func isCredential(key string) bool {
 	if i := strings.LastIndexByte(key, '.'); i >= 0 {
 		key = key[i+1:]
 	}
-	if len(key) > 32 {
+	var name [32]byte
+	if len(key) < len("token") || len(key) > len(name) {
 		return false
 	}
-	return credentials[strings.ReplaceAll(strings.ToLower(key), "-", "_")]
+	for i := range len(key) {
+		switch c := key[i]; {
+		case c >= 0x80:
+			return credentials[strings.ReplaceAll(strings.ToLower(key), "-", "_")]
+		case c >= 'A' && c <= 'Z':
+			name[i] = c | 0x20
+		case c == '-':
+			name[i] = '_'
+		default:
+			name[i] = c
+		}
+	}
+	return credentials[string(name[:len(key)])]
 }
 
 // inText finds credentials in texts that hold headers or parameters: as JSON, as a Python repr, or as lines.
 var inText = regexp.MustCompile(`(?i)(?:authorization|api[-_]?key|cookie|access[-_]?token|client[-_]?secret|[?&]key|[?&]sig|[?&]signature|[?&]token)\\*["']?\s*[:=]\s*\\*["']?(?:(?:bearer|basic)\s+)?([A-Za-z0-9._~+/=-]{16,})`)
-
-// hints are in every text that inText finds something in.
-var hints = [...]string{"uthorization", "UTHORIZATION", "api_key", "api-key", "apikey", "apiKey", "ApiKey", "Api-Key", "API-Key", "API_KEY", "API-KEY", "APIKEY",
-	"ookie", "OOKIE", "ccess_token", "ccess-token", "ccessToken", "ccess-Token", "CCESS_TOKEN", "?key=", "&key=", "?sig", "&sig", "?token=", "&token=", "lient_secret", "lientSecret", "lient-secret", "LIENT_SECRET"}
 
 // longCredential is how long a text is at least that is masked wherever it stands, and mostLong how many of them. A shorter one, which
 // other bytes may well be equal to, and one more is masked in its attribute alone.
@@ -43,45 +52,6 @@ const (
 
 // secret is what is replaced by what.
 type secret struct{ old, masked []byte }
-
-// hinted says whether one of the hints stands in s. It goes through s once: each hint has a k before "ey", "ie" or "en", a z, a sig behind
-// ? or &, or a secret, and only there they are looked for.
-func hinted(s string) bool {
-	if len(s) < 24 {
-		return false
-	}
-	for i, looked := 0, 0; i+2 < len(s); i++ {
-		switch s[i] | 0x20 {
-		case 'k':
-			if a, b := s[i+1]|0x20, s[i+2]|0x20; !(a == 'e' && (b == 'y' || b == 'n') || a == 'i' && b == 'e') {
-				continue
-			}
-		case 'z':
-		case 's':
-			if a, b := s[i+1]|0x20, s[i+2]|0x20; !(a == 'e' && b == 'c' || a == 'i' && b == 'g') {
-				continue
-			}
-		default:
-			continue
-		}
-		around := s[max(0, i-longestHint):min(len(s), i+longestHint)]
-		if looked++; looked > 64+i/64 { // a text of z, or base64: to search it for each hint takes less time
-			around = s[max(0, i-longestHint):]
-		}
-		for _, hint := range hints {
-			if strings.Contains(around, hint) {
-				return true
-			}
-		}
-		if looked > 64+i/64 {
-			return false
-		}
-	}
-	return false
-}
-
-// longestHint is how long a hint is at most.
-const longestHint = 12
 
 // leaf is called with a text in a value, as it is spelled and as it is meant, and the name before it.
 type leaf func(key, spelled, meant string)
@@ -101,8 +71,8 @@ func eachText(key string, v gjson.Result, depth int, f leaf) {
 			return true
 		})
 	case v.IsObject():
-		if name := v.Get("key"); name.Type == gjson.String {
-			key = name.Str
+		if v.Get("key").Type == gjson.String {
+			key = keyOfJSON(v)
 		}
 		v.ForEach(func(name, e gjson.Result) bool {
 			switch under := key; {
@@ -117,6 +87,31 @@ func eachText(key string, v gjson.Result, depth int, f leaf) {
 		})
 	}
 }
+
+// keyOfJSON is the key of a KeyValue. Of several it is one that is named like a credential: who reads the record may take any.
+func keyOfJSON(v gjson.Result) (key string) {
+	v.ForEach(func(name, k gjson.Result) bool {
+		if name.Str == "key" && !telling(key) {
+			key = k.Str
+		}
+		return true
+	})
+	return key
+}
+
+// keyOf is likewise.
+func keyOf(keyValue []byte) (key string) {
+	_ = eachField(keyValue, func(k field) error { // as far as it can be read
+		if k.is(1) && !telling(key) {
+			key = k.text()
+		}
+		return nil
+	})
+	return key
+}
+
+// telling says whether what has this key may be a credential.
+func telling(key string) bool { return isCredential(key) || named(key) }
 
 // eachBytes calls f with the texts and bytes in an AnyValue, at any depth.
 func eachBytes(key string, anyValue []byte, depth int, f leaf) {
@@ -138,13 +133,7 @@ func eachBytes(key string, anyValue []byte, depth int, f leaf) {
 		case v.is(6):
 			_ = eachField(v.bytes, func(e field) error {
 				if e.is(1) {
-					a, _ := parseAttribute(e.bytes)
-					_ = eachField(e.bytes, func(x field) error {
-						if x.is(2) {
-							eachBytes(a.key, x.bytes, depth-1, f)
-						}
-						return nil
-					})
+					eachValue(e.bytes, depth-1, f)
 				}
 				return nil
 			})
@@ -153,14 +142,40 @@ func eachBytes(key string, anyValue []byte, depth int, f leaf) {
 	})
 }
 
+// eachValue calls f with the texts and bytes in a KeyValue, at any depth.
+func eachValue(keyValue []byte, depth int, f leaf) {
+	key := keyOf(keyValue)
+	_ = eachField(keyValue, func(v field) error { // as far as it can be read
+		if v.is(2) {
+			eachBytes(key, v.bytes, depth, f)
+		}
+		return nil
+	})
+}
+
+// suspect says whether a credential may stand in the attribute: in lists and maps any name may be that of one, and JSON can spell one with escapes.
+func (a *attribute) suspect() bool {
+	return a.value.odd || a.value.kind == kindProtobuf || a.value.kind == kindJSON || isCredential(a.key) || hinted(shared(a.raw)) || bytes.Contains(a.raw, []byte(`\u00`))
+}
+
+func (a *attributes) suspects() (list []attribute) {
+	for i := range a.list {
+		if a.list[i].suspect() {
+			list = append(list, a.list[i])
+		}
+	}
+	return list
+}
+
 // masker masks the credentials of an item.
 type masker struct {
 	raw, outer, inner []byte
 	original          []byte // raw as it came: what is read shares its memory
-	copied            bool   // raw and outer are no longer what came
+	copied            bool   // they are no longer what came
 	found             bool
 	long              []secret
 	known             map[string]bool // in long
+	many              bool            // there are more than in long
 }
 
 // mask is the item's bytes and those around it, with an asterisk for each byte of a credential: lengths stay, and so does
@@ -174,71 +189,122 @@ func (r *Record) mask() (raw, outer, inner []byte) {
 		}
 		m.found = false
 	}
-	look := func(list attributes, place func(a *attribute) leaf) {
-		for i := range list {
-			if a := &list[i]; isCredential(a.key) || hinted(shared(a.raw)) {
-				it.eachLeaf(a.key, a.raw, place(a))
-				told(a.key)
+	look := func(a *attribute, f leaf) {
+		if a.suspect() {
+			it.eachLeaf(a.key, a.raw, f)
+			told(a.key)
+		}
+	}
+	within := m.leaf(func(text string) { m.place(&m.raw, m.original, 0, text) })
+	switch {
+	case c.more && it.encoding == JSON:
+		gjson.Parse(shared(it.raw)).ForEach(func(name, v gjson.Result) bool {
+			eachText(name.Str, v, maxJSONDepth, within)
+			told(name.Str)
+			return true
+		})
+	case c.more:
+		it.eachAttribute(func(a attribute) { look(&a, within) }, func(text string) { within("", text, text) })
+	default:
+		for i := range c.attrs.list {
+			look(&c.attrs.list[i], within)
+		}
+		for i := range c.events {
+			for j := range c.events[i].attrs.list {
+				look(&c.events[i].attrs.list[j], within)
 			}
 		}
 	}
-	within := func(*attribute) leaf { return m.leaf(func(text string) { m.place(m.original, 0, text) }) }
-	look(c.attrs, within)
-	for i := range c.events {
-		look(c.events[i].attrs, within)
-	}
-	switch body := within(nil); {
-	case it.signal != Logs || !hinted(shared(it.raw)):
+	switch {
+	case it.signal != Logs:
 	case it.encoding == JSON:
-		eachText("body", gjson.Parse(shared(it.raw)).Get("body"), maxJSONDepth, body)
+		gjson.Parse(shared(it.raw)).ForEach(func(name, v gjson.Result) bool {
+			if name.Str == "body" {
+				eachText("body", v, maxJSONDepth, within)
+			}
+			return true
+		})
 	default:
 		_ = eachField(it.raw, func(f field) error {
 			if f.is(5) {
-				eachBytes("body", f.bytes, maxDepth, body)
+				eachBytes("body", f.bytes, maxDepth, within)
 			}
 			return nil
 		})
 	}
 	told("body")
-	within(nil)("", c.message, c.message)
+	within("", c.message, c.message)
 	told("status.message")
-	within(nil)("", c.name, c.name)
+	within("", c.name, c.name)
 	told("name")
-	from := 0 // attributes stand in their order
-	look(it.scope.resource, func(a *attribute) leaf {
-		at := bytes.Index(m.outer[from:], a.raw)
-		if at < 0 {
-			return m.leaf(func(string) {})
-		}
-		at += from
-		from = at + len(a.raw)
-		return m.leaf(func(text string) { m.place(a.raw, at, text) })
-	})
+	m.outside(&m.outer, it.scope.suspects, look)
+	m.outside(&m.inner, it.scope.own, look)
 	for _, s := range m.long {
 		for _, b := range []*[]byte{&m.raw, &m.outer, &m.inner} {
 			if bytes.Contains(*b, s.old) {
 				*b = bytes.ReplaceAll(*b, s.old, s.masked)
 			}
 		}
-		if d := r.derived; d != nil {
-			d.mask(s)
-		}
+		c.name = strings.ReplaceAll(c.name, string(s.old), string(s.masked))
+		r.derived.mask(func(b []byte) []byte { return bytes.ReplaceAll(b, s.old, s.masked) })
+	}
+	if m.many {
+		c.name = string(MaskText([]byte(c.name)))
+		r.derived.mask(MaskText)
 	}
 	return m.raw, m.outer, m.inner
+}
+
+// outside looks at attributes that stand around the item, in b in this order.
+func (m *masker) outside(b *[]byte, list []attribute, look func(*attribute, leaf)) {
+	from := 0
+	for i := range list {
+		a := &list[i]
+		at := bytes.Index((*b)[from:], a.raw)
+		if at < 0 {
+			look(a, m.leaf(func(string) {}))
+			continue
+		}
+		at += from
+		from = at + len(a.raw)
+		look(a, m.leaf(func(text string) { m.place(b, a.raw, at, text) }))
+	}
+}
+
+// eachAttribute calls f with all attributes of an item in protobuf, and text with its name and the message of its status.
+func (it *Item) eachAttribute(f func(attribute), text func(string)) {
+	attr := func(v field) {
+		a, _ := parseAttribute(v.bytes)
+		f(a)
+	}
+	_ = eachField(it.raw, func(v field) error { // as far as it can be read
+		switch {
+		case it.signal == Logs && v.is(6), it.signal == Traces && v.is(9):
+			attr(v)
+		case it.signal == Logs && v.is(12), it.signal == Traces && v.is(5):
+			text(v.text())
+		case it.signal == Traces && (v.is(11) || v.is(13) || v.is(15)): // an event, a link, the status
+			_ = eachField(v.bytes, func(w field) error {
+				switch {
+				case v.is(11) && w.is(3), v.is(13) && w.is(4):
+					attr(w)
+				case v.is(15) && w.is(2):
+					text(w.text())
+				}
+				return nil
+			})
+		}
+		return nil
+	})
 }
 
 // eachLeaf calls f with the texts in an attribute's value.
 func (it *Item) eachLeaf(key string, attribute []byte, f leaf) {
 	if it.encoding == JSON {
-		eachText(key, gjson.Parse(shared(attribute)).Get("value"), maxJSONDepth, f)
+		eachText(key, gjson.Parse(shared(attribute)), maxJSONDepth, f)
 		return
 	}
-	_ = eachField(attribute, func(v field) error { // as far as it can be read
-		if v.is(2) {
-			eachBytes(key, v.bytes, maxDepth, f)
-		}
-		return nil
-	})
+	eachValue(attribute, maxDepth, f)
 }
 
 // leaf finds the credentials in a text. place masks one where it stands.
@@ -271,7 +337,22 @@ func (m *masker) leaf(place func(text string)) leaf {
 			}
 		}
 		in(spelled, 0)
-		if key += ": "; len(spelled) <= maxKeyed {
+		if len(meant) != len(spelled) && hinted(meant) { // a name or what separates it may be spelled with escapes
+			for _, at := range inText.FindAllStringSubmatchIndex(meant, 1024) {
+				text := meant[at[2]:at[3]]
+				if !strings.ContainsAny(text, "0123456789") {
+					continue
+				}
+				i := strings.Index(spelled, text)
+				if i < 0 { // so may the credential be
+					found(spelled, meant)
+					return
+				}
+				found(spelled[i:i+len(text)], text)
+			}
+		}
+		if len(spelled) <= maxKeyed && named(key) {
+			key += ": "
 			in(key+spelled, len(key))
 		}
 	}
@@ -282,7 +363,11 @@ const maxKeyed = 8 << 10
 
 // everywhere has a text masked wherever it stands.
 func (m *masker) everywhere(s string) {
-	if len(s) < longCredential || len(m.long) >= mostLong || m.known[s] {
+	if len(s) < longCredential || m.known[s] {
+		return
+	}
+	if len(m.long) >= mostLong {
+		m.many = true
 		return
 	}
 	if m.known == nil {
@@ -292,42 +377,53 @@ func (m *masker) everywhere(s string) {
 	m.long = append(m.long, secret{[]byte(s), bytes.Repeat([]byte{'*'}, len(s))})
 }
 
-// place masks a text that is in part of the item, or of what stands around it at an offset.
-func (m *masker) place(part []byte, offset int, text string) {
+// place masks a text in b, which has part at an offset.
+func (m *masker) place(b *[]byte, part []byte, offset int, text string) {
 	at := int(uintptr(unsafe.Pointer(unsafe.StringData(text))) - uintptr(unsafe.Pointer(unsafe.SliceData(part))))
 	if at < 0 || at+len(text) > len(part) {
 		return // a copy: it stands there in another spelling
 	}
 	if !m.copied {
-		m.raw, m.outer, m.copied = bytes.Clone(m.raw), bytes.Clone(m.outer), true
+		m.raw, m.outer, m.inner, m.copied = bytes.Clone(m.raw), bytes.Clone(m.outer), bytes.Clone(m.inner), true
 	}
-	to := m.outer
-	if unsafe.SliceData(part) == unsafe.SliceData(m.original) {
-		to = m.raw
-	}
-	to = to[offset+at : offset+at+len(text)]
+	to := (*b)[offset+at : offset+at+len(text)]
 	for i := range to {
 		to[i] = '*'
 	}
 }
 
-// mask masks a credential in what was derived.
-func (d *Derived) mask(s secret) {
-	d.Input, d.Output = bytes.ReplaceAll(d.Input, s.old, s.masked), bytes.ReplaceAll(d.Output, s.old, s.masked)
-	for _, text := range []*string{&d.ErrorMessage, &d.APIBase, &d.User, &d.EndUser, &d.Session, &d.Model} {
-		*text = strings.ReplaceAll(*text, string(s.old), string(s.masked))
+// mask masks credentials in what was derived, if anything was.
+func (d *Derived) mask(f func([]byte) []byte) {
+	if d == nil {
+		return
+	}
+	d.Input, d.Output = f(d.Input), f(d.Output)
+	texts := []*string{
+		&d.Service, &d.Scope, &d.Provider, &d.Operation, &d.APIBase, &d.Model, &d.ServedModel, &d.ResponseID, &d.Session, &d.User, &d.EndUser,
+		&d.Team, &d.TeamID, &d.KeyAlias, &d.KeyHash, &d.ErrorClass, &d.ErrorCode, &d.ErrorMessage,
+	}
+	for i := range d.FinishReasons {
+		texts = append(texts, &d.FinishReasons[i])
+	}
+	for i := range d.Tags {
+		texts = append(texts, &d.Tags[i])
+	}
+	for _, text := range texts {
+		if *text != "" {
+			*text = string(f([]byte(*text)))
+		}
 	}
 }
 
 // MaskText is a copy of data that nobody can read with the credentials masked that its texts show, or data itself.
 func MaskText(data []byte) []byte {
+	if validJSON(data) {
+		m := masker{raw: data, original: data}
+		eachText("", gjson.Parse(shared(data)), maxJSONDepth, m.leaf(func(text string) { m.place(&m.raw, data, 0, text) }))
+		data = m.raw
+	}
 	if !hinted(shared(data)) {
 		return data
-	}
-	if !tooDeep(data) && gjson.ValidBytes(data) {
-		m := masker{raw: data, original: data}
-		eachText("", gjson.Parse(shared(data)), maxJSONDepth, m.leaf(func(text string) { m.place(data, 0, text) }))
-		data = m.raw
 	}
 	var out []byte
 	for _, at := range inText.FindAllSubmatchIndex(data, 1024) {

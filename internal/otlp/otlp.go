@@ -41,7 +41,7 @@ const (
 	// MaxParts bounds what the items take with what stands around each of them: a resource is repeated in every record.
 	MaxParts = 256 << 20
 
-	// MaxAround bounds the attributes of all resources, which stay in memory as long as the request does.
+	// MaxAround bounds the attributes of all resources, and those of scopes that may hold credentials, which stay in memory as long as the request does.
 	MaxAround = 1 << 18
 
 	maxAttributes = 1024 // of an item, a resource or an event, that are looked at
@@ -69,8 +69,10 @@ func (it *Item) Size() int { return len(it.raw) + len(it.scope.outer) + len(it.s
 
 // scope is what stands around items: everything of their request but other items.
 type scope struct {
-	resource attributes // of the resource
-	name     string     // of the instrumentation
+	resource attributes  // of the resource
+	suspects []attribute // of these, the ones that may hold credentials
+	own      []attribute // likewise, of the scope itself
+	name     string      // of the instrumentation
 
 	// Protobuf: the fields of ResourceSpans and of ScopeSpans but for what is inside of them.
 	// JSON: the members, comma separated.
@@ -99,12 +101,12 @@ type splitter struct {
 	encoding Encoding
 	items    []Item
 	parts    int // bytes of all items with what stands around them
-	attrs    int // attributes of all resources
+	attrs    int // attributes that count for MaxAround
 }
 
-// around counts the attributes of a resource.
-func (s *splitter) around(resource attributes) error {
-	if s.attrs += len(resource); s.attrs > MaxAround {
+// around counts attributes of a resource or a scope.
+func (s *splitter) around(more int) error {
+	if s.attrs += more; s.attrs > MaxAround {
 		return ErrTooMuch
 	}
 	return nil
@@ -122,6 +124,8 @@ func (s *splitter) add(raw []byte, sc *scope) error {
 // content is what an item says. It shares the request's memory.
 type content struct {
 	traceID, spanID, parentID string // lower-case hex; "" for none
+	ids                       string // "<trace>-<span>" where there are both
+	trace, span               []byte // as protobuf has them
 	name                      string // of a span, or of an event
 	start, end                uint64 // Unix nanoseconds; of a log record the first time that it has, and 0
 	sampled                   bool   // of a log record: its span is exported
@@ -130,9 +134,14 @@ type content struct {
 	body                      value  // of a log record
 	attrs                     attributes
 	events                    []event // of a span
+	more                      bool    // something else may hold credentials, too: mask looks at all of the item
 }
 
-type attributes []attribute
+// attributes are a list that is asked for many names, of which it has few.
+type attributes struct {
+	list []attribute
+	keys [4]uint64 // a bit for each key, by keyBit
+}
 
 type attribute struct {
 	key   string
@@ -140,29 +149,75 @@ type attribute struct {
 	raw   []byte // all of it, as it came
 }
 
-// get is the first value under one of the names.
-func (a attributes) get(names ...string) value {
+// keyBit is which of 256 bits a key has.
+func keyBit(key string) uint8 {
+	if len(key) == 0 {
+		return 0
+	}
+	return uint8(len(key))*37 ^ key[len(key)-1]*11 ^ key[len(key)/2]*3
+}
+
+func (a *attributes) add(one attribute) {
+	bit := keyBit(one.key)
+	a.keys[bit>>6] |= 1 << (bit & 63)
+	a.list = append(a.list, one)
+}
+
+// reset empties the list and keeps its memory.
+func (a *attributes) reset() { *a = attributes{list: a.list[:0]} }
+
+// get is the first value under one of the names; one of no kind where there is none.
+func (a *attributes) get(names ...string) value {
 	for _, name := range names {
-		for i := range a {
-			if a[i].key == name && a[i].value.kind != kindNone {
-				return a[i].value
+		if bit := keyBit(name); a.keys[bit>>6]&(1<<(bit&63)) == 0 {
+			continue
+		}
+		for i := range a.list {
+			if a.list[i].key == name && a.list[i].value.kind != kindNone {
+				return a.list[i].value
 			}
 		}
 	}
 	return value{}
 }
 
+// has says whether one of the names has a value.
+func (a *attributes) has(names ...string) bool { return a.get(names...).kind != kindNone }
+
 type event struct {
 	name  string
 	attrs attributes
 }
 
-// read reads an item. Its error says why not all of it could be.
-func (it *Item) read() (c content, err error) {
+// read reads an item, whose content is empty as yet. Its error says why not all of it could be.
+func (c *content) read(it *Item) (err error) {
 	if it.encoding == JSON {
-		return c, c.json(it.signal, it.raw)
+		err = c.json(it.signal, it.raw)
+		if c.traceID != "" && c.spanID != "" {
+			c.ids = c.traceID + "-" + c.spanID
+		}
+		return err
 	}
-	return c, c.protobuf(it.signal, it.raw)
+	err = c.protobuf(it.signal, it.raw)
+	c.setIDs()
+	return err
+}
+
+// setIDs makes the ids of what protobuf has, which are parts of one text.
+func (c *content) setIDs() {
+	var space [2*2*maxID + 1]byte
+	b := appendID(space[:0], c.trace)
+	n := len(b)
+	if n > 0 {
+		b = append(b, '-')
+	}
+	from := len(b)
+	b = appendID(b, c.span)
+	all := string(b)
+	c.traceID, c.spanID = all[:n], all[from:]
+	if n > 0 && len(all) > from {
+		c.ids = all
+	}
 }
 
 // moment is a time as OTLP has it; zero for none, or one that no clock shows.

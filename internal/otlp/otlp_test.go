@@ -86,6 +86,12 @@ func request(t testing.TB, scope string, spans ...*trace.Span) []byte {
 	return b
 }
 
+func read(it *Item) *Record {
+	r := new(Record)
+	r.Read(it)
+	return r
+}
+
 // readAll reads the items of a request.
 func readAll(t testing.TB, signal Signal, encoding Encoding, data []byte) (list []*Record) {
 	t.Helper()
@@ -94,7 +100,7 @@ func readAll(t testing.TB, signal Signal, encoding Encoding, data []byte) (list 
 		t.Fatal(err)
 	}
 	for i := range items {
-		list = append(list, items[i].Read())
+		list = append(list, read(&items[i]))
 	}
 	return list
 }
@@ -180,41 +186,48 @@ func TestKeepsJSON(t *testing.T) {
 	}
 }
 
-// Each convention, by the attributes that its instrumentation was seen to send.
-func TestConventions(t *testing.T) {
+// convention is what an instrumentation was seen to send, and what is read out of it.
+type convention struct {
+	name, scope, span string
+	attrs             map[string]any
+	kind              Kind
+	want              map[string]any
+}
+
+func conventions() []convention {
 	messages := `[{"role":"user","parts":[{"type":"text","content":"hi"}]}]`
-	for name, c := range map[string]struct {
-		scope, span string
-		attrs       map[string]any
-		kind        Kind
-		want        map[string]any
-	}{
-		"gen_ai": {"opentelemetry.instrumentation.genai.openai", "chat m", map[string]any{
+	return []convention{
+		{"gen_ai", "opentelemetry.instrumentation.genai.openai", "chat m", map[string]any{
 			"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "gen_ai.request.model": "m", "gen_ai.response.model": "m-1", "gen_ai.response.id": "r",
 			"gen_ai.response.finish_reasons": []any{"stop"}, "gen_ai.usage.input_tokens": 3, "gen_ai.usage.output_tokens": 2, "gen_ai.usage.cache_read.input_tokens": 1,
 			"gen_ai.usage.reasoning.output_tokens": 1, "gen_ai.input.messages": messages, "gen_ai.request.stream": true, "gen_ai.response.time_to_first_chunk": 0.5, "server.address": "api.x", "server.port": 443,
 		}, Call, map[string]any{"provider": "openai", "call_type": "chat", "model": "m", "served_model": "m-1", "finish_reason": "stop", "tokens_in": 3.0, "tokens_out": 2.0, "tokens_cached": 1.0,
 			"tokens_reasoning": 1.0, "stream": true, "first_token": "2025-11-24T16:00:00.623456789Z", "api_base": "api.x:443", "status": "success", "service": "svc"}},
-		"v1.36": {"x", "chat m", map[string]any{"gen_ai.system": "openai", "gen_ai.operation.name": "chat", "gen_ai.request.model": "m", "gen_ai.usage.prompt_tokens": 3, "gen_ai.usage.completion_tokens": 2},
+		{"v1.36", "x", "chat m", map[string]any{"gen_ai.system": "openai", "gen_ai.operation.name": "chat", "gen_ai.request.model": "m", "gen_ai.usage.prompt_tokens": 3, "gen_ai.usage.completion_tokens": 2},
 			Call, map[string]any{"provider": "openai", "tokens_in": 3.0, "tokens_out": 2.0}},
-		"openinference, messages from 1": {"openinference.instrumentation.openai", "Response", map[string]any{"openinference.span.kind": "LLM", "llm.system": "openai", "llm.model_name": "m-1", "llm.invocation_parameters": `{"model":"m","stream":true}`,
+		{"openinference, messages from 1", "openinference.instrumentation.openai", "Response", map[string]any{"openinference.span.kind": "LLM", "llm.system": "openai", "llm.model_name": "m-1", "llm.invocation_parameters": `{"model":"m","stream":true}`,
 			"output.value": `{"id":"r"}`, "output.mime_type": "application/json", "llm.input_messages.1.message.role": "user", "llm.input_messages.1.message.content": "hi", "llm.input_messages.12.message.content": "late",
 			"llm.token_count.prompt": 3, "llm.token_count.completion": 2, "llm.token_count.prompt_details.cache_read": 1, "llm.finish_reason": "stop"},
 			Call, map[string]any{"model": "m", "served_model": "m-1", "stream": true, "tokens_in": 3.0, "tokens_cached": 1.0, "finish_reason": "stop", "input": []any{map[string]any{"role": "user", "content": "hi"}, map[string]any{"content": "late"}}}},
-		"openinference, a tool": {"openinference.instrumentation.openai", "t", map[string]any{"openinference.span.kind": "TOOL", "input.value": "x"}, Step, map[string]any{"input": "x"}},
-		"openllmetry of old":    {"opentelemetry.instrumentation.openai.v1", "openai.chat", map[string]any{"llm.request.type": "chat", "gen_ai.system": "OpenAI", "gen_ai.request.model": "m", "gen_ai.prompt.0.role": "user", "gen_ai.prompt.0.content": "hi", "gen_ai.completion.0.content": "ho", "gen_ai.completion.0.finish_reason": "stop", "llm.is_streaming": "False"}, Call, map[string]any{"call_type": "chat", "finish_reason": "stop", "stream": false, "output": []any{map[string]any{"content": "ho", "finish_reason": "stop"}}}},
-		"litellm": {"litellm", "litellm_request", map[string]any{"gen_ai.operation.name": "acompletion", "gen_ai.request.model": "m", "gen_ai.response.finish_reasons": `["stop"]`, "metadata.user_api_key_alias": "k", "metadata.user_api_key_team_alias": "t", "metadata.user_api_key_hash": "", "metadata.usage_object": `{'prompt_tokens_details': {'cached_tokens': 10}, 'completion_tokens_details': {'reasoning_tokens': None}}`,
+		{"openinference, a tool", "openinference.instrumentation.openai", "t", map[string]any{"openinference.span.kind": "TOOL", "input.value": "x"}, Step, map[string]any{"input": "x"}},
+		{"openllmetry of old", "opentelemetry.instrumentation.openai.v1", "openai.chat", map[string]any{"llm.request.type": "chat", "gen_ai.system": "OpenAI", "gen_ai.request.model": "m", "gen_ai.prompt.0.role": "user", "gen_ai.prompt.0.content": "hi", "gen_ai.completion.0.content": "ho", "gen_ai.completion.0.finish_reason": "stop", "llm.is_streaming": "False"}, Call, map[string]any{"call_type": "chat", "finish_reason": "stop", "stream": false, "output": []any{map[string]any{"content": "ho", "finish_reason": "stop"}}}},
+		{"litellm", "litellm", "litellm_request", map[string]any{"gen_ai.operation.name": "acompletion", "gen_ai.request.model": "m", "gen_ai.response.finish_reasons": `["stop"]`, "metadata.user_api_key_alias": "k", "metadata.user_api_key_team_alias": "t", "metadata.user_api_key_hash": "", "metadata.usage_object": `{'prompt_tokens_details': {'cached_tokens': 10}, 'completion_tokens_details': {'reasoning_tokens': None}}`,
 			"hidden_params": `{"api_base":"http://p","response_cost":0.25}`, "error.type": "BadRequestError", "error.code": "bad", "error.message": "no"},
 			Call, map[string]any{"finish_reason": "stop", "key_alias": "k", "team_alias": "t", "tokens_cached": 10.0, "cost": 0.25, "api_base": "http://p", "status": "failure", "error_code": "bad", "error_class": "BadRequestError", "error_message": "no"}},
-		"litellm, raw": {"litellm", "raw_gen_ai_request", map[string]any{"llm.openai.messages": `[{'role': 'user', 'content': "it's \u00e9", 'name': None}]`, "llm.openai.choices": "[{'finish_reason': 'stop'}]", "llm.openai.id": "r", "llm.openai.model": "m-1", "llm.openai.x": "[<Object at 0x1>]"},
+		{"litellm, raw", "litellm", "raw_gen_ai_request", map[string]any{"llm.openai.messages": `[{'role': 'user', 'content': "it's \u00e9", 'name': None}]`, "llm.openai.choices": "[{'finish_reason': 'stop'}]", "llm.openai.id": "r", "llm.openai.model": "m-1", "llm.openai.x": "[<Object at 0x1>]"},
 			Part, map[string]any{"served_model": "m-1", "provider": "openai", "input": []any{map[string]any{"role": "user", "content": "it's é", "name": nil}}, "output": []any{map[string]any{"finish_reason": "stop"}}}},
-		"logfire, a stream begins": {"logfire.openai", "Chat Completion with {request_data[model]!r}", map[string]any{"logfire.span_type": "span", "gen_ai.operation.name": "chat", "gen_ai.request.model": "m", "gen_ai.response.model": "m", "gen_ai.input.messages": messages}, Part, map[string]any{"model": "m", "served_model": nil, "status": nil}},
-		"logfire, embeddings":      {"logfire.openai", "Embedding", map[string]any{"logfire.span_type": "span", "gen_ai.operation.name": "embeddings", "request_data": `{"model":"e"}`, "gen_ai.usage.input_tokens": 1}, Call, map[string]any{"tokens_in": 1.0}},
-		"pydantic-ai, an agent":    {"pydantic-ai", "invoke_agent a", map[string]any{"gen_ai.operation.name": "invoke_agent", "pydantic_ai.all_messages": messages, "gen_ai.usage.input_tokens": 9}, Step, map[string]any{"tokens_in": nil}},
-		"a chain":                  {"x", "c", map[string]any{"traceloop.span.kind": "workflow"}, Step, nil},
-		"http":                     {"opentelemetry.instrumentation.fastapi", "POST /", map[string]any{"http.request.method": "POST"}, Other, nil},
-	} {
-		t.Run(name, func(t *testing.T) {
+		{"logfire, a stream begins", "logfire.openai", "Chat Completion with {request_data[model]!r}", map[string]any{"logfire.span_type": "span", "gen_ai.operation.name": "chat", "gen_ai.request.model": "m", "gen_ai.response.model": "m", "gen_ai.input.messages": messages}, Part, map[string]any{"model": "m", "served_model": nil, "status": nil}},
+		{"logfire, embeddings", "logfire.openai", "Embedding", map[string]any{"logfire.span_type": "span", "gen_ai.operation.name": "embeddings", "request_data": `{"model":"e"}`, "gen_ai.usage.input_tokens": 1}, Call, map[string]any{"tokens_in": 1.0}},
+		{"pydantic-ai, an agent", "pydantic-ai", "invoke_agent a", map[string]any{"gen_ai.operation.name": "invoke_agent", "pydantic_ai.all_messages": messages, "gen_ai.usage.input_tokens": 9}, Step, map[string]any{"tokens_in": nil}},
+		{"a chain", "x", "c", map[string]any{"traceloop.span.kind": "workflow"}, Step, nil},
+		{"http", "opentelemetry.instrumentation.fastapi", "POST /", map[string]any{"http.request.method": "POST"}, Other, nil},
+	}
+}
+
+// Each convention, by the attributes that its instrumentation was seen to send.
+func TestConventions(t *testing.T) {
+	for _, c := range conventions() {
+		t.Run(c.name, func(t *testing.T) {
 			s := span(1, c.span, c.attrs)
 			s.ParentSpanId = bytes.Repeat([]byte{9}, 8)
 			r := readAll(t, Traces, Protobuf, request(t, c.scope, s))[0]
@@ -227,7 +240,7 @@ func TestConventions(t *testing.T) {
 					t.Errorf("%s is %v, want %v", k, got, want)
 				}
 			}
-			if name == "litellm, raw" && b.CallID != strings.Repeat("ab", 16)+"-"+strings.Repeat("09", 8) {
+			if c.name == "litellm, raw" && b.CallID != strings.Repeat("ab", 16)+"-"+strings.Repeat("09", 8) {
 				t.Errorf("linked to %s", b.CallID)
 			}
 		})
@@ -378,6 +391,44 @@ func TestMasksEscapes(t *testing.T) {
 	text := readAll(t, Traces, JSON, []byte(data))[0].AppendBody(nil)
 	if bytes.Contains(text, []byte("MARKED")) || !bytes.Contains(text, []byte(`"authorization","value":{"stringValue":"****`)) {
 		t.Errorf("%s", text)
+	}
+	for name, value := range map[string]string{
+		"an escaped separator":  `https://x/v1?alt=sse\u0026key=MARKED-0123456789abcdef`,
+		"an escaped name":       `api\u005fkey=MARKED-0123456789abcdef`,
+		"an escaped slash":      `\u0061pi_key: MARKED-0123456789\/abcdef`,
+		"an escaped credential": `api_key=M\u0041RKED-0123456789abcdef and more`,
+	} {
+		data := `{"resourceSpans":[{"scopeSpans":[{"spans":[{"attributes":[{"key":"gen_ai.request.model","value":{"stringValue":"m"}},{"key":"tag.tags","value":{"stringValue":"` + value + `"}}]}]}]}]}`
+		if text := readAll(t, Traces, JSON, []byte(data))[0].AppendBody(nil); bytes.Contains(text, []byte("KED-0123456789")) {
+			t.Errorf("%s: %s", name, text)
+		}
+	}
+}
+
+// Nor does one stand in a member or field that is there twice, whichever of the two counts.
+func TestMasksWhatIsThereTwice(t *testing.T) {
+	const model, credential = `{"key":"gen_ai.request.model","value":{"stringValue":"m"}}`, `{"key":"authorization","value":{"stringValue":"Bearer MARKED-0123456789"}}`
+	const span, resource = `{"attributes":[` + model + `]}`, `{"attributes":[]}`
+	for _, c := range [][2]string{
+		{resource, `{"attributes":[` + model + `,` + credential + `],"attributes":[` + model + `]}`},
+		{resource, `{"attributes":[` + model + `,{"key":"authorization","value":{"stringValue":"x"},"value":{"stringValue":"Bearer MARKED-0123456789"}}]}`},
+		{`{"attributes":[` + credential + `],"attributes":[]}`, span},
+		{`{"attributes":[` + credential + `]},"resource":{}`, span},
+	} {
+		data := `{"resourceSpans":[{"resource":` + c[0] + `,"scopeSpans":[{"spans":[` + c[1] + `]}]}]}`
+		if text := readAll(t, Traces, JSON, []byte(data))[0].AppendBody(nil); bytes.Contains(text, []byte("MARKED")) {
+			t.Errorf("%s", text)
+		}
+	}
+	field := func(number byte, content []byte) []byte { return protowire.AppendBytes([]byte{number<<3 | 2}, content) }
+	keyValue := func(key, value string) []byte {
+		return append(field(1, []byte(key)), field(2, field(1, []byte(value)))...)
+	}
+	group := append(field(1, field(1, keyValue("authorization", "Bearer MARKED-0123456789"))), field(1, field(1, keyValue("service.name", "svc")))...)
+	group = append(group, field(2, field(2, field(9, keyValue("gen_ai.request.model", "m"))))...)
+	b := bodyOf(t, readAll(t, Traces, Protobuf, field(1, group))[0])
+	if kept, _ := base64.StdEncoding.DecodeString(b.Base64); bytes.Contains(kept, []byte("MARKED")) || b.Derived["service"] != "svc" {
+		t.Errorf("%q, %v", kept, b.Derived)
 	}
 }
 

@@ -4,8 +4,6 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/tidwall/gjson"
 )
 
 // pythonWords are what Python's repr has for JSON's words.
@@ -51,7 +49,7 @@ func pythonJSON(s string) ([]byte, bool) {
 			out, i = append(out, c), i+1
 		}
 	}
-	return out, !tooDeep(out) && gjson.ValidBytes(out)
+	return out, validJSON(out)
 }
 
 func pythonWord(s string) (json string, n int) {

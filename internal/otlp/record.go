@@ -29,17 +29,20 @@ type Record struct {
 
 	item       *Item
 	content    content
-	derived    *Derived
+	derived    *Derived // nil where the item is Other, else fields
+	fields     Derived
 	convention string
 	problem    error
 	masked     []string
+	request    []byte // as which the item is kept
 }
 
-// Read reads what an item says. It never fails: what cannot be read is told of in the record.
-func (it *Item) Read() *Record {
-	r := &Record{item: it}
-	r.content, r.problem = it.read()
+// Read makes r what an item says. It never fails: what cannot be read is told of in the record. The memory of an earlier item is used again.
+func (r *Record) Read(it *Item) {
+	r.content.attrs.reset()
+	*r = Record{item: it, content: content{attrs: r.content.attrs, events: r.content.events[:0]}, request: r.request[:0]}
 	c := &r.content
+	r.problem = c.read(it)
 	r.Kind = c.classify(it.signal, it.scope)
 	r.Time = moment(c.start)
 	r.ID = it.id(c)
@@ -48,25 +51,26 @@ func (it *Item) Read() *Record {
 		r.Kind = Part // nobody knows that it is not
 	}
 	if r.Kind == Other {
-		return r
+		return
 	}
 	switch {
-	case r.Kind == Part && it.signal == Logs && c.traceID != "" && c.spanID != "":
-		r.CallID = c.traceID + "-" + c.spanID
+	case r.Kind == Part && it.signal == Logs && c.ids != "":
+		r.CallID = c.ids
 	case r.Kind == Part && c.name == rawRequest:
 		r.CallID = c.traceID + "-" + c.parentID
 	}
 	r.convention = c.convention(it.scope)
-	r.derived = c.derive(it.scope)
+	r.derived = &r.fields
+	c.derive(it.scope, r.derived)
 	if c.name == rawRequest {
-		r.derived.rawRequest(c.attrs)
+		r.derived.rawRequest(&c.attrs)
 	}
 	if r.Kind == Call && c.traceID != "" && r.derived.ResponseID != "" {
-		sum := sha256.Sum256([]byte(c.traceID + " " + r.derived.ResponseID))
+		var space [256]byte
+		sum := sha256.Sum256(append(append(append(space[:0], c.traceID...), ' '), r.derived.ResponseID...))
 		r.Same = string(sum[:16])
 	}
 	r.first()
-	return r
 }
 
 // Unread says why the item could not be read, or nil.
@@ -98,13 +102,13 @@ func (r *Record) first() {
 
 // id is "<trace>-<span>" of a span, the same and a digest of a log record, and a digest where there is no span id.
 func (it *Item) id(c *content) string {
-	if it.signal == Traces && c.traceID != "" && c.spanID != "" {
-		return c.traceID + "-" + c.spanID
+	if it.signal == Traces && c.ids != "" {
+		return c.ids
 	}
 	sum := sha256.Sum256(it.raw)
 	digest := hex.EncodeToString(sum[:16])
-	if c.traceID != "" && c.spanID != "" {
-		return c.traceID + "-" + c.spanID + "-" + digest[:8]
+	if c.ids != "" {
+		return c.ids + "-" + digest[:8]
 	}
 	return digest
 }
@@ -115,6 +119,7 @@ func (r *Record) LinkTo(callID string, kind Kind) { r.CallID, r.Kind = callID, k
 // AppendBody appends the record's body, one line of JSON.
 func (r *Record) AppendBody(dst []byte) []byte {
 	it, c := r.item, &r.content
+	raw, outer, inner := r.mask() // before anything of the item is written
 	dst = slices.Grow(dst, base64.StdEncoding.EncodedLen(it.Size())+len(c.message)+2048)
 	o := object{append(dst, `{"v":1`...)}
 	o.text("kind", string(r.Kind))
@@ -132,7 +137,6 @@ func (r *Record) AppendBody(dst []byte) []byte {
 	if r.problem != nil {
 		o.text("unread", r.problem.Error())
 	}
-	raw, outer, inner := r.mask()
 	o.list("masked", r.masked)
 	o.text("content_type", it.encoding.ContentType())
 	if it.encoding == JSON {
@@ -141,7 +145,8 @@ func (r *Record) AppendBody(dst []byte) []byte {
 	} else {
 		o.name("otlp_base64")
 		o.b = append(o.b, '"')
-		o.b = appendRequest(o.b, raw, outer, inner)
+		r.request = appendRequest(r.request[:0], raw, outer, inner)
+		o.b = base64.StdEncoding.AppendEncode(o.b, r.request)
 		o.b = append(o.b, '"')
 	}
 	if r.derived != nil {
@@ -151,11 +156,11 @@ func (r *Record) AppendBody(dst []byte) []byte {
 	return append(o.b, "}\n"...)
 }
 
-// appendRequest appends an export request that holds nothing but one item, in base64: what stood around it, and itself, as they came.
-func appendRequest(dst, raw, outer, inner []byte) []byte {
+// appendRequest appends an export request that holds nothing but one item: what stood around it, and itself, as they came.
+func appendRequest(b, raw, outer, inner []byte) []byte {
 	scopeLen := len(inner) + protowire.SizeTag(numItems) + protowire.SizeBytes(len(raw))
 	groupLen := len(outer) + protowire.SizeTag(numScopes) + protowire.SizeBytes(scopeLen)
-	b := make([]byte, 0, groupLen+16)
+	b = slices.Grow(b, groupLen+16)
 	b = protowire.AppendTag(b, numGroups, protowire.BytesType)
 	b = protowire.AppendVarint(b, uint64(groupLen))
 	b = append(b, outer...)
@@ -163,8 +168,7 @@ func appendRequest(dst, raw, outer, inner []byte) []byte {
 	b = protowire.AppendVarint(b, uint64(scopeLen))
 	b = append(b, inner...)
 	b = protowire.AppendTag(b, numItems, protowire.BytesType)
-	b = protowire.AppendBytes(b, raw)
-	return base64.StdEncoding.AppendEncode(dst, b)
+	return protowire.AppendBytes(b, raw)
 }
 
 // appendJSON is appendRequest for OTLP/JSON.

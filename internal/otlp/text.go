@@ -10,24 +10,16 @@ import (
 func appendString(dst []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	dst = append(dst, '"')
-	from := 0
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c >= utf8.RuneSelf {
-			r, n := utf8.DecodeRuneInString(s[i:])
-			if r == utf8.RuneError && n == 1 {
-				dst = append(append(dst, s[from:i]...), "\ufffd"...)
-				from = i + 1
-			}
-			i += n
-			continue
+	if !utf8.ValidString(s) {
+		s = replaceInvalid(s)
+	}
+	for {
+		n := plainText(bytesOf(s))
+		dst = append(dst, s[:n]...)
+		if n == len(s) {
+			return append(dst, '"')
 		}
-		if c >= 0x20 && c != '"' && c != '\\' {
-			i++
-			continue
-		}
-		dst = append(dst, s[from:i]...)
-		switch c {
+		switch c := s[n]; c {
 		case '"', '\\':
 			dst = append(dst, '\\', c)
 		case '\n':
@@ -39,10 +31,17 @@ func appendString(dst []byte, s string) []byte {
 		default:
 			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
 		}
-		i++
-		from = i
+		s = s[n+1:]
 	}
-	return append(append(dst, s[from:]...), '"')
+}
+
+// replaceInvalid has U+FFFD for each byte that is no part of a character.
+func replaceInvalid(s string) string {
+	b := make([]byte, 0, len(s)+len(s)/8)
+	for _, r := range s {
+		b = utf8.AppendRune(b, r)
+	}
+	return string(b)
 }
 
 // object writes the members of a JSON object. Members without a value are left out.

@@ -25,6 +25,7 @@ const (
 // value is the value of an attribute, or a log record's body.
 type value struct {
 	kind kind
+	odd  bool // one of several that its message or its attribute has, or under one of several keys
 	text string
 	int  int64
 	num  float64

@@ -59,6 +59,17 @@ func (f *field) is(number protowire.Number) bool {
 	return f.number == number && f.kind == protowire.BytesType
 }
 
+// tag is number and type in one, as the wire has them. A field of another type than its number should have is one of the future: left alone.
+func (f *field) tag() uint64 { return protowire.EncodeTag(f.number, f.kind) }
+
+// Types as they stand in a tag.
+const (
+	asVarint  = uint64(protowire.VarintType)
+	asFixed64 = uint64(protowire.Fixed64Type)
+	asBytes   = uint64(protowire.BytesType)
+	asFixed32 = uint64(protowire.Fixed32Type)
+)
+
 // text is the content as a string that shares its memory.
 func (f *field) text() string { return shared(f.bytes) }
 
@@ -93,19 +104,21 @@ func (s *splitter) protobufGroup(group []byte) error {
 		}
 		outer = join(outer, f.raw)
 		if f.is(numResource) {
-			resource, _ = parseAttributes(f.bytes) // it is only told of
-			return s.around(resource)
+			before := len(resource.list)
+			resource.addResource(f.bytes)
+			return s.around(len(resource.list) - before)
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
+	suspects := resource.suspects()
 	return eachField(group, func(f field) error {
 		if !f.is(numScopes) {
 			return nil
 		}
-		return s.protobufScope(f.bytes, outer, resource)
+		return s.protobufScope(f.bytes, outer, resource, suspects)
 	})
 }
 
@@ -118,15 +131,17 @@ func join(dst, raw []byte) []byte {
 }
 
 // protobufScope reads a ScopeSpans or ScopeLogs.
-func (s *splitter) protobufScope(message, outer []byte, resource attributes) error {
-	sc := &scope{resource: resource, outer: outer}
+func (s *splitter) protobufScope(message, outer []byte, resource attributes, suspects []attribute) error {
+	sc := &scope{resource: resource, suspects: suspects, outer: outer}
 	err := eachField(message, func(f field) error {
 		if f.is(numItems) {
 			return nil
 		}
 		sc.inner = join(sc.inner, f.raw)
 		if f.is(numScope) {
+			before := len(sc.own)
 			sc.parse(f.bytes)
+			return s.around(len(sc.own) - before)
 		}
 		return nil
 	})
@@ -144,8 +159,13 @@ func (s *splitter) protobufScope(message, outer []byte, resource attributes) err
 // parse reads an InstrumentationScope.
 func (s *scope) parse(message []byte) {
 	_ = eachField(message, func(f field) error { // it is only told of: what cannot be read is left out
-		if f.is(1) {
+		switch {
+		case f.is(1):
 			s.name = f.text()
+		case f.is(3):
+			if a, _ := parseAttribute(f.bytes); a.suspect() {
+				s.own = append(s.own, a)
+			}
 		}
 		return nil
 	})
@@ -160,34 +180,43 @@ func (c *content) protobuf(signal Signal, raw []byte) error {
 }
 
 func (c *content) spanField(f field) (err error) {
-	switch f.number {
-	case 1:
-		c.traceID = id(f.bytes)
-	case 2:
-		c.spanID = id(f.bytes)
-	case 4:
-		c.parentID = id(f.bytes)
-	case 5:
+	switch f.tag() {
+	case 1<<3 | asBytes:
+		c.trace = f.bytes
+	case 2<<3 | asBytes:
+		c.span = f.bytes
+	case 4<<3 | asBytes:
+		var space [2 * maxID]byte
+		c.parentID = string(appendID(space[:0], f.bytes))
+	case 5<<3 | asBytes:
+		c.more = c.more || c.name != ""
 		c.name = f.text()
-	case 7:
+	case 7<<3 | asFixed64:
 		c.start = f.num
-	case 8:
+	case 8<<3 | asFixed64:
 		c.end = f.num
-	case 9:
+	case 9<<3 | asBytes:
 		err = c.attribute(f.bytes)
-	case 11:
-		if len(c.events) < maxEvents {
-			var e event
-			e, err = parseEvent(f.bytes)
-			c.events = append(c.events, e)
+	case 11<<3 | asBytes:
+		if len(c.events) >= maxEvents {
+			c.more = true
+			break
 		}
-	case 15:
+		var e event
+		var all bool
+		e, all, err = parseEvent(f.bytes)
+		c.events = append(c.events, e)
+		c.more = c.more || !all
+	case 13<<3 | asBytes: // a link
+		c.more = true
+	case 15<<3 | asBytes:
 		err = eachField(f.bytes, func(f field) error {
-			switch f.number {
-			case 2:
+			switch f.tag() {
+			case 2<<3 | asBytes:
+				c.more = c.more || c.message != ""
 				c.message = f.text()
-			case 3:
-				c.failed = f.num == 2
+			case 3<<3 | asVarint:
+				c.failed = int32(f.num) == 2
 			}
 			return nil
 		})
@@ -196,111 +225,133 @@ func (c *content) spanField(f field) (err error) {
 }
 
 func (c *content) logField(f field) (err error) {
-	switch f.number {
-	case 1:
+	switch f.tag() {
+	case 1<<3 | asFixed64:
 		if f.num > 0 {
 			c.start = f.num
 		}
-	case 5:
+	case 5<<3 | asBytes:
 		c.body = value{kind: kindProtobuf, raw: f.bytes}.resolve()
-	case 6:
+	case 6<<3 | asBytes:
 		err = c.attribute(f.bytes)
-	case 8:
+	case 8<<3 | asFixed32:
 		c.sampled = f.num&1 != 0
-	case 9:
-		c.traceID = id(f.bytes)
-	case 10:
-		c.spanID = id(f.bytes)
-	case 11:
+	case 9<<3 | asBytes:
+		c.trace = f.bytes
+	case 10<<3 | asBytes:
+		c.span = f.bytes
+	case 11<<3 | asFixed64:
 		if c.start == 0 {
 			c.start = f.num
 		}
-	case 12:
+	case 12<<3 | asBytes:
+		c.more = c.more || c.name != ""
 		c.name = f.text()
 	}
 	return err
 }
 
 func (c *content) attribute(message []byte) error {
-	if len(c.attrs) >= maxAttributes {
+	if len(c.attrs.list) >= maxAttributes {
+		c.more = true
 		return nil
 	}
 	a, err := parseAttribute(message)
-	c.attrs = append(c.attrs, a)
+	c.attrs.add(a)
 	return err
 }
 
-func parseEvent(message []byte) (e event, err error) {
+// parseEvent reads an Event. all is false where it has more attributes than are looked at.
+func parseEvent(message []byte) (e event, all bool, err error) {
+	all = true
 	err = eachField(message, func(f field) error {
 		switch {
 		case f.is(2):
 			e.name = f.text()
-		case f.is(3) && len(e.attrs) < maxEvents:
+		case f.is(3) && len(e.attrs.list) >= maxEvents:
+			all = false
+		case f.is(3):
 			a, err := parseAttribute(f.bytes)
-			e.attrs = append(e.attrs, a)
+			e.attrs.add(a)
 			return err
 		}
 		return nil
 	})
-	return e, err
+	return e, all, err
 }
 
-// parseAttributes reads the attributes of a Resource.
-func parseAttributes(message []byte) (list attributes, err error) {
-	err = eachField(message, func(f field) error {
-		if !f.is(1) || len(list) >= maxAttributes {
+// addResource adds the attributes of a Resource, of which there may be several: they are parts of one. Beyond maxAttributes these are the
+// ones that may hold credentials.
+func (a *attributes) addResource(message []byte) {
+	_ = eachField(message, func(f field) error { // it is only told of
+		if !f.is(1) {
 			return nil
 		}
-		a, err := parseAttribute(f.bytes)
-		list = append(list, a)
+		one, err := parseAttribute(f.bytes)
+		if len(a.list) < maxAttributes || one.suspect() {
+			a.add(one)
+		}
 		return err
 	})
-	return list, err
 }
 
 func parseAttribute(message []byte) (a attribute, err error) {
 	a.raw = message
+	keys, values := 0, 0
 	err = eachField(message, func(f field) error {
 		switch {
 		case f.is(1):
 			a.key = f.text()
+			keys++
 		case f.is(2):
-			a.value = value{kind: kindProtobuf, raw: f.bytes}.resolve()
+			if v := (value{kind: kindProtobuf, raw: f.bytes}).resolve(); v.kind != kindNone || values == 0 { // several are merged
+				a.value = v
+			}
+			values++
 		}
 		return nil
 	})
+	a.value.odd = a.value.odd || keys > 1 || values > 1
 	return a, err
 }
 
 // resolve reads a scalar AnyValue; lists and maps are left for later.
 func (v value) resolve() value {
-	out := value{}
+	out, fields := value{}, 0
 	_ = eachField(v.raw, func(f field) error { // what cannot be read is no value
-		switch f.number {
-		case 1:
+		fields++
+		switch f.tag() {
+		case 1<<3 | asBytes:
 			out = value{kind: kindText, text: f.text()}
-		case 2:
-			out = value{kind: kindBool, num: float64(f.num & 1)}
-		case 3:
+		case 2<<3 | asVarint:
+			out = value{kind: kindBool}
+			if f.num != 0 {
+				out.num = 1
+			}
+		case 3<<3 | asVarint:
 			out = value{kind: kindInt, int: int64(f.num), num: float64(int64(f.num))}
-		case 4:
+		case 4<<3 | asFixed64:
 			out = value{kind: kindNumber, num: math.Float64frombits(f.num)}
-		case 5, 6:
+		case 5<<3 | asBytes, 6<<3 | asBytes:
 			out = v
-		case 7:
+		case 7<<3 | asBytes:
 			out = value{kind: kindBytes, raw: f.bytes}
 		}
 		return nil
 	})
+	out.odd = fields > 1
 	return out
 }
 
-// id is a trace or span id; "" for none, which may be all zeros.
-func id(b []byte) string {
-	for _, c := range b {
+// maxID is how many bytes of an id count.
+const maxID = 32
+
+// appendID appends a trace or span id; nothing for none, which may be all zeros.
+func appendID(dst, id []byte) []byte {
+	for _, c := range id {
 		if c != 0 {
-			return hex.EncodeToString(b[:min(len(b), 32)])
+			return hex.AppendEncode(dst, id[:min(len(id), maxID)])
 		}
 	}
-	return ""
+	return dst
 }

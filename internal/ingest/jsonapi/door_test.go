@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zlib"
 	"github.com/klauspost/compress/zstd"
 
 	"indelible/internal/disk/osdisk"
@@ -24,6 +25,7 @@ import (
 	"indelible/internal/ingest/jsonapi"
 	"indelible/internal/record"
 	"indelible/internal/spool"
+	"indelible/internal/torture"
 )
 
 var _ jsonapi.Appender = (*spool.Spool)(nil)
@@ -157,6 +159,14 @@ func (b *bench) stored() (list []string) {
 	}
 }
 
+func deflated(data []byte) []byte {
+	var b bytes.Buffer
+	w := zlib.NewWriter(&b)
+	_, _ = w.Write(data) // memory
+	_ = w.Close()
+	return b.Bytes()
+}
+
 func gzipped(data []byte) []byte {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
@@ -187,6 +197,7 @@ func TestForms(t *testing.T) {
 		"gzip of two": func(b *bench) reply {
 			return b.post(append(gzipped(lines[:20]), gzipped(lines[20:])...), "Content-Encoding: GZIP")
 		},
+		"deflate":           func(b *bench) reply { return b.post(deflated(lines), "Content-Encoding: deflate") },
 		"zstd":              func(b *bench) reply { return b.post(zstandard(lines), "Content-Encoding: zstd") },
 		"identity":          func(b *bench) reply { return b.post(lines, "Content-Encoding: identity") },
 		"trailing slash":    func(b *bench) reply { return b.send("POST", "/v1/records/", array) },
@@ -327,9 +338,10 @@ func TestRefusals(t *testing.T) {
 		{"half a gzip head", b.post(zipped[:5], auth, "Content-Encoding: gzip"), 400, "bad_encoding", ""},
 		{"no gzip", b.post([]byte(`{"id":"a"}`), auth, "Content-Encoding: gzip"), 400, "bad_encoding", ""},
 		{"behind the gzip", b.post(append(gzipped([]byte("1")), "{}"...), auth, "Content-Encoding: gzip"), 400, "bad_encoding", ""},
+		{"truncated deflate", b.post(deflated([]byte(`{"id":"a"}`))[:12], auth, "Content-Encoding: deflate"), 400, "bad_encoding", "no whole deflate stream"},
 		{"truncated zstd", b.post(frames[:len(frames)-3], auth, "Content-Encoding: zstd"), 400, "bad_encoding", "no whole zstd stream"},
 		{"wide window", b.post(zstdStream(wide), auth, "Content-Encoding: zstd"), 400, "bad_encoding", "8 MiB"},
-		{"encoding", b.post([]byte(`{}`), auth, "Content-Encoding: br"), 415, "unsupported_encoding", "gzip or zstd"},
+		{"encoding", b.post([]byte(`{}`), auth, "Content-Encoding: br"), 415, "unsupported_encoding", "gzip, deflate or zstd"},
 		{"two encodings", b.post([]byte(`{}`), auth, "Content-Encoding: gzip, zstd"), 415, "unsupported_encoding", ""},
 	} {
 		if c.r.status != c.status || c.r.Error.Code != c.code || !strings.Contains(c.r.Error.Message, c.message) {
@@ -526,7 +538,7 @@ func TestHostile(t *testing.T) {
 	if r := b.post(line); r.status != 413 || !strings.Contains(r.text, "64 MiB") {
 		t.Errorf("%d %s", r.status, r.text)
 	}
-	deep := bytes.Repeat([]byte(`{"a":`), 10<<20)
+	deep := bytes.Repeat([]byte(`{"a":`), torture.RaceShare(10<<20))
 	if r := b.post(deep); r.status != 200 || r.Count != 1 {
 		t.Errorf("%d %s", r.status, r.text)
 	}

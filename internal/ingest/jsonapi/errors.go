@@ -41,8 +41,8 @@ func unauthorized() ingest.Refusal {
 }
 
 func unsupportedEncoding(name string) *ingest.Refusal {
-	return &ingest.Refusal{Status: http.StatusUnsupportedMediaType, Code: "unsupported_encoding", Header: http.Header{"Accept-Encoding": {"gzip, zstd, identity"}},
-		Message: fmt.Sprintf("The Content-Encoding %.60q is not known here. Send the records as they are, or compressed with gzip or zstd.", name)}
+	return &ingest.Refusal{Status: http.StatusUnsupportedMediaType, Code: "unsupported_encoding", Header: http.Header{"Accept-Encoding": {"gzip, deflate, zstd, identity"}},
+		Message: fmt.Sprintf("The Content-Encoding %.60q is not known here. Send the records as they are, or compressed with gzip, deflate or zstd.", name)}
 }
 
 func empty() *ingest.Refusal {

@@ -151,14 +151,7 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Refuse implements ingest.Door.
 func (d *Door) Refuse(w http.ResponseWriter, r *http.Request, e *ingest.Refusal) {
 	d.meter.Request()
-	refusal := *e
-	if refusal.Code == "" {
-		refusal.Code = "forbidden"
-		if e.Status == http.StatusServiceUnavailable {
-			refusal.Code = "busy"
-		}
-	}
-	d.refuse(d.begin(w, r), &refusal)
+	d.refuse(d.begin(w, r), e.WithCode("forbidden", "busy"))
 }
 
 // begin takes a request in.

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"indelible/internal/torture"
 )
 
 func TestSplit(t *testing.T) {
@@ -115,7 +117,7 @@ func TestSplitStopsAtTheLimit(t *testing.T) {
 
 // Deep nesting is looked at without a stack that grows with it.
 func TestSplitDeep(t *testing.T) {
-	const n = 20 << 20
+	n := torture.RaceShare(20 << 20)
 	deep := bytes.Repeat([]byte{'['}, n)
 	if _, err := split(deep, 100); err == nil {
 		t.Error("an array without an end was taken")

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zlib"
 	"github.com/klauspost/compress/zstd"
 	common "go.opentelemetry.io/proto/otlp/common/v1"
 	trace "go.opentelemetry.io/proto/otlp/trace/v1"
@@ -177,6 +178,14 @@ func export(t testing.TB, scope string, spans ...*trace.Span) []byte {
 	return b
 }
 
+func deflated(data []byte) []byte {
+	var b bytes.Buffer
+	z := zlib.NewWriter(&b)
+	_, _ = z.Write(data) // into memory
+	_ = z.Close()
+	return b.Bytes()
+}
+
 func gzipped(b []byte) []byte {
 	var out bytes.Buffer
 	z := gzip.NewWriter(&out)
@@ -204,7 +213,7 @@ func TestTakes(t *testing.T) {
 		headers []string
 		answer  string
 	}{
-		{data, nil, ""}, {gzipped(data), []string{"Content-Encoding: gzip"}, ""}, {zstandard(t, data), []string{"Content-Encoding: zstd"}, ""},
+		{data, nil, ""}, {gzipped(data), []string{"Content-Encoding: gzip"}, ""}, {zstandard(t, data), []string{"Content-Encoding: zstd"}, ""}, {deflated(data), []string{"Content-Encoding: deflate"}, ""},
 		{data, []string{"Content-Type: application/octet-stream"}, ""},
 		{[]byte(asJSON), []string{"Content-Type: application/json"}, "{}"}, {[]byte(asJSON), []string{"Content-Type: text/plain"}, ""},
 		{nil, nil, ""},
@@ -224,7 +233,7 @@ func TestTakes(t *testing.T) {
 	if want := "otlp/2025-11-24/16/time-16-00-00-123457_" + strings.Repeat("ab", 16) + "-0101010101010001.json"; list[0].key != want {
 		t.Errorf("key %s, want %s", list[0].key, want)
 	}
-	if s := b.door.Stats(); s.Acked != 10 || s.Resent != 7 || s.Dropped != 4 {
+	if s := b.door.Stats(); s.Acked != 12 || s.Resent != 9 || s.Dropped != 5 {
 		t.Errorf("%+v", s)
 	}
 }

@@ -39,7 +39,7 @@ func TestFullDisk(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	b := newBench(t, func(o *otlpapi.Options) { o.Spool, o.MaxHold = s, 20*time.Millisecond })
+	b := newBench(t, func(o *otlpapi.Options) { o.Spool, o.MaxHold = s, 500*time.Millisecond })
 	b.spool = s
 	acked := 0
 	var refused reply
@@ -121,6 +121,7 @@ func TestMemoryOfHostileRequests(t *testing.T) {
 		"a Python repr":          traces(nil, attribute(message(1, append([]byte("["), bytes.Repeat([]byte("'\\n',"), most/5-64)...)))),
 		"empty values":           traces(nil, attribute(message(6, bytes.Repeat([]byte{0x0a, 0}, most/2-64)))),
 		"gzip":                   gzipped(message(1, message(2, bytes.Repeat([]byte{0x12, 0}, most/2-16)))),
+		"deflate":                deflated(bytes.Repeat([]byte{0}, 256*most)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, err := otlpapi.New(otlpapi.Options{Spool: &nowhere{}, Bodies: ingest.NewBodies(most, 4*most), KeepOther: true})
@@ -128,8 +129,8 @@ func TestMemoryOfHostileRequests(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := httptest.NewRequest("POST", "/v1/traces", bytes.NewReader(data))
-			if name == "gzip" {
-				r.Header.Set("Content-Encoding", "gzip")
+			if name == "gzip" || name == "deflate" {
+				r.Header.Set("Content-Encoding", name)
 			}
 			runtime.GC()
 			var before, now runtime.MemStats

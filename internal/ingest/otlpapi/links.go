@@ -17,11 +17,19 @@ const (
 // response in one trace the first is the call, and the others are part of it. They remember at least the
 // last 32 Ki such calls, or those of the last hour. The zero links is ready. Safe for concurrent use.
 type links struct {
-	mu    sync.Mutex
-	begun time.Time         // of the younger half; guarded by mu
-	young map[string]string // call ids; guarded by mu
-	old   map[string]string // guarded by mu
+	mu         sync.Mutex
+	begun      time.Time // of the younger half; guarded by mu
+	young, old memory    // guarded by mu
 }
+
+// memory is what is remembered of a time.
+type memory struct {
+	same  map[string]linked // the call with a response in a trace
+	names map[string]string // call ids of streams
+}
+
+// linked is a record, and the call that it is.
+type linked struct{ id, callID string }
 
 // link says what r is to the calls before it. The same record gets the same answer again, as long as it is remembered.
 func (l *links) link(r *otlp.Record) {
@@ -30,18 +38,24 @@ func (l *links) link(r *otlp.Record) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if now := time.Now(); l.young == nil || len(l.young) >= linksEach || now.Sub(l.begun) > linksFor {
-		l.old, l.young, l.begun = l.young, map[string]string{}, now
+	if now := time.Now(); l.young.same == nil || len(l.young.same)+len(l.young.names) >= linksEach || now.Sub(l.begun) > linksFor {
+		l.old, l.young, l.begun = l.young, memory{map[string]linked{}, map[string]string{}}, now
 	}
 	if r.First != "" {
 		l.stream(r)
 	}
-	if r.Same != "" {
-		if call := l.get("same " + r.Same); call == "" {
-			l.young["same "+r.Same] = r.ID + " " + r.CallID
-		} else if first, id := cut(call); first != r.ID {
-			r.LinkTo(id, otlp.Part)
+	if r.Same == "" {
+		return
+	}
+	call, ok := l.young.same[r.Same]
+	if !ok {
+		if call, ok = l.old.same[r.Same]; !ok {
+			call = linked{r.ID, r.CallID}
 		}
+		l.young.same[r.Same] = call
+	}
+	if call.id != r.ID {
+		r.LinkTo(call.callID, otlp.Part)
 	}
 }
 
@@ -50,7 +64,7 @@ func (l *links) stream(r *otlp.Record) {
 	switch {
 	case r.Begins:
 		if l.get("took "+r.ID) == "" { // not known: it came just now
-			l.young["begun "+r.First] = r.ID
+			l.young.names["begun "+r.First] = r.ID
 		}
 	case l.get("span "+r.ID) != "":
 		r.LinkTo(l.get("span "+r.ID), r.Kind)
@@ -59,29 +73,20 @@ func (l *links) stream(r *otlp.Record) {
 		if begun == "" {
 			return
 		}
-		delete(l.young, "begun "+r.First)
-		delete(l.old, "begun "+r.First)
-		l.young["span "+r.ID], l.young["took "+begun] = begun, r.ID
+		delete(l.young.names, "begun "+r.First)
+		delete(l.old.names, "begun "+r.First)
+		l.young.names["span "+r.ID], l.young.names["took "+begun] = begun, r.ID
 		r.LinkTo(begun, r.Kind)
 	}
 }
 
-// get is what is remembered under a name. Callers hold mu.
+// get is what is remembered of a stream under a name. Callers hold mu.
 func (l *links) get(name string) string {
-	v := l.young[name]
+	v := l.young.names[name]
 	if v == "" {
-		if v = l.old[name]; v != "" {
-			l.young[name] = v
+		if v = l.old.names[name]; v != "" {
+			l.young.names[name] = v
 		}
 	}
 	return v
-}
-
-func cut(s string) (before, after string) {
-	for i := range s {
-		if s[i] == ' ' {
-			return s[:i], s[i+1:]
-		}
-	}
-	return s, ""
 }

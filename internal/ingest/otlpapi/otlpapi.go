@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"indelible/internal/ingest"
@@ -77,6 +78,8 @@ type Door struct {
 	pace    ingest.Pace
 	links   links
 	first   *ingest.Arrivals
+	attrs   record.Attrs // of every record but the flagged ones
+	buffers sync.Pool    // of *[]byte, for the bodies of the next request
 
 	notices ingest.Notices
 	meter   *ingest.Meter
@@ -91,6 +94,7 @@ func New(o Options) (*Door, error) {
 	return &Door{
 		spool: o.Spool, bodies: o.Bodies, senders: ingest.NewTokens(o.Tokens, unauthorized()), bucket: o.Bucket, other: o.KeepOther,
 		maxHold: cmp.Or(o.MaxHold, DefaultMaxHold), pace: cmp.Or(o.Pace, ingest.DefaultPace), first: ingest.NewArrivals(),
+		attrs: record.Attrs{{Name: "content-type", Value: "application/json"}},
 		meter: cmp.Or(o.Meter, new(ingest.Meter)), log: cmp.Or(o.Log, slog.New(slog.DiscardHandler)),
 	}, nil
 }
@@ -123,14 +127,7 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Refuse implements ingest.Door.
 func (d *Door) Refuse(w http.ResponseWriter, r *http.Request, e *ingest.Refusal) {
 	d.meter.Request()
-	refusal := *e
-	if refusal.Code == "" {
-		refusal.Code = "forbidden"
-		if e.Status == http.StatusServiceUnavailable {
-			refusal.Code = "busy"
-		}
-	}
-	d.refuse(d.begin(w, r), &refusal)
+	d.refuse(d.begin(w, r), e.WithCode("forbidden", "busy"))
 }
 
 func (d *Door) begin(w http.ResponseWriter, r *http.Request) *request {

@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -98,8 +99,9 @@ func (d *Door) keep(q *request, items []otlp.Item) error {
 	for i := 0; i < len(items) && b.guess < batchBytes; i++ {
 		b.guess += base64.StdEncoding.EncodedLen(items[i].Size()) + 2<<10
 	}
+	r := new(otlp.Record)
 	for i := range items {
-		r := items[i].Read()
+		r.Read(&items[i])
 		if r.Kind == otlp.Other && !d.other {
 			b.dropped++
 			continue
@@ -117,9 +119,11 @@ func (d *Door) keep(q *request, items []otlp.Item) error {
 	if err := b.flush(); err != nil {
 		return err
 	}
+	b.release()
 	d.meter.Drop(b.dropped)
+	took := time.Since(q.start)
 	for _, r := range b.receipts {
-		d.meter.Ack(r, time.Since(q.start))
+		d.meter.Ack(r, took)
 	}
 	d.meter.Flag(b.flagged)
 	return nil
@@ -139,6 +143,7 @@ type batch struct {
 	guess    int    // about how long bodies becomes
 	bodies   []byte // of the records, one after the other
 	ends     []int  // where each ends
+	readers  []bytes.Buffer
 	records  []record.Record
 	receipts []record.Receipt
 	flagged  int
@@ -146,14 +151,13 @@ type batch struct {
 }
 
 func (b *batch) add(r *otlp.Record) error {
-	at := r.Time
-	attrs := record.Attrs{{Name: "content-type", Value: "application/json"}}
+	at, attrs := r.Time, b.door.attrs
 	if r.Unread() != nil {
-		attrs = append(attrs, record.Attr{Name: record.AttrFlag, Value: flagUnparsed})
+		attrs = append(slices.Clip(attrs), record.Attr{Name: record.AttrFlag, Value: flagUnparsed})
 		b.flagged++
 	}
 	if b.bodies == nil {
-		b.bodies = make([]byte, 0, b.guess)
+		b.bodies = b.door.buffer(b.guess)
 	}
 	begun := len(b.bodies)
 	b.bodies = r.AppendBody(b.bodies)
@@ -177,8 +181,10 @@ func (b *batch) flush() error {
 		return nil
 	}
 	from := 0
+	b.readers = slices.Grow(b.readers[:0], len(b.ends))[:len(b.ends)]
 	for i, end := range b.ends { // the buffer moved as it grew
-		b.records[i].Body = bytes.NewBuffer(b.bodies[from:end:end])
+		b.readers[i] = *bytes.NewBuffer(b.bodies[from:end:end])
+		b.records[i].Body = &b.readers[i]
 		from = end
 	}
 	receipts, err := b.door.spool.AppendAll(b.ctx, b.records)
@@ -186,11 +192,29 @@ func (b *batch) flush() error {
 		return held(b.ctx, err)
 	}
 	b.receipts = append(b.receipts, receipts...)
-	if cap(b.bodies) > 2*batchBytes {
+	if cap(b.bodies) > largestBuffer {
 		b.bodies = nil
 	}
 	b.bodies, b.ends, b.records = b.bodies[:0], b.ends[:0], b.records[:0]
 	return nil
+}
+
+// largestBuffer is how long a buffer is at most that is used again.
+const largestBuffer = 2 * batchBytes
+
+// buffer is an empty buffer with room for about so many bytes.
+func (d *Door) buffer(room int) []byte {
+	if b, ok := d.buffers.Get().(*[]byte); ok && cap(*b) >= room {
+		return *b
+	}
+	return make([]byte, 0, room)
+}
+
+// release leaves the buffer to the next request. After an error the spool may still read it, and it is not used again.
+func (b *batch) release() {
+	if bodies := b.bodies; bodies != nil {
+		b.door.buffers.Put(&bodies) // and not the batch with it
+	}
 }
 
 // held makes the end of a hold be seen as that.

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"indelible/internal/capture"
+	"indelible/internal/torture"
 )
 
 // seen is all that a client sees of an answer.
@@ -244,7 +245,7 @@ func TestUpstreamAbortsStayAborts(t *testing.T) {
 		b := newBench(t, up.addr, nil)
 		head := strings.Index(answer, "\r\n\r\n") + 4
 		n := 0
-		for cut = 0; cut < len(answer); cut++ {
+		for cut = 0; cut < len(answer); cut += torture.RaceStep(3) {
 			s := ask(t, "POST", b.url+"/v1/chat/completions", "{}")
 			n++
 			e := b.wait(n)

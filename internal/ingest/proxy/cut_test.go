@@ -85,6 +85,63 @@ func TestWebSocketCutInAMessage(t *testing.T) {
 	}
 }
 
+// TestWebSocketEnds has either side close the connection in good order: with a close frame the exchange is complete, and without one, as RFC 6455
+// has it, that side has aborted it.
+func TestWebSocketEnds(t *testing.T) {
+	const text, half, closing, clientText, clientClosing = "\x81\x02hi", "\x81\x7e\x03\xe8half", "\x88\x02\x03\xe8", "\x81\x82\x01\x02\x03\x04ik", "\x88\x82\x01\x02\x03\x04\x02\xea"
+	for name, c := range map[string]struct {
+		upstream, client string // what they send
+		first            bool   // the upstream closes, as soon as it has read that; else the client does
+		want             capture.Transport
+	}{
+		"the upstream, with a close frame":          {text + closing, clientText, true, capture.Complete},
+		"the upstream, after the client's":          {text, clientText + clientClosing, true, capture.Complete},
+		"the upstream, between two messages":        {text, clientText, true, capture.UpstreamAbort},
+		"the upstream, in a message":                {text + half, clientText, true, capture.UpstreamAbort},
+		"the upstream, whose text is a close frame": {"\x82\x04" + closing, clientText, true, capture.UpstreamAbort},
+		"the client, with a close frame":            {text, clientText + clientClosing, false, capture.Complete},
+		"the client, between two messages":          {text, clientText, false, capture.ClientAbort},
+		"the client, before any":                    {text, "", false, capture.ClientAbort},
+	} {
+		t.Run(name, func(t *testing.T) {
+			up := newScript(t, func(conn net.Conn, _ *http.Request, _ []byte) {
+				_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\n\r\n"+c.upstream)
+				if c.first {
+					_, _ = io.ReadFull(conn, make([]byte, len(c.client)))
+				} else {
+					_, _ = io.Copy(io.Discard, conn)
+				}
+				_ = conn.Close()
+			})
+			b := newBench(t, up.addr, nil)
+			conn := dial(t, b)
+			fmt.Fprint(conn, "GET /up/v1/realtime HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+			in := bufio.NewReader(conn)
+			if resp, err := http.ReadResponse(in, nil); err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+				t.Fatal(resp, err)
+			}
+			if _, err := io.WriteString(conn, c.client); err != nil {
+				t.Fatal(err)
+			}
+			got := make([]byte, len(c.upstream))
+			if _, err := io.ReadFull(in, got); err != nil || string(got) != c.upstream {
+				t.Errorf("%q, %v", got, err)
+			}
+			if !c.first {
+				_ = conn.(*net.TCPConn).CloseWrite()
+			}
+			if rest, err := io.ReadAll(in); err != nil || len(rest) > 0 {
+				t.Errorf("then %q, %v", rest, err)
+			}
+			_ = conn.Close()
+			_, last, d := b.one()
+			if last.Transport != c.want || (last.Fault == "") != (c.want == capture.Complete) || string(last.Response.Body.Bytes) != c.upstream || last.ClientStream == nil || string(last.ClientStream.Bytes) != c.client {
+				t.Errorf("%s %q, %+v", last.Transport, last.Fault, d)
+			}
+		})
+	}
+}
+
 // TestNoRoomForWhatAClientSends has the disk fill up under an upgraded connection: it ends, and its record says why.
 func TestNoRoomForWhatAClientSends(t *testing.T) {
 	up := newScript(t, func(c net.Conn, _ *http.Request, _ []byte) {

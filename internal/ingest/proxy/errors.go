@@ -66,7 +66,7 @@ func refusalOf(upstream string, err error) *ingest.Refusal {
 }
 
 // writeRefusal answers in the form of OpenAI's errors, which SDKs show.
-func writeRefusal(w http.ResponseWriter, e *ingest.Refusal, code string) {
+func writeRefusal(w http.ResponseWriter, e *ingest.Refusal) {
 	type fault struct {
 		Message string `json:"message"`
 		Type    string `json:"type"`
@@ -74,7 +74,7 @@ func writeRefusal(w http.ResponseWriter, e *ingest.Refusal, code string) {
 	}
 	doc, _ := json.Marshal(struct { // of three texts: cannot fail
 		Error fault `json:"error"`
-	}{fault{e.Message, "indelible_proxy", code}})
+	}{fault{e.Message, "indelible_proxy", e.Code}})
 	maps.Copy(w.Header(), e.Header)
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")

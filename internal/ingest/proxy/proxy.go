@@ -195,17 +195,12 @@ func resetAborted(w http.ResponseWriter) {
 
 // Refuse implements ingest.Door.
 func (d *Door) Refuse(w http.ResponseWriter, r *http.Request, e *ingest.Refusal) {
-	code := e.Code
-	if code == "" {
-		if code = "forbidden"; e.Status == http.StatusServiceUnavailable {
-			code = "busy"
-		}
+	e = e.WithCode("forbidden", "busy")
+	d.meter.Refuse(e.Code)
+	if log, missed := d.notices.Note(ingest.Host(r) + e.Code); log && (e.Status >= 500 || e.Cause != nil) {
+		d.log.Warn("refused", "door", doorName, "from", ingest.Host(r), "code", e.Code, "cause", e.Cause, "more_in_the_minute_before", missed)
 	}
-	d.meter.Refuse(code)
-	if log, missed := d.notices.Note(ingest.Host(r) + code); log && (e.Status >= 500 || e.Cause != nil) {
-		d.log.Warn("refused", "door", doorName, "from", ingest.Host(r), "code", code, "cause", e.Cause, "more_in_the_minute_before", missed)
-	}
-	writeRefusal(w, e, code)
+	writeRefusal(w, e)
 }
 
 // failed answers a call that got no answer.

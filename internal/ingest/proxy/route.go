@@ -139,7 +139,11 @@ func (s signing) RoundTrip(req *http.Request) (*http.Response, error) {
 			}
 			return nil, err
 		}
-		req = signed
+		resp, err := s.base.RoundTrip(signed)
+		if err == nil && (resp.StatusCode == http.StatusForbidden || resp.StatusCode == http.StatusUnauthorized) {
+			to.signer.Refused() // they may have been changed where they are kept
+		}
+		return resp, err
 	}
 	return s.base.RoundTrip(req)
 }

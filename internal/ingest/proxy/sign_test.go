@@ -200,6 +200,45 @@ func TestSigned(t *testing.T) {
 	searchSecrets(t, b.dir)
 }
 
+// TestCorrectedSecret has a mistyped secret corrected in the shared file, under the same access key's id: the first call that AWS refuses
+// has the file read again, and the next one is signed with what it holds now.
+func TestCorrectedSecret(t *testing.T) {
+	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		if verifySignature(r, body, "eu-central-1") != nil {
+			w.WriteHeader(http.StatusForbidden)
+		}
+	}))
+	defer up.Close()
+	file := filepath.Join(t.TempDir(), "credentials")
+	write := func(secret string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte("[default]\naws_access_key_id="+awsID+"\naws_secret_access_key="+secret+"\naws_session_token="+awsToken+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, value := range map[string]string{"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_SESSION_TOKEN": "", "AWS_CONFIG_FILE": file + ".none", "AWS_SHARED_CREDENTIALS_FILE": file} {
+		t.Setenv(name, value)
+	}
+	write("mistyped-" + awsSecret)
+	b := newBench(t, up.URL, func(o *proxy.Options, _ *spool.Spool) {
+		o.Upstreams[0].Sign, o.Upstreams[0].Region = "aws", "eu-central-1"
+	})
+	call := func(want int, when string) {
+		t.Helper()
+		if s := ask(t, "POST", b.url+"/model/m/converse", "{}"); s.Status != want {
+			t.Errorf("%s: %d", when, s.Status)
+		}
+	}
+	call(http.StatusForbidden, "mistyped")
+	write(awsSecret)
+	call(http.StatusOK, "corrected")
+	searchSecrets(t, b.dir)
+}
+
 // searchSecrets looks through every file for what must not be in any.
 func searchSecrets(t *testing.T, dir string) {
 	t.Helper()

@@ -132,16 +132,9 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Refuse implements ingest.Door.
 func (d *Door) Refuse(w http.ResponseWriter, r *http.Request, e *ingest.Refusal) {
 	d.meter.Request()
-	refusal := *e
-	if refusal.Code == "" {
-		refusal.Code = "AccessDenied"
-		if e.Status == http.StatusServiceUnavailable {
-			refusal.Code = "SlowDown"
-		}
-	}
 	q := d.begin(w, r)
 	q.address, _ = d.where.of(r)
-	d.refuse(q, &refusal)
+	d.refuse(q, e.WithCode("AccessDenied", "SlowDown"))
 }
 
 // begin takes a request in.
