@@ -186,7 +186,7 @@ func (l *Log) Gap(ctx context.Context, gap record.GapError) error {
 	}
 	if gap.First == 0 || gap.Last < gap.First || l.from != 0 && gap.First > l.from {
 		defer l.mu.Unlock()
-		return fmt.Errorf("add to log %s: gap of records %d to %d where %d should come: %w", l.name, gap.First, gap.Last, l.from, ErrOrder)
+		return fmt.Errorf("add to log %s: gap of %s where %d should come: %w", l.name, SeqRange{gap.First, gap.Last}, l.from, ErrOrder)
 	}
 	full := false
 	if gap.Last >= l.from {

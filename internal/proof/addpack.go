@@ -25,7 +25,7 @@ func (l *Log) Pack(ctx context.Context, p record.Pack) error {
 
 func (l *Log) addPack(ctx context.Context, p *record.Pack) error {
 	if p.First == 0 || p.Last < p.First || p.Key == "" {
-		return fmt.Errorf("pack %q of records %d to %d: no such range, or nothing says where it is", p.Key, p.First, p.Last)
+		return fmt.Errorf("pack %q of %s: no such range, or nothing says where it is", p.Key, SeqRange{p.First, p.Last})
 	}
 	leaf := packLeaf(p)
 	l.mu.Lock()
@@ -55,7 +55,7 @@ func (l *Log) addPack(ctx context.Context, p *record.Pack) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.fail(fmt.Errorf("records %d to %d come as the pack %q with SHA-256 %s, but the tree has them otherwise: the data directory is an old copy, or another process writes this log: %w", p.First, p.Last, p.Key, p.Digest, ErrForked))
+	return l.fail(fmt.Errorf("%s: the spool has the pack %q with SHA-256 %s, but the tree has another one: the data directory is an old copy, or another process writes this log: %w", SeqRange{p.First, p.Last}, p.Key, p.Digest, ErrForked))
 }
 
 // PackOf is the pack in which the tree has a record, published or decided; false if

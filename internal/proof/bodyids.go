@@ -13,8 +13,10 @@ import (
 	"indelible/internal/store"
 )
 
-// maxBody is how much of a record is read for its ids.
-const maxBody = 64 << 20
+const (
+	maxBody   = 64 << 20  // how long a record may be to be read for its ids
+	maxBodies = 256 << 20 // bytes of records that are read for their ids at a time
+)
 
 // idsInside reads a record and returns the ids in it, a group for each JSON
 // value: a batch has one a line. The bytes are compared with the leaf first.
@@ -26,6 +28,10 @@ func (c *reconciling) idsInside(ctx context.Context, l *Leaf) ([][]string, error
 	if rest, ok := strings.CutPrefix(key, c.prefix); c.prefixed && ok {
 		key = c.base + rest
 	}
+	if err := c.bodies.Acquire(ctx, l.Size); err != nil {
+		return nil, err
+	}
+	defer c.bodies.Release(l.Size)
 	body, _, err := c.store.Get(ctx, key, store.GetOptions{Version: l.VersionID})
 	if err != nil {
 		return nil, err

@@ -63,7 +63,7 @@ type keptObject struct {
 // grows meanwhile is then never behind its history.
 func (v *verifier) collect(ctx context.Context) error {
 	var list []keptObject
-	for info, err := range v.store.List(ctx, store.ListOptions{Prefix: v.dir + "history/"}) {
+	for key, err := range v.listNames(ctx, store.ListOptions{Prefix: v.dir + "history/"}) { // what cannot be read has a name as well
 		if err != nil {
 			return err
 		}
@@ -71,7 +71,7 @@ func (v *verifier) collect(ctx context.Context) error {
 			v.unkept++
 			continue
 		}
-		list = append(list, keptObject{info.Key, "", history})
+		list = append(list, keptObject{key, "", history})
 	}
 	list = append(list, v.olderVersions(ctx)...)
 	if err := v.readCheckpoints(ctx, list); err != nil {
@@ -182,6 +182,7 @@ func (v *verifier) addCheckpoint(name string, raw []byte, s source, modified tim
 		v.tell(s)(Fault{Object: name, What: err.Error()})
 		return nil
 	}
+	h.Log = v.key.Name() // the same text, and not a part of a long one that would be kept with it
 	cp := &foundCheckpoint{Checkpoint: h, name: name, raw: raw, source: s, modified: modified}
 	v.mu.Lock()
 	defer v.mu.Unlock()

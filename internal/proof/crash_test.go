@@ -11,6 +11,7 @@ import (
 	"indelible/internal/disk/crashdisk"
 	"indelible/internal/record"
 	"indelible/internal/store"
+	"indelible/internal/torture"
 )
 
 // world is a writer that dies again and again, its disk, its bucket, and what the world saw of it.
@@ -123,8 +124,9 @@ func (w *world) reborn() {
 func TestDeathAtEveryPut(t *testing.T) { synctest.Test(t, deathAtEveryPut) } // so that no retry takes time
 
 func deathAtEveryPut(t *testing.T) {
+	step := torture.RaceStep(5)
 	for _, f := range []fate{{false, true}, {true, true}, {false, false}} {
-		for at := 1; ; at++ {
+		for at := 1; ; at += step {
 			w := newWorld(t, uint64(at))
 			released, err := w.live(0, 250)
 			w.do(err)
@@ -158,7 +160,7 @@ func deathAtEveryPut(t *testing.T) {
 func TestFailedButStoredAtEveryPut(t *testing.T) { synctest.Test(t, failedButStoredAtEveryPut) } // so that no retry takes time
 
 func failedButStoredAtEveryPut(t *testing.T) {
-	for at := 1; ; at++ {
+	for at := 1; ; at += torture.RaceStep(5) {
 		w := newWorld(t, uint64(at))
 		released, err := w.live(0, 250)
 		w.do(err)
@@ -193,7 +195,7 @@ func TestHundredDeaths(t *testing.T) { synctest.Test(t, hundredDeaths) } // so t
 func hundredDeaths(t *testing.T) {
 	w := newWorld(t, 7)
 	released := record.Seq(0)
-	for range 100 {
+	for range torture.RaceShare(100) {
 		die := 1 + w.rng.IntN(40)
 		applied := w.rng.IntN(2) == 0
 		w.fate = func(n int) fate { return fate{apply: n != die || applied, dies: n == die} }

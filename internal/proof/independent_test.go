@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"indelible/internal/record"
+	"indelible/internal/store/dir"
+	"indelible/internal/store/storetest"
 	"indelible/internal/testserver"
 	"indelible/internal/torture"
 )
@@ -164,6 +166,36 @@ func TestIndependentVerifiersAccept(t *testing.T) {
 		packed(b)
 		s.accept(t, b)
 	})
+	for _, mark := range []string{"", ".folded"} {
+		t.Run("file store"+mark, func(t *testing.T) {
+			b := newBench(t)
+			l := b.open()
+			b.do(l.Start("p", "c", ""))
+			for i, key := range []string{"My Team/100%.json", "My Team/100%25.json", "a//b", "a", "a/./..", "not utf-8 \xff", "\u00e9", "control\n", strings.Repeat("long%", 150)} {
+				seq := record.Seq(i + 1)
+				o := b.outcomeOf(seq, record.Stored)
+				o.Key, o.Stored = key, testBase+key
+				b.st.put(o.Stored, body(seq))
+				b.do(l.Add(t.Context(), o))
+			}
+			b.do(l.Checkpoint(t.Context()))
+			root := t.TempDir()
+			if mark != "" {
+				b.do(os.Mkdir(filepath.Join(root, "_indelible"), 0o700))
+				b.do(os.WriteFile(filepath.Join(root, "_indelible", mark), nil, 0o600))
+			}
+			files, err := dir.OpenPath(root)
+			b.do(err)
+			defer func() { _ = files.Close() }()
+			for _, k := range b.st.keys() {
+				storetest.MustPut(t, files, storetest.Object(k, string(b.st.data(k))))
+			}
+			b.do(os.WriteFile(filepath.Join(root, "log.vkey"), []byte(b.key.Public()+"\n"), 0o600))
+			if said, err := exec.CommandContext(t.Context(), s.python, "../../docs/verify.py", "--no-attrs", filepath.Join(root, strings.TrimSuffix(testBase, "/")), filepath.Join(root, "log.vkey")).CombinedOutput(); err != nil {
+				t.Errorf("%v\n%s", err, said)
+			}
+		})
+	}
 	t.Run("after a hundred deaths", func(t *testing.T) {
 		w := newWorld(t, 11)
 		synctest.Test(t, func(t *testing.T) { // so that no retry takes time

@@ -107,12 +107,13 @@ func (c *leafChecker) order(index uint64, l *Leaf) {
 	switch {
 	case c.unknown || c.next == 0:
 		if c.unknown && c.next != 0 && first > c.next {
-			c.fault(Fault{Seq: c.next, What: fmt.Sprintf("nothing is known of records %d to %d: their leaves are gone", c.next, first-1)})
+			c.fault(Fault{Seq: c.next, What: fmt.Sprintf("nothing is known of %s: their leaves are gone", SeqRange{c.next, first - 1})})
 		} else if c.unknown && c.next != 0 && first < c.next {
 			c.fault(Fault{Seq: first, Key: l.Key, What: fmt.Sprintf("leaf %d comes out of order: %d or more was to follow", index, c.next)})
 		}
 	case first > c.next:
-		c.fault(Fault{Seq: c.next, What: fmt.Sprintf("records %d to %d are missing from the log: leaf %d goes on with %d", c.next, first-1, index, first)})
+		hole := SeqRange{c.next, first - 1}
+		c.fault(Fault{Seq: c.next, What: fmt.Sprintf("%s %s missing from the log: leaf %d goes on with %d", hole, hole.are(), index, first)})
 	case first < c.next:
 		c.fault(Fault{Seq: first, Key: l.Key, What: fmt.Sprintf("leaf %d comes out of order: %d was to follow", index, c.next)})
 	}
@@ -192,7 +193,7 @@ func (c *leafChecker) late(l *Leaf) {
 
 func (c *leafChecker) remove(l *Leaf) {
 	if l.Last >= max(c.next, c.from) && !c.unknown && !c.partly {
-		c.fault(Fault{Seq: l.First, What: fmt.Sprintf("records %d to %d were removed before the log came to them", l.First, l.Last)})
+		c.fault(Fault{Seq: l.First, What: fmt.Sprintf("a leaf says that %s had been removed before the log came to them", SeqRange{l.First, l.Last})})
 	}
 	c.removed.add(l.First, l.Last)
 	if len(c.removals) < listed {
@@ -278,8 +279,8 @@ func (c *leafChecker) end() {
 		lost := whole.minus(&back)
 		if n := lost.count(); n > 0 {
 			told += n
-			first, last := lost.list[0].First, lost.list[len(lost.list)-1].Last
-			c.fault(Fault{Seq: first, What: fmt.Sprintf("records %d to %d are lost, as the log says: %s", first, last, g.cause)})
+			span := SeqRange{lost.list[0].First, lost.list[len(lost.list)-1].Last}
+			c.fault(Fault{Seq: span.First, What: fmt.Sprintf("%s %s lost, as the log says: %s", span, span.are(), g.cause)})
 		}
 	}
 	if all := c.gaps.count(); all > told {

@@ -66,7 +66,7 @@ func (w *leafWalk) run(ctx context.Context, key publicKey, yield func(Leaf, erro
 		}
 	}
 	for next := range w.blocks(ctx, first, w.cp.Size, leavesAhead, false) {
-		b := <-next
+		b := next.take()
 		if more, err := w.bundle(&b, hashes, yield); err != nil || !more {
 			return err
 		}

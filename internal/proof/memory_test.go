@@ -12,6 +12,7 @@ import (
 	"indelible/internal/disk/crashdisk"
 	"indelible/internal/disk/faultdisk"
 	"indelible/internal/record"
+	"indelible/internal/torture"
 )
 
 // On a disk that takes not one more byte and not one more file, checkpoint follows checkpoint, also in
@@ -59,7 +60,7 @@ func TestCheckpointsOnFullDisk(t *testing.T) {
 // Whatever call processes are killed in, and whether or not the power is cut then, the state is whole, and
 // none older than the last one whose save returned.
 func TestStateSurvivesAnyKill(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range uint64(torture.RaceShare(40)) {
 		rng := rand.New(rand.NewPCG(seed, 9))
 		under := crashdisk.New()
 		n, saved := 0, 0

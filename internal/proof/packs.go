@@ -127,9 +127,10 @@ func (r *objectReader) checkRows(ctx context.Context, j *job, file io.ReaderAt, 
 	}
 	switch root := tree.Root(); {
 	case next != j.last+1:
-		r.v.fault(Fault{Seq: next, Key: j.key, Object: j.object, What: fmt.Sprintf("records %d to %d are not among the rows of the pack", next, j.last)})
+		rest := SeqRange{next, j.last}
+		r.v.fault(Fault{Seq: next, Key: j.key, Object: j.object, What: fmt.Sprintf("%s %s not among the rows of the pack", rest, rest.are())})
 	case hex.EncodeToString(root[:]) != j.root:
-		r.v.fault(j.fault(fmt.Sprintf("the rows of records %d to %d are not those that were logged: their root is %s, the log says %s", j.seq, j.last, root, j.root)))
+		r.v.fault(j.fault(fmt.Sprintf("the rows of %s are not those that were logged: their root is %s, the log says %s", SeqRange{j.seq, j.last}, root, j.root)))
 	}
 	return nil
 }

@@ -143,10 +143,13 @@ func (p *leafParser) keep(name, v string) {
 
 // check says whether a leaf whose form is right can be true.
 func (l *Leaf) check() error {
+	if max(l.Seq, l.First, l.Last, l.FromSeq) == ^record.Seq(0) {
+		return errors.New("a number behind which none can follow")
+	}
 	switch l.Kind {
 	case Gap, Removed, Pack:
 		if l.First == 0 || l.Last < l.First {
-			return fmt.Errorf("%s of records %d to %d", l.Kind, l.First, l.Last)
+			return fmt.Errorf("%s of %s", l.Kind, SeqRange{l.First, l.Last})
 		}
 	case Record, Stored, Deferred, Quarantined, Row:
 		if l.Seq == 0 {
@@ -154,13 +157,16 @@ func (l *Leaf) check() error {
 		}
 	}
 	if l.Kind == Pack && uint64(l.Count) != uint64(l.Last-l.First)+1 {
-		return fmt.Errorf("pack of %d rows for records %d to %d", l.Count, l.First, l.Last)
+		return fmt.Errorf("pack of %d rows for %s", l.Count, SeqRange{l.First, l.Last})
 	}
 	if hasRoot := l.Kind == Pack || l.Kind == NewKey || l.Kind == Continues; hasRoot && !isHex256(l.Root) {
 		return errors.New("invalid root hash")
 	}
 	if l.SentKeySum != "" && (l.SentKey != "" || !isHex256(l.SentKeySum)) {
 		return errors.New("invalid sent_key_sha256")
+	}
+	if l.Time.Year() < 1 { // not every verifier's calendar has it
+		return errors.New("invalid time")
 	}
 	if l.Kind == Row && l.SentKey == "" && l.SentKeySum == "" {
 		return errors.New("row without a key")

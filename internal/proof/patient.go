@@ -20,7 +20,7 @@ const patience = 6 // attempts, over about ten seconds
 
 // transient says whether what failed may work when it is tried again.
 func transient(err error) bool {
-	if _, foreign := errors.AsType[*ForeignObjectError](err); foreign || errors.Is(err, ErrForked) {
+	if _, foreign := errors.AsType[*ForeignObjectError](err); foreign || errors.Is(err, ErrForked) || errors.Is(err, store.ErrNoObject) {
 		return false
 	}
 	switch store.ClassOf(err) {

@@ -39,7 +39,7 @@ func proveRow(ctx context.Context, r reader, packs Packs, l *Leaf, seq record.Se
 	}
 	n := int64(seq - l.First)
 	if int64(len(hashes)) != l.Count || p.Raw == nil || hashes[n] != leafHash(p.Raw) {
-		return nil, fmt.Errorf("the rows of the pack %s are not records %d to %d: run verify", l.Key, l.First, l.Last)
+		return nil, fmt.Errorf("the rows of the pack %s are not %s: run verify", l.Key, SeqRange{l.First, l.Last})
 	}
 	if p.Path, err = provePath(n, hashes); err != nil {
 		return nil, err
@@ -64,7 +64,7 @@ func (p *RowProof) check(l *Leaf) (Leaf, error) {
 	case err != nil || len(root) != tlog.HashSize:
 		return Leaf{}, errors.New("the pack's leaf has no root")
 	case row.Kind != Row || row.Seq < l.First || row.Seq > l.Last:
-		return Leaf{}, fmt.Errorf("the row is no row of records %d to %d", l.First, l.Last)
+		return Leaf{}, fmt.Errorf("the row is no row of %s", SeqRange{l.First, l.Last})
 	case tlog.CheckRecord(p.Path, l.Count, tlog.Hash(root), int64(row.Seq-l.First), tlog.RecordHash(p.Raw)) != nil:
 		return Leaf{}, errors.New("the row is not in the pack that was logged")
 	}

@@ -9,6 +9,7 @@ import (
 
 	"indelible/internal/record"
 	"indelible/internal/store"
+	"indelible/internal/torture"
 )
 
 // Half a thousand objects at a store that refuses every seventh put: one call
@@ -18,14 +19,15 @@ func TestCheckpointThroughThrottling(t *testing.T) {
 		b := newBench(t)
 		b.opt.MaxPending = 1 << 20
 		l := b.open()
-		for seq := record.Seq(1); seq <= 64_000; seq++ { // 250 tiles, 250 bundles
-			b.do(l.Add(t.Context(), b.outcomeOf(seq, record.Stored)))
+		tiles := torture.RaceShare(250)
+		for seq := range record.Seq(256 * tiles) { // and as many bundles
+			b.do(l.Add(t.Context(), b.outcomeOf(seq+1, record.Stored)))
 		}
 		rng := rand.New(rand.NewPCG(1, 15))
 		puts := 0
 		b.st.hook = func(o store.Object) (bool, error) {
 			puts++
-			if strings.HasSuffix(o.Key, "/checkpoint") && len(b.st.objects) < 500 {
+			if strings.HasSuffix(o.Key, "/checkpoint") && len(b.st.objects) < 2*tiles {
 				t.Errorf("the checkpoint came after %d objects", len(b.st.objects))
 			}
 			if rng.Float64() < 0.15 {
@@ -35,7 +37,7 @@ func TestCheckpointThroughThrottling(t *testing.T) {
 		}
 		b.do(l.Checkpoint(t.Context()))
 		objects := len(b.st.keys())
-		if l.Stats().Size != 64_000 || objects < 500 || puts > 2*objects {
+		if l.Stats().Size != uint64(256*tiles) || objects < 2*tiles || puts > 2*objects {
 			t.Errorf("size %d after %d puts of %d objects", l.Stats().Size, puts, objects)
 		}
 		b.leaves()

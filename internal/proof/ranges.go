@@ -1,6 +1,7 @@
 package proof
 
 import (
+	"fmt"
 	"sort"
 
 	"indelible/internal/record"
@@ -10,6 +11,22 @@ import (
 type SeqRange struct {
 	First record.Seq `json:"first"`
 	Last  record.Seq `json:"last"`
+}
+
+// String names the records in words: "record 8", "records 8 to 10".
+func (r SeqRange) String() string {
+	if r.First == r.Last {
+		return fmt.Sprintf("record %d", r.First)
+	}
+	return fmt.Sprintf("records %d to %d", r.First, r.Last)
+}
+
+// are is the verb that goes with String.
+func (r SeqRange) are() string {
+	if r.First == r.Last {
+		return "is"
+	}
+	return "are"
 }
 
 // rangeSet is a set of records as ranges: sorted, disjoint, none next to

@@ -3,6 +3,7 @@ package proof
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sort"
@@ -42,13 +43,11 @@ const maxObject = width * (MaxLeaf + 2)
 
 // get reads one of the log's own objects whole.
 func (r reader) get(ctx context.Context, name string) ([]byte, store.Info, error) {
-	return r.object(ctx, r.dir+name, "")
+	return r.objectUpTo(ctx, r.dir+name, "", maxObject)
 }
 
-// object reads one of the log's own objects by its key, in this version ("": the newest).
-func (r reader) object(ctx context.Context, key, version string) ([]byte, store.Info, error) {
-	return r.objectUpTo(ctx, key, version, maxObject)
-}
+// errLarger says that an object has more bytes than were asked for.
+var errLarger = errors.New("more bytes than such an object has")
 
 // maxCheckpoint bounds a checkpoint: the cosignatures of 70 witnesses that sign with ML-DSA-44 fit.
 const maxCheckpoint = 256 << 10
@@ -60,7 +59,7 @@ func (r reader) objectUpTo(ctx context.Context, key, version string, limit int64
 	}
 	defer body.Close()
 	if info.Size > limit {
-		return nil, info, fmt.Errorf("read %s: %d bytes are more than such an object has", key, info.Size)
+		return nil, info, fmt.Errorf("read %s: %d bytes: %w", key, info.Size, errLarger)
 	}
 	var b bytes.Buffer
 	b.Grow(int(max(info.Size, 0)))
@@ -68,7 +67,7 @@ func (r reader) objectUpTo(ctx context.Context, key, version string, limit int64
 		return nil, info, fmt.Errorf("read %s: %w", key, err)
 	}
 	if int64(b.Len()) > limit {
-		return nil, info, fmt.Errorf("read %s: more than %d bytes, and such an object has less", key, limit)
+		return nil, info, fmt.Errorf("read %s: %w", key, errLarger)
 	}
 	return b.Bytes(), info, nil
 }
@@ -78,9 +77,10 @@ func (r reader) objectUpTo(ctx context.Context, key, version string, limit int64
 func (r reader) tile(ctx context.Context, level int, n, size uint64) ([]tlog.Hash, error) {
 	w := int(min(width, atLevel(size, level)-n*width))
 	name := tilePath(level, n, w)
-	b, _, err := r.get(ctx, name)
+	const limit = width * tlog.HashSize
+	b, _, err := r.objectUpTo(ctx, r.dir+name, "", limit)
 	if err != nil && w < width && store.ClassOf(err) == store.NotFound {
-		if full, _, ferr := r.get(ctx, tilePath(level, n, width)); ferr == nil && len(full) == width*tlog.HashSize {
+		if full, _, ferr := r.objectUpTo(ctx, r.dir+tilePath(level, n, width), "", limit); ferr == nil && len(full) == width*tlog.HashSize {
 			b, err = full[:w*tlog.HashSize], nil
 		}
 	}
@@ -96,13 +96,19 @@ func (r reader) tile(ctx context.Context, level int, n, size uint64) ([]tlog.Has
 
 // bundle reads the leaves of entry bundle n that a tree of this size has.
 func (r reader) bundle(ctx context.Context, n, size uint64) ([][]byte, error) {
+	return r.bundleUpTo(ctx, n, size, maxObject)
+}
+
+// bundleUpTo is bundle, and fails with errLarger where the bundle has more bytes.
+func (r reader) bundleUpTo(ctx context.Context, n, size uint64, limit int64) ([][]byte, error) {
 	w := int(min(width, size-n*width))
 	name := tilePath(entries, n, w)
 	have := w
-	b, _, err := r.get(ctx, name)
+	b, _, err := r.objectUpTo(ctx, r.dir+name, "", limit)
 	if err != nil && w < width && store.ClassOf(err) == store.NotFound {
-		if full, _, ferr := r.get(ctx, tilePath(entries, n, width)); ferr == nil {
-			b, err, have = full, nil, width
+		full, _, ferr := r.objectUpTo(ctx, r.dir+tilePath(entries, n, width), "", limit)
+		if ferr == nil || errors.Is(ferr, errLarger) {
+			b, err, have = full, ferr, width
 		}
 	}
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
+	"golang.org/x/sync/semaphore"
 
 	"indelible/internal/record"
 	"indelible/internal/store"
@@ -102,7 +103,7 @@ func Reconcile(ctx context.Context, st store.Store, base, vkey string, ids iter.
 	if o.Parallel <= 0 {
 		o.Parallel = defaultParallel(st)
 	}
-	c := reconciling{reader: newReader(patientStore{st}, base, key.Name()), opt: o, hours: map[time.Time]*ReconciledHour{}, base: slashed(base)}
+	c := reconciling{reader: newReader(patientStore{st}, base, key.Name()), opt: o, hours: map[time.Time]*ReconciledHour{}, base: slashed(base), bodies: semaphore.NewWeighted(maxBodies)}
 	c.result = Reconciliation{Missing: []Missing{}, Surplus: []Surplus{}, Unknown: []Unknown{}, Hours: []ReconciledHour{}}
 	if err := c.ids.read(ids); err != nil {
 		return Reconciliation{}, fmt.Errorf("reconcile: %w", err)
@@ -123,7 +124,8 @@ type reconciling struct {
 	hours  map[time.Time]*ReconciledHour
 	result Reconciliation
 
-	prefix    string // what the log's keys begin with
+	bodies    *semaphore.Weighted // bytes of records that are read for their ids
+	prefix    string              // what the log's keys begin with
 	prefixed  bool
 	unmatched []uint64 // bundles with records that no key matched
 	packs     []Leaf
@@ -165,7 +167,7 @@ func (c *reconciling) walk(ctx context.Context, cp Checkpoint) ([]tlog.Hash, err
 	var tree edge
 	blocks := make([]tlog.Hash, 0, cp.Size/width+1)
 	for next := range c.blocks(ctx, 0, cp.Size, c.opt.Parallel, false) {
-		b := <-next
+		b := next.take()
 		if b.leavesErr != nil {
 			return nil, fmt.Errorf("the leaves from %d on cannot be read (%w): run verify", b.n*width, b.leavesErr)
 		}

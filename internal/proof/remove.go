@@ -30,7 +30,7 @@ func (l *Log) Remove(ctx context.Context, reason string, ranges ...SeqRange) err
 	for _, r := range ranges {
 		if r.First == 0 || r.Last < r.First || r.Last > l.proven {
 			defer l.mu.Unlock()
-			return fmt.Errorf("remove records %d to %d: the published checkpoint covers those up to %d", r.First, r.Last, l.proven)
+			return fmt.Errorf("remove %s: the published checkpoint covers those up to %d", r, l.proven)
 		}
 	}
 	for _, r := range ranges {
@@ -159,7 +159,7 @@ type RemovedError struct {
 }
 
 func (e *RemovedError) Error() string {
-	return fmt.Sprintf("record %d was removed by policy on %s (%s): leaf %d of the log says so of records %d to %d", e.Seq, e.Time.UTC().Format("2006-01-02"), e.Reason, e.Leaf, e.First, e.Last)
+	return fmt.Sprintf("record %d was removed by policy on %s (%s): leaf %d of the log says so of %s", e.Seq, e.Time.UTC().Format("2006-01-02"), e.Reason, e.Leaf, e.SeqRange)
 }
 
 // RemovedBy says whether a leaf of the log states that a record was removed; nil if none does. It reads the log from

@@ -2,6 +2,7 @@ package proof
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -134,8 +135,21 @@ func (f *findings) fault(x Fault) {
 	defer f.mu.Unlock()
 	f.report.FaultCount++
 	if len(f.report.Faults) < listed {
-		f.report.Faults = append(f.report.Faults, x)
+		f.report.Faults = append(f.report.Faults, x.bounded())
 	}
+}
+
+// maxWhat is how many bytes of each text of a fault are kept: it may quote what somebody put into the bucket.
+const maxWhat = 2000
+
+// bounded is the fault in memory of its own, without the rest of what it quotes.
+func (f Fault) bounded() Fault {
+	for _, s := range []*string{&f.Key, &f.Object, &f.What} {
+		if len(*s) > maxWhat {
+			*s = strings.Clone(cut(*s, maxWhat)) + "..."
+		}
+	}
+	return f
 }
 
 func (f *findings) faultf(object, format string, args ...any) {
@@ -147,7 +161,7 @@ func (f *findings) notice(x Fault) {
 	defer f.mu.Unlock()
 	f.report.NoticeN++
 	if len(f.report.Notices) < listed {
-		f.report.Notices = append(f.report.Notices, x)
+		f.report.Notices = append(f.report.Notices, x.bounded())
 	}
 }
 

@@ -204,7 +204,7 @@ func tamperings() []tampering {
 				tick := Leaf{Kind: Tick, Seq: leaves[9].Seq, Time: leaves[9].Time}
 				return append(slices.Delete(leaves, 10, 11), tick)
 			})
-		}, seq: 10, want: "records 10 to 10 are missing from the log", fsck: true},
+		}, seq: 10, want: "record 10 is missing from the log", fsck: true},
 
 		{name: "checkpoint missing", tamper: func(b *bench) { b.st.remove(b.path("checkpoint")) }, want: "the checkpoint is missing", fsck: true},
 		{name: "checkpoint is nonsense", tamper: func(b *bench) { b.st.put(b.path("checkpoint"), []byte("hello")) }, want: "parse checkpoint", fsck: true},
@@ -327,7 +327,7 @@ func tamperings() []tampering {
 			said(Leaf{Kind: Stored, Seq: 9, Key: testBase + "elsewhere", Size: 11, Digest: other})(b)
 		}, seq: 9, want: "before the log came to it"},
 		{name: "gap", make: said(Leaf{Kind: Gap, First: 4, Last: 6, Reason: "bad block"}), seq: 4, want: "records 4 to 6 are lost"},
-		{name: "removed before its turn", make: said(Leaf{Kind: Removed, First: 2, Last: 9, Reason: "retention"}), seq: 2, want: "removed before the log came"},
+		{name: "removed before its turn", make: said(Leaf{Kind: Removed, First: 2, Last: 9, Reason: "retention"}), seq: 2, want: "had been removed before the log came"},
 		{name: "numbers left out", make: said(Leaf{Kind: Deferred, Seq: 9, SentKey: "k", Reason: "500"}), seq: 4, want: "records 4 to 8 are missing from the log"},
 		{name: "number given twice", make: said(Leaf{Kind: Deferred, Seq: 3, SentKey: "k", Reason: "500"}), seq: 3, want: "out of order"},
 		{name: "tick that remembers another number", make: said(Leaf{Kind: Tick, Seq: 2}), want: "it had come to 3"},
@@ -340,7 +340,7 @@ func tamperings() []tampering {
 			b.do(l.Checkpoint(b.t.Context()))
 		}, want: "it was no stop", incomplete: true},
 	}
-	return append(list, packTamperings()...)
+	return slices.Concat(list, packTamperings(), formTamperings(), checkpointTamperings())
 }
 
 // witnesses are those whose cosignatures are demanded.

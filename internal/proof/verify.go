@@ -225,11 +225,11 @@ const maxNewer = 1000
 // if they are greater than the tree that was walked.
 func (v *verifier) newerKept(ctx context.Context) (grown bool, err error) {
 	names, dir := 0, v.dir+"history/"
-	for info, err := range v.store.List(ctx, store.ListOptions{Prefix: dir, After: v.dir + historyName(v.tree.size), Limit: maxNewer}) {
+	for key, err := range v.listNames(ctx, store.ListOptions{Prefix: dir, After: v.dir + historyName(v.tree.size), Limit: maxNewer}) {
 		if names++; err != nil || names > maxNewer {
 			return grown, err
 		}
-		raw, info, err := v.objectUpTo(ctx, info.Key, "", maxCheckpoint)
+		raw, info, err := v.objectUpTo(ctx, key, "", maxCheckpoint)
 		if look := cannotLook(err); look != nil {
 			return false, look
 		}
@@ -237,7 +237,7 @@ func (v *verifier) newerKept(ctx context.Context) (grown bool, err error) {
 		if err != nil || perr != nil || cp.Log != v.key.Name() || cp.Size <= v.tree.size {
 			continue
 		}
-		h := &foundCheckpoint{Checkpoint: cp, name: info.Key, raw: raw, source: history, modified: info.ModTime}
+		h := &foundCheckpoint{Checkpoint: cp, name: key, raw: raw, source: history, modified: info.ModTime}
 		known := slices.ContainsFunc(v.checkpoints, func(o *foundCheckpoint) bool { return o.name == h.name })
 		if known || checkSignature(h, v.keys()) != nil {
 			continue
@@ -356,7 +356,7 @@ func (v *verifier) settleClock() {
 func (v *verifier) judgeComplete() {
 	r := &v.report
 	if n := r.Deferred + r.Quarantined; n > 0 {
-		v.incomplete("%d records are not in the bucket, as the log says: %d deferred, %d quarantined", n, r.Deferred, r.Quarantined)
+		v.incomplete("%d records are not in the bucket, as the log says: %d deferred, %d quarantined: \"indelible status\" beside the writer says whether it still has them", n, r.Deferred, r.Quarantined)
 	}
 	switch {
 	case r.Packs == 0 || v.opt.Packs != nil && !v.opt.NoRows:

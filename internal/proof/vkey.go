@@ -238,7 +238,7 @@ func (p publicKey) verifyStatement(text, sigs string) bool {
 	}
 	for i, v := range p.parts {
 		sig, err := base64.StdEncoding.DecodeString(list[i])
-		if err != nil || !v.verifyBytes([]byte(text), sig) {
+		if err != nil || base64.StdEncoding.EncodeToString(sig) != list[i] || !v.verifyBytes([]byte(text), sig) {
 			return false
 		}
 	}

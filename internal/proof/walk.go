@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -30,8 +31,13 @@ type block struct {
 
 // readBundle fetches and parses bundle n of a tree of this size.
 func (r reader) readBundle(ctx context.Context, n, size uint64) block {
+	return r.readBundleUpTo(ctx, n, size, maxObject)
+}
+
+// readBundleUpTo is readBundle, and fails with errLarger where the bundle has more bytes.
+func (r reader) readBundleUpTo(ctx context.Context, n, size uint64, limit int64) block {
 	b := block{n: n}
-	if b.raw, b.leavesErr = r.bundle(ctx, n, size); b.leavesErr != nil {
+	if b.raw, b.leavesErr = r.bundleUpTo(ctx, n, size, limit); b.leavesErr != nil {
 		return b
 	}
 	var p leafParser
@@ -58,25 +64,49 @@ func rootOf(hashes []tlog.Hash) tlog.Hash {
 	return e.root()
 }
 
+// aheadBytes bounds the bundles that are fetched before their turn, all together: those of an honest log have some 150 KiB each, but
+// whoever can write to the bucket can put one of 16 MiB in the place of each.
+const aheadBytes = 64 << 20
+
+// fetched is a block on its way.
+type fetched struct {
+	block chan block
+	turn  chan struct{}
+}
+
+// take waits for the block: it is its turn.
+func (f fetched) take() block {
+	close(f.turn)
+	return <-f.block
+}
+
 // blocks yields the blocks of a tree of this size from bundle first on, in
-// order; so many are fetched ahead, and the tiles over them if tiles is set.
-func (r reader) blocks(ctx context.Context, first, size uint64, ahead int, tiles bool) <-chan chan block {
-	queue := make(chan chan block, ahead)
+// order; so many are fetched ahead, and the tiles over them if tiles is set. A bundle larger than its share of aheadBytes
+// is fetched when it is its turn.
+func (r reader) blocks(ctx context.Context, first, size uint64, ahead int, tiles bool) <-chan fetched {
+	queue := make(chan fetched, ahead)
 	go func() {
 		defer close(queue)
 		for n := first; n*width < size; n++ {
-			one := make(chan block, 1)
+			one := fetched{make(chan block, 1), make(chan struct{})}
 			select {
 			case queue <- one:
 			case <-ctx.Done():
 				return
 			}
 			go func() {
-				b := r.readBundle(ctx, n, size)
+				b := r.readBundleUpTo(ctx, n, size, aheadBytes/int64(ahead))
+				if errors.Is(b.leavesErr, errLarger) {
+					select {
+					case <-one.turn:
+						b = r.readBundle(ctx, n, size)
+					case <-ctx.Done():
+					}
+				}
 				if tiles {
 					b.hashes, b.hashesErr = r.tile(ctx, 0, n, size)
 				}
-				one <- b
+				one.block <- b
 			}()
 		}
 	}()
@@ -100,7 +130,7 @@ func (v *verifier) walk(ctx context.Context, to *foundCheckpoint) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	for next := range v.blocks(ctx, v.tree.size/width, to.Size, ahead, true) {
-		b := <-next
+		b := next.take()
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
