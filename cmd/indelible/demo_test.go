@@ -65,6 +65,7 @@ func processesOf(t *testing.T, dir string) (pids []string) {
 }
 
 func TestDemo(t *testing.T) {
+	t.Parallel() // it waits
 	cmd, tmp, stdout := startDemo(t, "--fast", "--json")
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("demo: %v", err)

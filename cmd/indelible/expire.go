@@ -7,11 +7,12 @@ import (
 
 	"indelible/internal/control"
 	"indelible/internal/engine"
+	"indelible/internal/record"
 	"indelible/internal/term"
 )
 
 func (c *cli) expireCmd() *cobra.Command {
-	var dry, asJSON bool
+	var dry, asJSON, always bool
 	cmd := &cobra.Command{
 		Use:   "expire",
 		Short: "Remove records that are older than destination.retain, provably",
@@ -27,7 +28,9 @@ that reason is named, and the status is 1. A call that was cut short is finished
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.withService(cmd.Context(), func(s control.Service) error {
-				x, err := s.Expire(cmd.Context(), dry)
+				p := c.newProgress(always)
+				x, err := s.Expire(cmd.Context(), dry, func(done, of record.Seq) { p.show(done, of, 0) })
+				p.clear()
 				if err != nil {
 					return err
 				}
@@ -45,6 +48,7 @@ that reason is named, and the status is 1. A call that was cut short is finished
 	}
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "only say which records it would be")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON value")
+	bindProgress(cmd, &always)
 	return cmd
 }
 

@@ -44,7 +44,7 @@ are those of the destination.
 
 It can be resumed: --after goes on behind a seq, and --state keeps that seq in a file, so
 that the same call goes on where an earlier one ended. With -o and --state the file is appended to; to a store
-parts are added, without a record twice or missing.`,
+parts are added, without a record twice or missing. The state is of one log, target and format.`,
 		Example: `  indelible export team=alpha since=30d > alpha.ndjson
   indelible export --format bodies -o all.jsonl --state all.state
   indelible export --format parquet -o s3://lake/audit team=alpha --state lake.state
@@ -82,7 +82,17 @@ parts are added, without a record twice or missing.`,
 }
 
 func (c *cli) export(ctx context.Context, s control.Reader, expr []string, f *exportFlags) (err error) {
+	if err := c.checkFile(f.out); err != nil {
+		return err
+	}
 	w := &exporter{format: f.format, stdout: c.stdout, state: f.state, at: exportState{Seq: record.Seq(f.after)}}
+	if f.state != "" {
+		status, err := s.Status(ctx)
+		if err != nil {
+			return err
+		}
+		w.at.stateOf = stateOf{Log: status.Log.Name, Target: fileTarget(f.out), Format: f.format}
+	}
 	if err := w.open(f.out); err != nil {
 		return err
 	}
@@ -130,6 +140,7 @@ var exportFormats = []string{"ndjson", "bodies", "parquet"}
 type exportState struct {
 	Seq   record.Seq `json:"seq"`
 	Bytes int64      `json:"bytes,omitempty"`
+	stateOf
 }
 
 // saveEvery is after how many bytes the state is kept.

@@ -4,10 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
-	"io/fs"
 	"os"
 
 	"indelible/internal/catalog"
@@ -72,29 +69,11 @@ func (x *exporter) body(body []byte) (int, error) {
 
 // load reads the state that an earlier call has kept.
 func (x *exporter) load() (kept bool, err error) {
-	at, kept, err := loadState(x.state)
+	at, kept, err := loadState(x.state, x.at.stateOf)
 	if kept {
 		x.at, x.saved = at, at.Bytes
 	}
 	return kept, err
-}
-
-// loadState reads a file that says how far an earlier call has come; false where there is none.
-func loadState(name string) (at exportState, kept bool, err error) {
-	if name == "" {
-		return at, false, nil
-	}
-	b, err := os.ReadFile(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return at, false, nil
-	}
-	if err != nil {
-		return at, false, err
-	}
-	if err := json.Unmarshal(b, &at); err != nil {
-		return at, false, fmt.Errorf("%s does not say how far an earlier call has come (%w): give another --state, or take it away to start over", name, err)
-	}
-	return at, true, nil
 }
 
 // save keeps how far it has come, once what it has written is in the file.

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -70,7 +69,7 @@ func rowOf(h *catalog.Hit, body []byte) pack.Row {
 func (c *cli) exportToStore(ctx context.Context, s control.Service, expr []string, f *exportFlags) (err error) {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	dest, err := c.openTarget(ctx, f.out)
+	dest, err := c.openTarget(ctx, f.out, true)
 	if err != nil {
 		return err
 	}
@@ -88,11 +87,17 @@ func (c *cli) exportToStore(ctx context.Context, s control.Service, expr []strin
 		parts.Form = export.Parquet{Log: parts.Log}
 	}
 	if f.state != "" {
-		if err := loadParts(f.state, &parts.At); err != nil {
+		of := stateOf{Log: parts.Log, Target: storeTarget(f.out), Format: f.format}
+		kept := partsState{State: parts.At}
+		if _, err := readState(f.state, &kept); err != nil {
 			return err
 		}
+		if err := kept.check(f.state, of); err != nil {
+			return err
+		}
+		parts.At = kept.State
 		parts.Keep = func(at export.State) error {
-			return writeFile(f.state, func(w io.Writer) error { return writeJSON(w, at) })
+			return writeFile(f.state, func(w io.Writer) error { return writeJSON(w, partsState{at, of}) })
 		}
 	}
 	defer parts.Abandon()
@@ -138,26 +143,19 @@ func (c *cli) exportToStore(ctx context.Context, s control.Service, expr []strin
 	return c.tellSearch(sum, f.scan)
 }
 
-// loadParts reads a file that says how far an earlier export to a store has come.
-func loadParts(name string, at *export.State) error {
-	_, kept, err := loadState(name)
-	if !kept || err != nil {
-		return err
-	}
-	b, err := os.ReadFile(name)
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(b, at)
+// partsState is how far an export to a store has come, and which.
+type partsState struct {
+	export.State
+	stateOf
 }
 
 // openTarget opens a store that records are written into, which is none that holds this log.
-func (c *cli) openTarget(ctx context.Context, location string) (*setup.Destination, error) {
+func (c *cli) openTarget(ctx context.Context, location string, plain bool) (*setup.Destination, error) {
 	l, err := c.load()
 	if err != nil {
 		return nil, err
 	}
-	return setup.OpenTarget(ctx, &l.Config, location)
+	return setup.OpenTarget(ctx, &l.Config, location, plain)
 }
 
 func closeTarget(d *setup.Destination) error {

@@ -12,6 +12,7 @@ import (
 	"indelible/internal/importer"
 	"indelible/internal/local"
 	"indelible/internal/logging"
+	"indelible/internal/proof"
 	"indelible/internal/term"
 )
 
@@ -55,7 +56,7 @@ Another bucket is asked with the endpoint, region and credentials of the destina
 			p.clear()
 			if asJSON {
 				err = errors.Join(writeJSON(c.stdout, sum), err)
-			} else {
+			} else if err == nil || sum.Seen > 0 { // nothing is known of objects that it did not come to
 				c.tellPacked(&sum, o.Dry)
 			}
 			if err != nil {
@@ -81,7 +82,7 @@ func (c *cli) tellPacked(s *local.PackSum, dry bool) {
 	}
 	fmt.Fprintf(c.stdout, "%d objects %s (%s)", s.Taken, verb, term.Bytes(s.Bytes))
 	if s.Taken > 0 && !dry {
-		fmt.Fprintf(c.stdout, ", as records %d to %d", s.First, s.Last)
+		fmt.Fprintf(c.stdout, ", as %s", proof.SeqRange{First: s.First, Last: s.Last})
 	}
 	fmt.Fprintln(c.stdout)
 	for _, part := range []struct {

@@ -123,6 +123,17 @@ func (f *replayFlags) sink() (replay.Sink, error) {
 	return &replay.LiteLLM{HTTP: h}, nil
 }
 
+// target names what is replayed into.
+func (f *replayFlags) target() string {
+	switch {
+	case f.litellm != "":
+		return urlTarget("LiteLLM", f.litellm)
+	case f.url != "":
+		return urlTarget("endpoint", f.url)
+	}
+	return "store " + storeTarget(f.store)
+}
+
 // replayBatch is how many payloads are sent at a time.
 const replayBatch = 50
 
@@ -140,11 +151,19 @@ type replaying struct {
 	bytes         int64 // of the records read
 }
 
-func (r *replaying) run(ctx context.Context, s control.Searcher, expr []string) error {
+func (r *replaying) run(ctx context.Context, s control.Service, expr []string) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	c, f := r.c, r.f
-	at, _, err := loadState(f.state)
+	of := stateOf{Target: f.target()}
+	if f.state != "" {
+		status, err := s.Status(ctx)
+		if err != nil {
+			return err
+		}
+		of.Log = status.Log.Name
+	}
+	at, _, err := loadState(f.state, of)
 	if err != nil {
 		return err
 	}
@@ -257,7 +276,7 @@ func (r *replaying) keep(seq record.Seq) error {
 	if r.f.state == "" {
 		return nil
 	}
-	return writeFile(r.f.state, func(w io.Writer) error { return writeJSON(w, exportState{Seq: seq}) })
+	return writeFile(r.f.state, func(w io.Writer) error { return writeJSON(w, exportState{Seq: seq, stateOf: r.at.stateOf}) })
 }
 
 func (r *replaying) end(sum catalog.SearchSummary, done record.Seq) error {

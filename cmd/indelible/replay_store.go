@@ -31,7 +31,7 @@ type storedRecord struct {
 
 // intoStore puts the records into another store.
 func (r *replaying) intoStore(ctx context.Context, s control.Service, expr []string) (err error) {
-	dest, err := r.c.openTarget(ctx, r.f.store)
+	dest, err := r.c.openTarget(ctx, r.f.store, false)
 	if err != nil {
 		return err
 	}

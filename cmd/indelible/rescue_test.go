@@ -93,9 +93,10 @@ func TestTheWayOut(t *testing.T) {
 	}
 	for name, a := range accidents {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // it waits
 			top := t.TempDir()
 			data, backup, bucket := filepath.Join(top, "it's data"), filepath.Join(top, "backup"), filepath.Join(top, "bucket")
-			t.Setenv("INDELIBLE_TO", "file://"+bucket)
+			begin := func() *process { return startServe(t, data, nil, "--to", "file://"+bucket) }
 			want := map[string]string{}
 			send := func(p *process, prefix string, n int) {
 				for i := range n {
@@ -104,26 +105,18 @@ func TestTheWayOut(t *testing.T) {
 					putRecord(t, p.at.S3, key, want[key])
 				}
 			}
-			p := start(t, data)
+			p := begin()
 			send(p, "first", 5)
 			p.stop(t)
 			copyTree(t, data, backup)
-			p = start(t, data)
+			p = begin()
 			send(p, "second", 5)
 			p.stop(t)
 			storeAway := func() {
-				// A bucket where nobody answers.
-				t.Setenv("INDELIBLE_TO", "s3://bucket")
-				t.Setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")
-				t.Setenv("AWS_REGION", "us-east-1")
-				t.Setenv("AWS_ACCESS_KEY_ID", "x")
-				t.Setenv("AWS_SECRET_ACCESS_KEY", "y")
-				p = start(t, data)
+				nobody := []string{"env", "AWS_ENDPOINT_URL_S3=http://127.0.0.1:1", "AWS_REGION=us-east-1", "AWS_ACCESS_KEY_ID=x", "AWS_SECRET_ACCESS_KEY=y"}
+				p = startServe(t, data, nobody, "--to", "s3://bucket")
 				send(p, "third", 5)
 				p.kill(t)
-				t.Setenv("INDELIBLE_TO", "file://"+bucket)
-				t.Setenv("AWS_ENDPOINT_URL_S3", "")
-				t.Setenv("AWS_REGION", "")
 			}
 			if a.away == "before" {
 				storeAway()
@@ -134,7 +127,7 @@ func TestTheWayOut(t *testing.T) {
 			}
 			line := ""
 			for range 2 { // as a supervisor would
-				status, _, stderr := shell(t, "indelible serve --s3 127.0.0.1:0 --http off --admin off --data "+quote(data)+" --to "+quote("file://"+bucket))
+				status, _, stderr := shell(t, "indelible serve --s3 127.0.0.1:0 --http off --proxy off --admin off --data "+quote(data)+" --to "+quote("file://"+bucket))
 				if status != exitWrong {
 					t.Fatalf("serve: status %d: %s", status, stderr)
 				}
@@ -160,7 +153,7 @@ func TestTheWayOut(t *testing.T) {
 					t.Errorf("verify: status %d: %s%s", status, out, stderr)
 				}
 			}
-			p = start(t, data)
+			p = begin()
 			send(p, "last", 1)
 			p.stop(t)
 			if status, out, stderr := shell(t, "indelible verify --data "+quote(data)+" --to "+quote("file://"+bucket)); status != exitOK {

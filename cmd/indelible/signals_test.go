@@ -58,6 +58,7 @@ func TestStopWithoutRunFileAndSocket(t *testing.T) {
 
 // A daemon that is stopped, and thus says nothing, is told as that.
 func TestStatusOfAStoppedDaemon(t *testing.T) {
+	t.Parallel() // it waits
 	data := filepath.Join(t.TempDir(), "data")
 	p := start(t, data)
 	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {

@@ -41,7 +41,7 @@ func printReport(w io.Writer, r *proof.Report) error {
 	if r.Extras > 10 {
 		fmt.Fprintf(&b, "extra   and %d more objects that no leaf names\n", r.Extras-10)
 	}
-	fmt.Fprintf(&b, "log %s: %d leaves, %d checkpoints agree; records %d to %d, %d stored (%s)\n", r.Log, r.Size, r.Checkpoints, r.First, r.Last, r.Records, term.Bytes(r.Bytes))
+	fmt.Fprintf(&b, "log %s: %d leaves, %d checkpoints agree; %s, %d stored (%s)\n", r.Log, r.Size, r.Checkpoints, seen(r), r.Records, term.Bytes(r.Bytes))
 	if w := r.Witnessed; w != nil {
 		fmt.Fprintf(&b, "witnesses: the checkpoint of size %d is cosigned by %s, at %s\n", w.Size, strings.Join(w.Witnesses, ", "), w.Time.Format(time.RFC3339))
 	}
@@ -51,7 +51,10 @@ func printReport(w io.Writer, r *proof.Report) error {
 	if r.From > 0 {
 		fmt.Fprintf(&b, "the first %d leaves were audited before, and are the same\n", r.From)
 	}
-	if r.Missing > 0 {
+	switch {
+	case r.Missing == 1:
+		fmt.Fprintf(&b, "1 record is missing: %s\n", ranges(r.MissingRanges))
+	case r.Missing > 1:
 		fmt.Fprintf(&b, "%d records are missing: %s\n", r.Missing, ranges(r.MissingRanges))
 	}
 	fmt.Fprintf(&b, "%d objects (%s) were read and compared, %d of them with their headers and metadata", r.Checked, term.Bytes(r.CheckedBytes), r.CheckedAttrs)
@@ -80,6 +83,14 @@ func printReport(w io.Writer, r *proof.Report) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// seen is the records in the leaves that were read.
+func seen(r *proof.Report) string {
+	if r.First == 0 {
+		return "no records"
+	}
+	return proof.SeqRange{First: r.First, Last: r.Last}.String()
 }
 
 // ranges is the first of them in one line.

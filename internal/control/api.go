@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"indelible/internal/catalog"
+	"indelible/internal/engine"
 	"indelible/internal/record"
 )
 
@@ -66,8 +67,12 @@ func operating(o Operator) http.Handler {
 		answer(w, redriven{n}, err)
 	})
 	mux.HandleFunc("POST /api/expire", func(w http.ResponseWriter, req *http.Request) {
-		x, err := o.Expire(req.Context(), req.FormValue("dry") != "")
-		answer(w, x, err)
+		lines := newLines(w)
+		x, err := o.Expire(req.Context(), req.FormValue("dry") != "", func(done, of record.Seq) {
+			lines.write(expireLine{Done: done, Of: of})
+			lines.flush()
+		})
+		lines.write(expireLine{Expired: &x, Error: errorOf(err)})
 	})
 	mux.HandleFunc("POST /api/rotate", func(w http.ResponseWriter, req *http.Request) {
 		vkey, err := o.Rotate(req.Context())
@@ -101,6 +106,14 @@ type listLine struct {
 	Row     *catalog.Row     `json:"row,omitempty"`
 	Summary *catalog.Summary `json:"summary,omitempty"`
 	Error   *apiError        `json:"error,omitempty"`
+}
+
+// expireLine is one line of a removal by policy: how far it is, or at the end what it did and what went wrong.
+type expireLine struct {
+	Done    record.Seq      `json:"done,omitempty"`
+	Of      record.Seq      `json:"of,omitempty"`
+	Expired *engine.Expired `json:"expired,omitempty"`
+	Error   *apiError       `json:"error,omitempty"`
 }
 
 type rotated struct {

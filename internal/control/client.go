@@ -16,6 +16,7 @@ import (
 
 	"indelible/internal/catalog"
 	"indelible/internal/engine"
+	"indelible/internal/record"
 )
 
 // Client is a Service that asks the daemon running on a data directory.
@@ -114,13 +115,27 @@ func (c *Client) Redrive(ctx context.Context) (int, error) {
 }
 
 // Expire is Operator's.
-func (c *Client) Expire(ctx context.Context, dry bool) (x engine.Expired, err error) {
+func (c *Client) Expire(ctx context.Context, dry bool, progress func(done, of record.Seq)) (x engine.Expired, err error) {
 	q := url.Values{}
 	if dry {
 		q.Set("dry", "1")
 	}
-	err = c.call(ctx, http.MethodPost, "/api/expire", q, &x)
-	return x, err
+	resp, err := c.open(ctx, http.MethodPost, "/api/expire", q)
+	if err != nil {
+		return x, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	dec := json.NewDecoder(resp.Body)
+	for {
+		var line expireLine
+		if err := dec.Decode(&line); err != nil {
+			return x, cmp.Or(ctx.Err(), fmt.Errorf("the daemon ended; once it runs again, \"indelible expire\" finishes the removal: %w", err))
+		}
+		if line.Expired != nil {
+			return *line.Expired, line.Error.err()
+		}
+		progress(line.Done, line.Of)
+	}
 }
 
 // Rotate is Operator's.

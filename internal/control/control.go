@@ -40,7 +40,8 @@ type Operator interface {
 	// says how many.
 	Redrive(ctx context.Context) (int, error)
 	// Expire has records that are older than destination.retain removed, or with dry says which.
-	Expire(ctx context.Context, dry bool) (engine.Expired, error)
+	// progress is told now and then of how many of the records that are removed the objects are done.
+	Expire(ctx context.Context, dry bool, progress func(done, of record.Seq)) (engine.Expired, error)
 	// Rotate changes the key that signs the log, and returns the new public one.
 	Rotate(ctx context.Context) (vkey string, err error)
 	// Rebuild has the index rebuilt from the log, tells how far it is of how much, and returns once it is done.

@@ -112,7 +112,8 @@ func (a *answers) List(_ context.Context, o catalog.ListOptions, yield func(cata
 	}
 	return catalog.Summary{Total: 9, Missing: "store"}, a.err
 }
-func (a *answers) Expire(_ context.Context, dry bool) (engine.Expired, error) {
+func (a *answers) Expire(_ context.Context, dry bool, progress func(done, of record.Seq)) (engine.Expired, error) {
+	progress(3, 7)
 	return engine.Expired{Records: 7, Rule: dry}, a.err
 }
 func (a *answers) Redrive(context.Context) (int, error)   { a.redriven++; return 5, a.err }
@@ -152,7 +153,8 @@ func TestClient(t *testing.T) {
 	if want := (catalog.Summary{Total: 9, Missing: "store"}); err != nil || n != 3 || sum != want {
 		t.Errorf("%d rows, %+v, %v", n, sum, err)
 	}
-	if x, err := c.Expire(ctx, true); x.Records != 7 || !x.Rule || err != nil {
+	var done, of record.Seq
+	if x, err := c.Expire(ctx, true, func(d, n record.Seq) { done, of = d, n }); x.Records != 7 || !x.Rule || err != nil || done != 3 || of != 7 {
 		t.Errorf("expire: %+v, %v", x, err)
 	}
 	if n, err := c.Redrive(ctx); n != 5 || err != nil {

@@ -38,6 +38,9 @@ func (d DestinationStatus) Remedy() string {
 		}
 		return "check bucket, region and endpoint; \"indelible doctor\" tells what is wrong"
 	case "unreachable":
+		if strings.HasPrefix(d.URL, "file:") {
+			return "see to the directory and its file system, as the last error says (\"indelible doctor\" tries what it must do); records are kept here and delivered when it works"
+		}
 		return "check network and endpoint; records are kept here and delivered when it is back"
 	}
 	return ""

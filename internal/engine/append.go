@@ -43,13 +43,3 @@ func (e *Engine) dead() bool {
 		return false
 	}
 }
-
-// Recorded says whether a record stands under this key of no bucket: in the spool, and with anywhere also in the destination.
-func (e *Engine) Recorded(ctx context.Context, key string, anywhere bool) (found bool, err error) {
-	if anywhere {
-		_, found, err = e.records.Find(ctx, "", key)
-	} else {
-		_, found, err = e.spool.Lookup(ctx, "", key)
-	}
-	return found, err
-}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"indelible/internal/disk/osdisk"
@@ -170,7 +171,9 @@ func copyDir(t *testing.T, from, to string) {
 
 // An old copy of the data directory is told before it has acknowledged
 // anything, and for ever after, also where the destination does not answer.
-func TestOldCopyIsRefused(t *testing.T) {
+func TestOldCopyIsRefused(t *testing.T) { synctest.Test(t, oldCopyIsRefused) } // so that no wait takes time
+
+func oldCopyIsRefused(t *testing.T) {
 	b, data, backup := newBucket(t), filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "backup")
 	e := openEngine(t, options(b, data))
 	end := start(t, e)
@@ -210,7 +213,9 @@ func TestOldCopyIsRefused(t *testing.T) {
 
 // An old copy that has lost the log's memory, and went on by itself while the store
 // was away, is told by a record that the tree has otherwise.
-func TestOldCopyWithoutMemoryIsRefused(t *testing.T) {
+func TestOldCopyWithoutMemoryIsRefused(t *testing.T) { synctest.Test(t, oldCopyWithoutMemoryIsRefused) } // so that no wait takes time
+
+func oldCopyWithoutMemoryIsRefused(t *testing.T) {
 	b, data, backup := newBucket(t), filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "backup")
 	e := openEngine(t, options(b, data))
 	end := start(t, e)
@@ -311,7 +316,9 @@ func TestLostNameIsRecovered(t *testing.T) {
 }
 
 // A mistyped destination gets no record, and is no reason to refuse the right one.
-func TestMistypedDestination(t *testing.T) {
+func TestMistypedDestination(t *testing.T) { synctest.Test(t, mistypedDestination) } // so that no wait takes time
+
+func mistypedDestination(t *testing.T) {
 	right, data := newBucket(t), filepath.Join(t.TempDir(), "data")
 	e := openEngine(t, options(right, data))
 	end := start(t, e)

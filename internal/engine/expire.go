@@ -53,8 +53,9 @@ type expired struct {
 
 // Expire says in the log that the records which arrived more than retain ago are removed by policy, and, where the
 // destination is a directory, removes their objects once that is published. It touches nothing that is unproven,
-// younger, parked, or not what the log says. A call that was cut short is finished by the next.
-func (e *Engine) Expire(ctx context.Context, retain time.Duration, dry bool) (x Expired, err error) {
+// younger, parked, or not what the log says. A call that was cut short is finished by the next. progress, which may be
+// nil, is told now and then how many of the records whose objects are removed are done.
+func (e *Engine) Expire(ctx context.Context, retain time.Duration, dry bool, progress func(done, of record.Seq)) (x Expired, err error) {
 	if e.ledger == nil {
 		return x, errors.New("remove by policy: this log is not signed, so nothing could show that records were removed and not lost")
 	}
@@ -95,7 +96,7 @@ func (e *Engine) Expire(ctx context.Context, retain time.Duration, dry bool) (x 
 		}
 	}
 	if e.dest.Remove != nil {
-		err = e.removeObjects(ctx, log, &was, &x)
+		err = e.removeObjects(ctx, log, &was, &x, progress)
 		e.records.Removed(e.name, was.Removed)
 	}
 	return x, err
@@ -189,11 +190,14 @@ type doomed struct {
 	spare bool // a record that is not removed has it too
 }
 
+// expireStep is after how many objects the progress is told.
+const expireStep = 100
+
 // maxDoomed is how many objects are removed between two looks at what is younger.
 const maxDoomed = 1 << 19
 
 // removeObjects removes the objects of what the log says is removed.
-func (e *Engine) removeObjects(ctx context.Context, log *proof.Log, was *expired, x *Expired) error {
+func (e *Engine) removeObjects(ctx context.Context, log *proof.Log, was *expired, x *Expired, progress func(done, of record.Seq)) error {
 	if was.Removed >= was.Through {
 		return nil
 	}
@@ -205,6 +209,7 @@ func (e *Engine) removeObjects(ctx context.Context, log *proof.Log, was *expired
 	if err != nil {
 		return err
 	}
+	before := was.Removed
 	for was.Removed < was.Through {
 		var list []doomed
 		upto := was.Removed
@@ -233,6 +238,9 @@ func (e *Engine) removeObjects(ctx context.Context, log *proof.Log, was *expired
 		for i := range list {
 			if err := e.removeOne(ctx, &list[i], keep, x); err != nil {
 				return err
+			}
+			if progress != nil && i%expireStep == 0 {
+				progress(max(list[i].leaf.Seq, list[i].leaf.Last)-before, was.Through-before)
 			}
 		}
 		was.Removed = upto

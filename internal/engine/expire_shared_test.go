@@ -100,7 +100,7 @@ func TestExpireSparesWhatWasStoredLate(t *testing.T) {
 	remove := e.dest.Remove
 	e.dest.Remove = func(context.Context, string) error { return errTest }
 	time.Sleep(2 * time.Millisecond)
-	if x, err := e.Expire(t.Context(), time.Millisecond, false); err == nil || len(x.Ranges) != 2 {
+	if x, err := e.Expire(t.Context(), time.Millisecond, false, nil); err == nil || len(x.Ranges) != 2 {
 		t.Fatalf("%+v, %v", x, err)
 	}
 	r.set("", store.Unknown)
@@ -109,7 +109,7 @@ func TestExpireSparesWhatWasStoredLate(t *testing.T) {
 	}
 	until(t, "not stored", func() bool { return e.Stats().Spool.Deferred+e.Stats().Spool.Quarantined == 0 })
 	e.dest.Remove = remove
-	if _, err := e.Expire(t.Context(), time.Hour, false); err != nil {
+	if _, err := e.Expire(t.Context(), time.Hour, false, nil); err != nil {
 		t.Fatal(err)
 	}
 	b.mustVerify(t, e)
@@ -134,7 +134,7 @@ func TestExpireSparesSharedObjects(t *testing.T) {
 	}
 	check := func(t *testing.T, b *bucket, e *Engine, since time.Time, through record.Seq, then func()) {
 		t.Helper()
-		if x, err := e.Expire(t.Context(), time.Since(since), false); err != nil || x.Through != through {
+		if x, err := e.Expire(t.Context(), time.Since(since), false, nil); err != nil || x.Through != through {
 			t.Fatalf("%+v, %v", x, err)
 		}
 		then()
@@ -193,7 +193,7 @@ func TestExpireSparesSharedObjects(t *testing.T) {
 			}
 			check(t, b, e, time.Now(), 1, func() {})
 			b.mustVerify(t, other)
-			if x, err := other.Expire(t.Context(), time.Millisecond, false); err != nil || x.Through != 1 {
+			if x, err := other.Expire(t.Context(), time.Millisecond, false, nil); err != nil || x.Through != 1 {
 				t.Fatalf("%+v, %v", x, err)
 			}
 			b.mustVerify(t, other)
@@ -212,7 +212,7 @@ func TestExpireBelievesNoClockSetAhead(t *testing.T) {
 	put(t, e, "k/1", "body")
 	until(t, "not stored", func() bool { return e.Stats().Log.Proven == 1 })
 	e.openedAt = e.openedAt.Add(-3 * 365 * 24 * time.Hour) // as the present would be seen
-	x, err := e.Expire(t.Context(), time.Millisecond, false)
+	x, err := e.Expire(t.Context(), time.Millisecond, false, nil)
 	if err != nil || x.Records != 0 || !b.has(t, "k/1") {
 		t.Errorf("%+v, %v", x, err)
 	}

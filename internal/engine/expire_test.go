@@ -8,11 +8,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"indelible/internal/proof"
 	"indelible/internal/record"
 	"indelible/internal/store/dir"
+	"indelible/internal/torture"
 )
 
 // aged is an engine whose records 1 to n are stored and proven; odd ones are objects, even ones rows of packs, and 5 lies beside its pack.
@@ -61,7 +63,7 @@ func (b *bucket) objects(t *testing.T) (names []string) {
 // A call that dies before any of its writes, or fails at any removal, removes nothing that the log does not say; the next one finishes it.
 func TestExpireIsFinished(t *testing.T) {
 	errNo := errors.New("no")
-	for die := range 8 {
+	for die := 0; die < 8; die += torture.RaceStep(3) {
 		b, data := newBucket(t), t.TempDir()
 		e := aged(t, b, data, 8)
 		vkey := strings.TrimSpace(e.ledger.keys.Key.Public())
@@ -84,15 +86,19 @@ func TestExpireIsFinished(t *testing.T) {
 			}
 		}
 		time.Sleep(2 * time.Millisecond)
-		_, err := e.Expire(t.Context(), time.Millisecond, false)
+		_, err := e.Expire(t.Context(), time.Millisecond, false, nil)
 		if errors.Is(err, errNo) != (removes > die) {
 			t.Fatalf("dead at removal %d: %v", die, err)
 		}
 		check()
 		e.dest.Remove = store.Remove
-		x, err := e.Expire(t.Context(), time.Millisecond, false)
+		var told record.Seq
+		x, err := e.Expire(t.Context(), time.Millisecond, false, func(_, of record.Seq) { told = of })
 		if err != nil || x.Through < 6 || len(x.Kept) > 0 {
 			t.Fatalf("dead at removal %d: %v, %+v", die, err, x)
+		}
+		if die == 0 && told != x.Through {
+			t.Errorf("the progress is of %d records, and %d are removed", told, x.Through)
 		}
 		check()
 		// The last pack waits for what comes behind it; where the long record closed the one before alone, that is gone with its body.
@@ -106,15 +112,17 @@ func TestExpireIsFinished(t *testing.T) {
 }
 
 // Nothing younger or unproven goes.
-func TestExpireSparesTheYounger(t *testing.T) {
+func TestExpireSparesTheYounger(t *testing.T) { synctest.Test(t, expireSparesTheYounger) } // so that no wait takes time
+
+func expireSparesTheYounger(t *testing.T) {
 	b, data := newBucket(t), t.TempDir()
 	e := aged(t, b, data, 4)
 	before := len(b.objects(t))
-	x, err := e.Expire(t.Context(), time.Hour, false)
+	x, err := e.Expire(t.Context(), time.Hour, false, nil)
 	if err != nil || x.Records != 0 || x.Objects != 0 || len(b.objects(t)) != before {
 		t.Fatalf("%v, %+v: %v", err, x, b.objects(t))
 	}
-	if _, err := e.Expire(t.Context(), 0, false); err == nil || !strings.Contains(err.Error(), "destination.retain is not set") {
+	if _, err := e.Expire(t.Context(), 0, false, nil); err == nil || !strings.Contains(err.Error(), "destination.retain is not set") {
 		t.Error(err)
 	}
 	log, err := e.ledger.open(t.Context())

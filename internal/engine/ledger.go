@@ -159,6 +159,25 @@ func (l *ledger) Ready(ctx context.Context) error {
 	return l.with(ctx, func(*proof.Log) error { return nil })
 }
 
+// openedEvery is how often opened looks.
+const openedEvery = 20 * time.Millisecond
+
+// opened is the log once Run has opened it.
+func (l *ledger) opened(ctx context.Context) (*proof.Log, error) {
+	for {
+		if log := l.log.Load(); log != nil {
+			return log, nil
+		}
+		select {
+		case <-l.dead:
+			return nil, l.why
+		case <-ctx.Done():
+			return nil, fmt.Errorf("it is not open yet: %w", ctx.Err())
+		case <-time.After(openedEvery):
+		}
+	}
+}
+
 // Add is upload.Ledger's.
 func (l *ledger) Add(ctx context.Context, outcomes ...record.Outcome) error {
 	return l.with(ctx, func(log *proof.Log) error { return log.Add(ctx, outcomes...) })

@@ -38,7 +38,9 @@ func (s *busyStore) Get(ctx context.Context, key string, o store.GetOptions) (io
 }
 
 // One 503 at the start says nothing of the log: the destination is asked again before anything is acknowledged.
-func TestForkBehindABusyStoreIsFound(t *testing.T) {
+func TestForkBehindABusyStoreIsFound(t *testing.T) { synctest.Test(t, forkBehindABusyStoreIsFound) } // so that no wait takes time
+
+func forkBehindABusyStoreIsFound(t *testing.T) {
 	b, o := forkedCopy(t, false)
 	busy := &busyStore{Store: b}
 	busy.left.Store(2)
@@ -57,7 +59,10 @@ func TestForkBehindABusyStoreIsFound(t *testing.T) {
 // A destination without the log's checkpoint, as one with a typo in its name, is not taken for one
 // that is away: what follows is known before anything is acknowledged.
 func TestAwaitMatchOfTheWrongDestination(t *testing.T) {
-	t.Parallel()
+	synctest.Test(t, awaitMatchOfTheWrongDestination)
+} // so that no wait takes time
+
+func awaitMatchOfTheWrongDestination(t *testing.T) {
 	b, data := newBucket(t), filepath.Join(t.TempDir(), "data")
 	e := openEngine(t, options(b, data))
 	end := start(t, e)

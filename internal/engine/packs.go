@@ -145,11 +145,7 @@ func packRows(ctx context.Context, file io.ReaderAt, size int64, bodies bool) it
 			yield(pack.Row{}, err)
 			return
 		}
-		rows := r.Heads(ctx)
-		if bodies {
-			rows = r.Rows(ctx)
-		}
-		for row, err := range rows {
+		for row, err := range r.Brief(ctx, bodies) {
 			if !yield(row, err) {
 				return
 			}

@@ -8,12 +8,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"indelible/internal/disk/osdisk"
 	"indelible/internal/proof"
 	"indelible/internal/record"
 	"indelible/internal/store"
+	"indelible/internal/torture"
 )
 
 // verify verifies a log with the public key in dir, and fails the test for a fault.
@@ -86,7 +88,9 @@ func names(prefix string, n int) (keys []string) {
 	return keys
 }
 
-func TestRescueOfAFork(t *testing.T) {
+func TestRescueOfAFork(t *testing.T) { synctest.Test(t, rescueOfAFork) } // so that no wait takes time
+
+func rescueOfAFork(t *testing.T) {
 	for _, overlap := range []bool{false, true} {
 		b, o := forkedCopy(t, overlap)
 		closed := filepath.Join(PacksDir, "closed.parquet") // the log's too: nobody else removes it
@@ -141,43 +145,47 @@ func TestRescueOfWhatIsLeft(t *testing.T) {
 	}
 	for name, gone := range tests {
 		t.Run(name, func(t *testing.T) {
-			b, data := newBucket(t), filepath.Join(t.TempDir(), "data")
-			o := options(b, data)
-			e := openEngine(t, o)
-			end := start(t, e)
-			add(t, e, "k", 0, 5)
-			end()
-			e = openEngine(t, o)
-			add(t, e, "k", 5, 5)
-			if err := e.Close(); err != nil {
-				t.Fatal(err)
-			}
-			for _, name := range gone {
-				if err := os.RemoveAll(filepath.Join(data, name)); err != nil {
+			synctest.Test(t, func(t *testing.T) { // so that no wait takes time
+				b, data := newBucket(t), filepath.Join(t.TempDir(), "data")
+				o := options(b, data)
+				e := openEngine(t, o)
+				end := start(t, e)
+				add(t, e, "k", 0, 5)
+				end()
+				e = openEngine(t, o)
+				add(t, e, "k", 5, 5)
+				if err := e.Close(); err != nil {
 					t.Fatal(err)
 				}
-			}
-			e, err := Open(t.Context(), o)
-			if err == nil {
-				err = errors.Join(e.Match(t.Context()), e.Close())
-			}
-			if err == nil || !strings.Contains(err.Error(), `"`+o.Rescue+`"`) {
-				t.Fatalf("the refusal: %v", err)
-			}
-			rescued, err := Rescue(t.Context(), o, nil)
-			if err != nil || len(rescued) != 1 || !rescued[0].Done {
-				t.Fatalf("%+v, %v", rescued, err)
-			}
-			all(t, b, names("k", 10)...)
-			verify(t, b, rescued[0].Dir)
+				for _, name := range gone {
+					if err := os.RemoveAll(filepath.Join(data, name)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				e, err := Open(t.Context(), o)
+				if err == nil {
+					err = errors.Join(e.Match(t.Context()), e.Close())
+				}
+				if err == nil || !strings.Contains(err.Error(), `"`+o.Rescue+`"`) {
+					t.Fatalf("the refusal: %v", err)
+				}
+				rescued, err := Rescue(t.Context(), o, nil)
+				if err != nil || len(rescued) != 1 || !rescued[0].Done {
+					t.Fatalf("%+v, %v", rescued, err)
+				}
+				all(t, b, names("k", 10)...)
+				verify(t, b, rescued[0].Dir)
+			})
 		})
 	}
 }
 
 // A rescue that is killed between any two of its steps is followed by one that ends it;
 // until then nothing is acknowledged in the directory.
-func TestRescueIsCutShort(t *testing.T) {
-	for cut := 0; cut <= len(moved)+1; cut++ {
+func TestRescueIsCutShort(t *testing.T) { synctest.Test(t, rescueIsCutShort) } // so that no wait takes time
+
+func rescueIsCutShort(t *testing.T) {
+	for cut := 0; cut <= len(moved)+1; cut += torture.RaceStep(3) {
 		b, o := forkedCopy(t, false)
 		data, err := osdisk.Open(o.Dir)
 		if err != nil {
@@ -221,7 +229,9 @@ func TestRescueIsCutShort(t *testing.T) {
 }
 
 // Where the destination is away the directory is free all the same, and a later rescue delivers.
-func TestRescueWithTheStoreAway(t *testing.T) {
+func TestRescueWithTheStoreAway(t *testing.T) { synctest.Test(t, rescueWithTheStoreAway) } // so that no wait takes time
+
+func rescueWithTheStoreAway(t *testing.T) {
 	b, o := forkedCopy(t, false)
 	e := openEngine(t, o)
 	if err := e.Match(t.Context()); !errors.Is(err, proof.ErrForked) {
@@ -342,7 +352,9 @@ func TestRescuedNameIsNotTakenAgain(t *testing.T) {
 }
 
 // The log of a rescue can come to its end too, as when the bucket is lost: the same command goes on.
-func TestRescueOfARescuedLog(t *testing.T) {
+func TestRescueOfARescuedLog(t *testing.T) { synctest.Test(t, rescueOfARescuedLog) } // so that no wait takes time
+
+func rescueOfARescuedLog(t *testing.T) {
 	_, o := forkedCopy(t, false)
 	open := o.Destination
 	o.Destination = func(ctx context.Context, log string) (*Destination, error) {
@@ -385,7 +397,9 @@ func (s *refusing) Put(ctx context.Context, o store.Object) (store.Info, error) 
 }
 
 // What waits is counted also where the directory of the rescue cannot be opened.
-func TestRescueCountsWhatIsLeft(t *testing.T) {
+func TestRescueCountsWhatIsLeft(t *testing.T) { synctest.Test(t, rescueCountsWhatIsLeft) } // so that no wait takes time
+
+func rescueCountsWhatIsLeft(t *testing.T) {
 	_, o := forkedCopy(t, false)
 	o.Destination = func(context.Context, string) (*Destination, error) { return nil, errors.New("no such place") }
 	if err := o.carryOut("a test"); err != nil {

@@ -95,7 +95,7 @@ func TestScrubWhileExpiring(t *testing.T) {
 		return remove(ctx, key)
 	}
 	e.dest.Store = &expiring{Store: e.dest.Store, expire: func() {
-		if _, err := e.Expire(context.Background(), time.Millisecond, false); err != nil {
+		if _, err := e.Expire(context.Background(), time.Millisecond, false, nil); err != nil {
 			t.Error(err)
 		}
 	}}

@@ -3,7 +3,6 @@ package local
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"log/slog"
 	"path/filepath"
@@ -17,7 +16,6 @@ import (
 	"indelible/internal/query/index"
 	"indelible/internal/record"
 	"indelible/internal/setup"
-	"indelible/internal/term"
 )
 
 // newIndex makes the index of a log; nil where it is switched off, or the log has no name yet.
@@ -27,13 +25,10 @@ func newIndex(c *config.Config, r *engine.Components, log *slog.Logger) *index.I
 	}
 	return index.New(index.Options{
 		Path: filepath.Join(c.Data, index.File), Log: r.Name(), Text: index.Text(c.Index.Text), Logger: log,
-		// What the spool needs is the spool's.
-		Room: func() error {
+		Reserve: c.Spool.ReserveBytes,
+		Free: func() (int64, error) {
 			free, err := r.Data().Free()
-			if err == nil && int64(min(free, 1<<62)) < 2*c.Spool.ReserveBytes {
-				err = fmt.Errorf("the disk has %s free, and less than %s are left to the spool", term.Bytes(int64(free)), term.Bytes(2*c.Spool.ReserveBytes))
-			}
-			return err
+			return int64(min(free, 1<<62)), err
 		},
 	})
 }

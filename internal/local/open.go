@@ -66,12 +66,14 @@ func Open(ctx context.Context, l *config.Loaded) (control.Service, error) {
 		return 0, errors.New("no daemon runs that could deliver them: start \"indelible serve\", then redrive")
 	}
 	d.rotate = func(ctx context.Context) (string, error) { return rotateAlone(ctx, l) }
-	d.expire = func(ctx context.Context, dry bool) (engine.Expired, error) { return expireAlone(ctx, l, dry) }
+	d.expire = func(ctx context.Context, dry bool, progress func(done, of record.Seq)) (engine.Expired, error) {
+		return expireAlone(ctx, l, dry, progress)
+	}
 	return d, nil
 }
 
 // expireAlone removes records by policy where no daemon runs.
-func expireAlone(ctx context.Context, l *config.Loaded, dry bool) (x engine.Expired, err error) {
+func expireAlone(ctx context.Context, l *config.Loaded, dry bool, progress func(done, of record.Seq)) (x engine.Expired, err error) {
 	e, err := setup.Engine(ctx, l, nil, setup.Events{})
 	if err != nil {
 		return x, err
@@ -80,7 +82,7 @@ func expireAlone(ctx context.Context, l *config.Loaded, dry bool) (x engine.Expi
 		e.Stop(ctx) // this process ends in good order too: the next start has no crash to tell
 		err = errors.Join(err, e.Close())
 	}()
-	if x, err = e.Expire(ctx, l.Config.Destination.Retain, dry); err != nil || dry {
+	if x, err = e.Expire(ctx, l.Config.Destination.Retain, dry, progress); err != nil || dry {
 		return x, err
 	}
 	if i := newIndex(&l.Config, &e.Components, nil); i != nil {

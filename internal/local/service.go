@@ -27,7 +27,7 @@ type Service struct {
 	status  func(context.Context) (control.Status, error)
 	redrive func(context.Context) (int, error)
 	rotate  func(context.Context) (string, error)
-	expire  func(ctx context.Context, dry bool) (engine.Expired, error)
+	expire  func(ctx context.Context, dry bool, progress func(done, of record.Seq)) (engine.Expired, error)
 	rebuild func(context.Context, func(done, of record.Seq)) error
 	close   func() error
 	follow  func(context.Context) error // of the index
@@ -42,8 +42,8 @@ func (s *Service) Status(ctx context.Context) (control.Status, error) { return s
 func (s *Service) Redrive(ctx context.Context) (int, error) { return s.redrive(ctx) }
 
 // Expire is control.Operator's.
-func (s *Service) Expire(ctx context.Context, dry bool) (engine.Expired, error) {
-	return s.expire(ctx, dry)
+func (s *Service) Expire(ctx context.Context, dry bool, progress func(done, of record.Seq)) (engine.Expired, error) {
+	return s.expire(ctx, dry, progress)
 }
 
 // Rotate is control.Operator's.
@@ -66,8 +66,8 @@ func OfEngine(e *engine.Engine, c *config.Config, log *slog.Logger, status func(
 	s := &Service{
 		Catalog: newCatalog(&e.Components, c, x, e.Spool().Wait, reached), index: x,
 		status: status, redrive: e.Redrive, rotate: e.Rotate,
-		expire: func(ctx context.Context, dry bool) (engine.Expired, error) {
-			done, err := e.Expire(ctx, c.Destination.Retain, dry)
+		expire: func(ctx context.Context, dry bool, progress func(done, of record.Seq)) (engine.Expired, error) {
+			done, err := e.Expire(ctx, c.Destination.Retain, dry, progress)
 			if err == nil && !dry && x != nil {
 				err = x.Forget(ctx, done.Through, done.Spared)
 			}

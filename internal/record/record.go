@@ -175,6 +175,9 @@ type GapError struct {
 }
 
 func (e *GapError) Error() string {
+	if e.First == e.Last {
+		return fmt.Sprintf("record %d is unreadable: %s", e.First, e.Cause)
+	}
 	return fmt.Sprintf("records %d to %d are unreadable: %s", e.First, e.Last, e.Cause)
 }
 

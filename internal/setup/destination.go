@@ -8,6 +8,7 @@ import (
 	"indelible/internal/config"
 	"indelible/internal/engine"
 	"indelible/internal/layout"
+	"indelible/internal/store/dir"
 	"indelible/internal/store/s3"
 )
 
@@ -54,16 +55,27 @@ func OpenDestination(ctx context.Context, c *config.Config, uploader string, rea
 }
 
 // OpenTarget opens a store that copies of records are written into: with the endpoint, region, credentials and encryption of the
-// destination, and without its Object Lock and tags. The destination itself is refused.
-func OpenTarget(ctx context.Context, c *config.Config, location string) (*Destination, error) {
+// destination, and without its Object Lock and tags. The destination itself is refused, and what CheckTarget refuses. plain says
+// that a directory gets the objects alone, without their attributes.
+func OpenTarget(ctx context.Context, c *config.Config, location string, plain bool) (*Destination, error) {
 	if _, err := config.ParseLocation(location); err != nil {
 		return nil, err
 	}
 	if location == c.Destination.URL || sameLog(location, c.Destination.URL) {
 		return nil, &config.Error{Where: location, Problem: "is the destination, where the records are already: name another store or prefix"}
 	}
+	if err := CheckTarget(c, location); err != nil {
+		return nil, err
+	}
 	at := *c
 	at.Destination.URL = location
 	at.Destination.Tags, at.Destination.ObjectLock, at.Destination.Retain = nil, config.ObjectLock{}, 0
-	return OpenDestination(ctx, &at, "", false)
+	d, err := OpenDestination(ctx, &at, "", false)
+	if err != nil {
+		return nil, err
+	}
+	if files, ok := d.Store.(*dir.Store); ok && plain {
+		files.Plain()
+	}
+	return d, nil
 }

@@ -19,6 +19,7 @@ import (
 	"indelible/internal/disk/faultdisk"
 	"indelible/internal/record"
 	"indelible/internal/spool"
+	"indelible/internal/torture"
 )
 
 // cleanFS is a disk whose sync, after one that failed, succeeds and does nothing for what was
@@ -417,7 +418,7 @@ func TestFailedBatchLeavesNoGap(t *testing.T) {
 
 // TestPowerLossesPutNothingAway cuts the power around the second use of segments.
 func TestPowerLossesPutNothingAway(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range uint64(torture.RaceShare(60)) {
 		base := crashdisk.New()
 		rng := newRand(seed)
 		stop := rng.IntN(60)

@@ -181,7 +181,8 @@ func crashRun(t *testing.T, rng *rand.Rand, seed int) int {
 			}
 		}
 		mu.Lock()
-		for i, c := range crashes {
+		for i := 0; i < len(crashes); i += torture.RaceStep(3) {
+			c := crashes[i]
 			r := openOn(t, c.disk, spool.Options{SegmentBytes: 16 << 10})
 			o.check(t, r, c.acked, c.upto)
 			if err := r.Close(); err != nil {

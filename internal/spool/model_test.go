@@ -13,12 +13,13 @@ import (
 	"indelible/internal/disk/crashdisk"
 	"indelible/internal/record"
 	"indelible/internal/spool"
+	"indelible/internal/torture"
 )
 
 // TestLookupAgainstModel appends, settles, releases and reopens at random, and
 // compares lookups, lists and counts with a model that is a map.
 func TestLookupAgainstModel(t *testing.T) {
-	for seed := range uint64(6) {
+	for seed := range uint64(torture.RaceShare(6)) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { runModel(t, seed) })
 	}
 }

@@ -32,6 +32,7 @@ type attemptResult struct {
 	class    store.Class
 	local    bool // the failure is our disk's, not the store's
 	unread   bool // and it says nothing of the record: a read that failed
+	altered  bool // the store does not have a pack as the log names it: that says nothing of how well it works
 	spoke    bool // the store answered a question before it came to that
 	cut      bool // the attempt ran out of its time
 	took     time.Duration

@@ -273,7 +273,7 @@ func (d *delivery) onResult(v attemptResult, now time.Time) {
 	switch {
 	case v.err == nil:
 		d.stored(s, v, now)
-	case v.local:
+	case v.local, v.altered:
 		if v.spoke {
 			d.recovered(d.health.answered(now), now)
 		}
@@ -341,9 +341,7 @@ func (d *delivery) recovered(was bool, now time.Time) {
 // failed takes a failure of the store or the way to it.
 func (d *delivery) failed(v attemptResult, now time.Time) {
 	s := v.slot
-	if v.class == store.Throttled || v.class == store.Ambiguous || v.class == store.Unknown {
-		d.pace.throttled(s.epoch, retryAfter(v.err))
-	}
+	d.pace.failed(v.class, s.epoch, retryAfter(v.err))
 	others := d.health.successes > s.stores || s.parked && !d.health.down
 	var asked time.Duration
 	if e, ok := asStoreError(v.err); ok {

@@ -17,6 +17,7 @@ import (
 	"indelible/internal/layout"
 	"indelible/internal/record"
 	"indelible/internal/store"
+	"indelible/internal/torture"
 	"indelible/internal/upload"
 )
 
@@ -170,7 +171,7 @@ func TestDelivery(t *testing.T) {
 
 // Random faults of every kind, with restarts and power losses at random moments.
 func TestFaultsAndRestarts(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range uint64(torture.RaceShare(60)) {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { faultsAndRestarts(t, seed) })
 		})

@@ -87,6 +87,14 @@ func (p *pace) succeeded(full bool) {
 	p.move()
 }
 
+// failed takes a failure of an attempt, and slows down where its class may come of too much load.
+func (p *pace) failed(class store.Class, epoch uint64, asked time.Duration) {
+	switch class {
+	case store.Throttled, store.Ambiguous, store.Unknown:
+		p.throttled(epoch, asked)
+	}
+}
+
 // throttled takes a failure of an attempt that began in the given epoch, and how long the store asked to wait.
 func (p *pace) throttled(epoch uint64, asked time.Duration) {
 	p.mu.Lock()
@@ -159,13 +167,12 @@ func (p *pace) turn(ctx context.Context) (epoch uint64, full bool, err error) {
 
 // done notes the end of a put that is no record's.
 func (p *pace) done(err error, epoch uint64, full bool) {
-	class := store.ClassOf(err)
 	switch {
 	case err == nil:
 		p.succeeded(full)
 	case errors.Is(err, context.Canceled): // says nothing of the store
-	case class == store.Throttled || class == store.Ambiguous || class == store.Unknown:
-		p.throttled(epoch, retryAfter(err))
+	default:
+		p.failed(store.ClassOf(err), epoch, retryAfter(err))
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

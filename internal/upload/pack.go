@@ -96,7 +96,8 @@ type packFile struct {
 	record.Pack
 	file      string       // its name in the directory; "" if it is in the store alone
 	sizes     []int64      // of the bodies, in order
-	unseen    []record.Seq // records that could not be read to be compared with their rows, in order
+	unseen    []record.Seq // records that could not be compared with their rows, in order
+	reason    string       // why they could not; "": they could not be read
 	stored    bool         // it is in the store, and was compared with the spool
 	recovered bool         // an earlier run closed it: perhaps it is in the store
 	strikes   int          // tries in which one of its records could not be read while another could

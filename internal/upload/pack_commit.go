@@ -3,6 +3,8 @@ package upload
 import (
 	"context"
 	"slices"
+
+	"indelible/internal/record"
 )
 
 // provePack adds a pack to the ledger.
@@ -36,9 +38,11 @@ func (c *committer) settlePacks(ctx, last context.Context) bool {
 	return true
 }
 
-// settlePack notes the rows of a pack as stored.
+// settlePack notes the rows of a pack as stored. A record that was released before is not waiting, or it is parked: then the sweep settles it,
+// which compares it with its row.
 func (c *committer) settlePack(ctx, last context.Context, p *packFile) bool {
 	for some := range p.outcomes() {
+		some = slices.DeleteFunc(some, func(o record.Outcome) bool { return o.Seq <= c.released })
 		if !c.retryForever(ctx, "settle", func() error { return c.u.opts.Source.Settle(last, some...) }) {
 			return false
 		}

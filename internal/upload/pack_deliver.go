@@ -128,7 +128,7 @@ func (u *Uploader) object(s *slot) store.Object {
 // packWasStored notes the rows of a pack as stored.
 func (u *Uploader) packWasStored(p *packFile) {
 	u.note(func(s *Stats) {
-		s.Stored += uint64(p.Count())
+		s.Stored += uint64(p.Count()) - uint64(len(p.unseen))
 		if u.opts.Ledger != nil {
 			s.Unproven += uint64(p.Count())
 		}

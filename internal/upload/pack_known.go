@@ -194,15 +194,18 @@ func (p *packer) takeLocal(ctx context.Context, first record.Seq) (sent bool, er
 // adoptProven takes a pack that the ledger has, after its rows were compared with the spool.
 func (p *packer) adoptProven(ctx context.Context, pack record.Pack) error {
 	u := p.d.u
-	f, done, err := u.fetch(ctx, p.dir, pack.Key, pack.Version)
+	f, done, err := u.fetchLogged(ctx, p.dir, pack)
+	if store.ClassOf(err) == store.NotFound {
+		return p.parkPack(ctx, pack, fmt.Errorf("the pack %s, which the log names, is not in the store", pack.Key))
+	}
 	if err != nil {
-		return fmt.Errorf("the pack that holds records %d to %d: %w", pack.First, pack.Last, err)
+		return fmt.Errorf("the pack %s: %w", pack.Key, err)
 	}
 	defer done()
 	if f.size != pack.Size || f.digest != pack.Digest {
-		return fmt.Errorf("the pack %s in the store is not the one that the log names; its records stay in the spool: run verify, and put the object back", pack.Key)
+		return p.parkPack(ctx, pack, fmt.Errorf("the pack %s in the store is not the one that the log names", pack.Key))
 	}
-	is, same, err := u.compare(ctx, f, pack.First, pack.Last, comparison{})
+	is, same, err := u.compare(ctx, f, pack.First, pack.Last, comparison{beside: true})
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	"indelible/internal/record"
 	"indelible/internal/spool"
 	"indelible/internal/store"
+	"indelible/internal/torture"
 )
 
 func (w *world) addAll(n int, size int) map[record.Seq]string {
@@ -361,7 +362,7 @@ func TestPackNameTaken(t *testing.T) {
 
 // Kills at every call to the disk of packs, and power cuts there: no row twice, and none missing.
 func TestPackCrashes(t *testing.T) {
-	for seed := range uint64(50) {
+	for seed := range uint64(torture.RaceShare(50)) {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { packCrashes(t, seed) })
 		})

@@ -1,11 +1,11 @@
 package upload
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"indelible/internal/record"
 	"indelible/internal/store"
@@ -18,6 +18,9 @@ import (
 // unseenReason is why such a record is parked.
 const unseenReason = "the store has a pack with a row for it, and it could not be read to compare them"
 
+// besideReason is why a record of a pack is parked whose body was removed from beside it.
+const besideReason = `the store has a pack with a row for it, and not its body, which lay beside: run "indelible verify", and put the object back`
+
 // addUnseen adds the records of the pack that an earlier run parked.
 func (p *packFile) addUnseen(parked map[record.Seq]record.Outcome) {
 	for seq := range parked {
@@ -26,13 +29,17 @@ func (p *packFile) addUnseen(parked map[record.Seq]record.Outcome) {
 		}
 	}
 	slices.Sort(p.unseen)
+	p.unseen = slices.Compact(p.unseen)
 }
 
 // parkUnseen parks the records of a stored pack that could not be compared with their rows. One that the disk lost
-// meanwhile has its row.
+// meanwhile has its row, and one that was released before is parked already, or stored.
 func (c *committer) parkUnseen(ctx, last context.Context, p *packFile) bool {
 	for _, seq := range p.unseen {
-		o := record.Outcome{Info: record.Info{Seq: seq}, State: record.Deferred, Reason: unseenReason}
+		if seq <= c.released {
+			continue
+		}
+		o := record.Outcome{Info: record.Info{Seq: seq}, State: record.Deferred, Reason: cmp.Or(p.reason, unseenReason)}
 		parked := true
 		ok := c.retryForever(ctx, "settle", func() error {
 			err := c.u.opts.Source.Settle(last, o)
@@ -62,7 +69,13 @@ func (u *Uploader) inPack(ctx context.Context, s *slot, v *attemptResult) (info 
 	if err != nil || !ok {
 		return info, false, err
 	}
-	same, err := u.isRow(ctx, pack, &s.entry.Info)
+	row, fetched, err := u.rows.row(ctx, u, pack, s.entry.Seq)
+	same := row.leaf == rowLeaf(&s.entry.Info)
+	if err == nil && same && row.object != "" {
+		err, fetched = u.stillBeside(ctx, s, row.object), true
+	}
+	_, v.altered = errors.AsType[notAsLogged](err)
+	v.spoke = v.altered && fetched
 	if err == nil && !same {
 		err = errors.Join(l.Add(ctx, withoutAttrs(record.Outcome{Info: s.entry.Info, State: record.Stored, Stored: pack.Key})),
 			fmt.Errorf("the pack %s has another record under number %d than the spool, which keeps its own", pack.Key, s.entry.Seq))
@@ -77,29 +90,14 @@ func (u *Uploader) inPack(ctx context.Context, s *slot, v *attemptResult) (info 
 	return store.Info{Key: pack.Key, Version: pack.Version}, true, nil
 }
 
-// isRow says whether a pack that the ledger has holds this record.
-func (u *Uploader) isRow(ctx context.Context, pack record.Pack, info *record.Info) (bool, error) {
-	limit := u.opts.AttemptTimeout + time.Duration(pack.Size>>16)*time.Second
-	short, cancel := context.WithTimeout(ctx, limit)
+// stillBeside fails where the body of a record that is the row of a pack is not in the object that the row names: the spool may have the only
+// copy.
+func (u *Uploader) stillBeside(ctx context.Context, s *slot, object string) error {
+	ctx, cancel := context.WithTimeout(ctx, u.timeout(s))
 	defer cancel()
-	f, done, err := u.fetch(short, packDir{fs: u.packing.Dir, log: u.opts.Log}, pack.Key, pack.Version)
-	if err != nil && short.Err() != nil && ctx.Err() == nil {
-		err = unclear("get", pack.Key, fmt.Sprintf("no answer within %v: %v", limit, err))
+	there, err := u.hasBeside(ctx, &PackRow{Row: record.Row{Info: s.entry.Info, Object: object}})
+	if err == nil && !there {
+		err = &store.Error{Op: "get", Key: object, Class: store.Ambiguous, Err: notAsLogged("the body of the record, which lies beside its pack, is not there")}
 	}
-	if err != nil {
-		return false, err
-	}
-	defer done()
-	if f.size != pack.Size || f.digest != pack.Digest {
-		return false, unclear("get", pack.Key, "it is not the pack that the log names: run verify, and put the object back")
-	}
-	for row, err := range u.packing.Format.Rows(ctx, f.file, f.size, false) {
-		if err != nil {
-			return false, err
-		}
-		if row.Seq == info.Seq {
-			return sameRecord(&row.Info, info), nil
-		}
-	}
-	return false, nil
+	return err
 }

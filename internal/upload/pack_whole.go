@@ -175,6 +175,7 @@ func (u *Uploader) fetch(ctx context.Context, dir packDir, key, version string) 
 type comparison struct {
 	foreign bool // nothing vouches for the file: what is wrong in it decides, and bodies beside it must be in the store
 	unread  bool // a record that cannot be read now is an error; else it is passed over, like one that is lost
+	beside  bool // a record whose body beside it is not in the store is passed over, too
 }
 
 // compare compares the rows of a pack with the records of the spool. What is not in the spool any more, or
@@ -222,9 +223,13 @@ func (u *Uploader) compare(ctx context.Context, f fetched, first, last record.Se
 		if have.Seq == seq && have.Key != "" && !sameRecord(&row.Info, &have.Info) {
 			return is, false, nil
 		}
-		if how.foreign && row.Object != "" {
-			if there, err := u.hasBeside(ctx, &row); err != nil || !there {
+		if row.Object != "" && (how.foreign || how.beside) {
+			there, err := u.hasBeside(ctx, &row)
+			if err != nil || !there && !how.beside {
 				return is, false, err
+			}
+			if !there {
+				is.unseen, is.reason = append(is.unseen, seq), besideReason
 			}
 		}
 		if seq == first {

@@ -33,6 +33,7 @@ type packer struct {
 	ends   map[record.Seq]record.Seq // packs that must be built again with the range that they had
 	alone  map[record.Seq]bool       // records that the format does not take
 	parked map[record.Seq]bool       // records that got their outcome while their pack was open
+	absent map[record.Seq]int        // how often a pack of the ledger was not as it should be in the store, by its first record
 	body   []byte                    // room for one body
 
 	refused int                                // lists of the store's packs that were
@@ -44,7 +45,7 @@ type packer struct {
 func newPacker(d *delivery) *packer {
 	p := &packer{
 		d: d, opts: d.u.packing, dir: packDir{fs: d.u.packing.Dir, log: d.u.opts.Log},
-		remote: map[record.Seq]*packFile{}, ends: map[record.Seq]record.Seq{}, alone: map[record.Seq]bool{}, parked: map[record.Seq]bool{},
+		remote: map[record.Seq]*packFile{}, ends: map[record.Seq]record.Seq{}, alone: map[record.Seq]bool{}, parked: map[record.Seq]bool{}, absent: map[record.Seq]int{},
 	}
 	p.ledger, _ = d.u.opts.Ledger.(PackLedger)
 	return p

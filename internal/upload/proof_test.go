@@ -16,6 +16,7 @@ import (
 	"indelible/internal/spool"
 	"indelible/internal/store"
 	"indelible/internal/store/dir"
+	"indelible/internal/torture"
 	"indelible/internal/upload"
 )
 
@@ -46,7 +47,7 @@ func (f flaky) Put(ctx context.Context, o store.Object) (store.Info, error) {
 // Spool, store and transparency log as they run together, with crashes and
 // faults at random moments: in the end the verifier finds every record.
 func TestProvenDelivery(t *testing.T) {
-	for seed := range uint64(8) {
+	for seed := range uint64(torture.RaceShare(8)) {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { provenDelivery(t, seed) })
 		})

@@ -202,6 +202,9 @@ func (s *source) Settle(ctx context.Context, outcomes ...record.Outcome) error {
 		if len(outcomes) != 1 {
 			return errors.New("parked records come one per call")
 		}
+		if o.Seq <= s.released && s.parked[o.Seq].Seq == 0 {
+			return fmt.Errorf("settle record %d: it is not here", o.Seq) // as the spool says, once its segment is gone
+		}
 		if s.lost[o.Seq] {
 			g := record.GapError{First: o.Seq, Last: o.Seq, Cause: "rot"}
 			s.gaps = append(s.gaps, g)

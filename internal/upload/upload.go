@@ -124,6 +124,7 @@ type Uploader struct {
 	closePack chan struct{} // wakes the packer for a Drain
 	redrive   chan struct{} // wakes the sweep of what was parked
 	fetches   atomic.Uint64 // names of temporary files
+	rows      packRows      // of the pack that a parked record was compared with last
 	released  *watermark    // highest seq released
 	pace      *pace
 	stats     stats

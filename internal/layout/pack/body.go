@@ -23,6 +23,18 @@ type bodies struct {
 	from int64
 	last int // the page that col holds, -1 for none
 	col  column
+	room *room // bodies lie in it until the next one is asked for; nil: each page has its own
+}
+
+// room is memory that is used again from one page to the next.
+type room struct{ file, page []byte }
+
+// sized is n bytes at *b, which are new ones where it is shorter.
+func sized(b *[]byte, n int64) []byte {
+	if int64(cap(*b)) < n {
+		*b = make([]byte, n)
+	}
+	return (*b)[:n:n]
 }
 
 func (r *Reader) bodies(g *group) (*bodies, error) {
@@ -39,7 +51,7 @@ func (r *Reader) bodies(g *group) (*bodies, error) {
 	return b, err
 }
 
-// at is the body of a row, nil if it has none. The caller owns it.
+// at is the body of a row, nil if it has none. The caller owns it, unless there is a room.
 func (b *bodies) at(row int) ([]byte, error) {
 	i := sort.Search(len(b.pages), func(i int) bool { return b.pages[i].FirstRowIndex > int64(row) }) - 1
 	if i != b.last {
@@ -65,12 +77,17 @@ func (b *bodies) load(i int) error {
 		if i == b.last+1 && b.last >= 0 {
 			want = max(n, min(readAhead, b.c.to-at))
 		}
-		b.buf, b.from = make([]byte, want), at
+		if b.room != nil {
+			b.buf = sized(&b.room.file, want)
+		} else {
+			b.buf = make([]byte, want)
+		}
+		b.from = at
 		if err := readFull(b.r.tail.r, b.buf, at); err != nil {
 			return err
 		}
 	}
-	d := &decoder{zstd: b.r.zstd, budget: maxPage}
+	d := &decoder{zstd: b.r.zstd, budget: maxPage, room: b.room}
 	one, err := d.page(b.leaf, b.buf[at-b.from:][:n], nil)
 	if err != nil {
 		return fmt.Errorf("page %d: %w", i, err)

@@ -114,25 +114,44 @@ func unpack(b []byte, bit, width int) uint64 {
 	return v
 }
 
-// deltas decodes n integers of DELTA_BINARY_PACKED.
-func deltas(b []byte, n int) ([]int64, error) {
+// bytesDelta decodes n byte strings of DELTA_LENGTH_BYTE_ARRAY: their lengths, then their bytes. They alias b.
+func bytesDelta(b []byte, n int) ([][]byte, error) {
+	sizes, b, err := deltas(b, n)
+	if err != nil {
+		return nil, err
+	}
+	list := make([][]byte, n)
+	for i, size := range sizes {
+		if size < 0 || size > int64(len(b)) {
+			return nil, errEncoding
+		}
+		list[i], b = b[:size:size], b[size:]
+	}
+	if len(b) != 0 {
+		return nil, errEncoding
+	}
+	return list, nil
+}
+
+// deltas decodes n integers of DELTA_BINARY_PACKED. It returns what follows them.
+func deltas(b []byte, n int) (list []int64, rest []byte, err error) {
 	var head [4]uint64 // block size, miniblocks a block, values, first value
 	for i := range head {
 		v, size := binary.Uvarint(b)
 		if size <= 0 {
-			return nil, errEncoding
+			return nil, nil, errEncoding
 		}
 		head[i], b = v, b[size:]
 	}
 	block, minis := head[0], head[1]
 	if head[2] != uint64(n) || n == 0 || minis == 0 || minis > 256 || block == 0 || block > 1<<16 || block%minis != 0 || block/minis%8 != 0 {
-		return nil, errEncoding
+		return nil, nil, errEncoding
 	}
-	list := append(make([]int64, 0, n), unzigzag(head[3]))
+	list = append(make([]int64, 0, n), unzigzag(head[3]))
 	for len(list) < n {
 		least, size := binary.Uvarint(b)
 		if size <= 0 || len(b)-size < int(minis) {
-			return nil, errEncoding
+			return nil, nil, errEncoding
 		}
 		widths := b[size : size+int(minis)]
 		b = b[size+int(minis):]
@@ -142,7 +161,7 @@ func deltas(b []byte, n int) ([]int64, error) {
 			}
 			each := int(block / minis)
 			if width > 64 || each*int(width)/8 > len(b) {
-				return nil, errEncoding
+				return nil, nil, errEncoding
 			}
 			for i := 0; i < each && len(list) < n; i++ {
 				delta := unzigzag(least) + int64(unpack(b, i*int(width), int(width)))
@@ -151,7 +170,7 @@ func deltas(b []byte, n int) ([]int64, error) {
 			b = b[each*int(width)/8:]
 		}
 	}
-	return list, nil
+	return list, b, nil
 }
 
 func unzigzag(v uint64) int64 { return int64(v>>1) ^ -int64(v&1) }

@@ -12,7 +12,6 @@ import (
 	"sync"
 
 	"github.com/parquet-go/parquet-go"
-	pzstd "github.com/parquet-go/parquet-go/compress/zstd"
 	"github.com/parquet-go/parquet-go/format"
 
 	"indelible/internal/record"
@@ -34,7 +33,11 @@ type plan struct {
 
 var planOf = sync.OnceValues(func() (*plan, error) {
 	var b bytes.Buffer
-	w := newParquet(&b, "", &pzstd.Codec{})
+	pages, err := newCodec(DefaultLevel)
+	if err != nil {
+		return nil, err
+	}
+	w := newParquet(&b, "", pages)
 	if _, err := w.Write(make([]columns, 1)); err != nil {
 		return nil, err
 	}
@@ -194,7 +197,7 @@ func (f *footer) setGroups(p *plan, m *format.FileMetaData, end int64) error {
 	var rows int64
 	for i := range m.RowGroups {
 		g := &m.RowGroups[i]
-		if len(g.Columns) != len(p.leaves) || g.NumRows <= 0 || g.NumRows > maxValues {
+		if len(g.Columns) != len(p.leaves) || g.NumRows <= 0 || g.NumRows > groupRows {
 			return fmt.Errorf("row group %d has %d columns, %d rows", i, len(g.Columns), g.NumRows)
 		}
 		rows += g.NumRows

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/parquet-go/parquet-go/format"
@@ -26,14 +27,17 @@ type column struct {
 	lists [][]int32 // of a list: of each row first and behind last value; nil: null
 }
 
-// heads are the columns of one row group but the body.
+// heads are the columns of one row group but the body. It is for one goroutine.
 type heads struct {
 	g    *group
 	cols []column
+	one  columns // the row that is put together
+	into []any   // of each column where in one its value goes; nil: nobody asks for it
 }
 
-// heads reads all columns but the body, which lie side by side before it: one read.
-func (r *Reader) heads(g *group) (*heads, error) {
+// heads reads all columns but the body, which lie side by side before it: one read. Where brief is set, rows are put together
+// without their Fields.
+func (r *Reader) heads(g *group, brief bool) (*heads, error) {
 	body := len(g.chunks) - 1
 	from, to := g.chunks[0].from, g.chunks[body].from
 	if to-from > maxRegion {
@@ -47,9 +51,13 @@ func (r *Reader) heads(g *group) (*heads, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &heads{g: g, cols: make([]column, body)}
+	h := &heads{g: g, cols: make([]column, body), into: make([]any, body)}
+	one := reflect.ValueOf(&h.one).Elem() // here, and not for each row, because it takes longer than the values
 	d := &decoder{zstd: r.zstd, budget: maxInflate}
 	for i := range h.cols {
+		if !brief || slices.Contains(briefColumns[:], p.leaves[i].name) {
+			h.into[i] = one.Field(i).Addr().Interface()
+		}
 		c := &g.chunks[i]
 		pages, err := r.pages(c, g.rows)
 		if err == nil {
@@ -152,26 +160,30 @@ func (c *column) at(row int) int {
 	return int(c.rows[row])
 }
 
+// briefColumns are what a row is made of without its Fields.
+var briefColumns = [...]string{"seq", "time_ns", "door", "source", "bucket", ColumnKey, "sent_key", "size", "sha256", "attrs_sha256", "headers", "extra"}
+
 // row puts one row together, without its body.
 func (h *heads) row(i int) (Row, error) {
-	var c columns
-	v := reflect.ValueOf(&c).Elem()
+	h.one = columns{}
 	for j := range h.cols {
 		col := &h.cols[j]
-		if p, ok := v.Field(j).Addr().Interface().(*[]string); ok {
+		switch into := h.into[j].(type) {
+		case nil:
+		case *[]string:
 			if list := col.lists[i]; list != nil {
-				*p = make([]string, 0, list[1]-list[0])
+				*into = make([]string, 0, list[1]-list[0])
 				for _, s := range col.texts[list[0]:list[1]] {
-					*p = append(*p, string(s))
+					*into = append(*into, string(s))
 				}
 			}
-			continue
-		}
-		if at := col.at(i); at >= 0 {
-			col.set(v.Field(j).Addr().Interface(), at)
+		default:
+			if at := col.at(i); at >= 0 {
+				col.set(into, at)
+			}
 		}
 	}
-	return c.row()
+	return h.one.row()
 }
 
 // set puts a value where a field of columns is.

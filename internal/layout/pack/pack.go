@@ -129,7 +129,7 @@ type columns struct {
 	UserAgent       *string    `parquet:"user_agent,dict"`
 
 	Extra *string `parquet:"extra"`
-	Body  []byte  `parquet:"body,optional"`
+	Body  []byte  `parquet:"body,optional,plain"`
 }
 
 // plainText are the columns without statistics: their values are long or

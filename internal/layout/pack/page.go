@@ -84,7 +84,11 @@ func (l *leaf) values(p *page, b []byte, encoding format.Encoding, n int, dict [
 			p.texts[i] = dict[k]
 		}
 	case encoding == format.DeltaBinaryPacked && l.kind == format.Int64:
-		p.words, err = deltas(b, n)
+		if p.words, b, err = deltas(b, n); err == nil && len(b) > 0 {
+			err = errEncoding
+		}
+	case encoding == format.DeltaLengthByteArray && l.kind == format.ByteArray:
+		p.texts, err = bytesDelta(b, n)
 	case encoding != format.Plain:
 		return fmt.Errorf("encoding %d", encoding)
 	case l.kind == format.ByteArray:
@@ -141,6 +145,7 @@ func (d *decoder) dictionary(b []byte) ([][]byte, error) {
 type decoder struct {
 	zstd   *zstd.Decoder // never makes more bytes than it is given room for
 	budget int64         // uncompressed bytes that may still be made
+	room   *room         // what is made lies there until the next page is decoded; nil: it has memory of its own
 }
 
 func newZstd() (*zstd.Decoder, error) {
@@ -153,7 +158,13 @@ func (d *decoder) inflate(b []byte, size int64) ([]byte, error) {
 		return nil, fmt.Errorf("page of %d bytes, uncompressed", size)
 	}
 	d.budget -= size
-	out, err := d.zstd.DecodeAll(b, make([]byte, 0, size))
+	var out []byte
+	if d.room != nil {
+		out = sized(&d.room.page, size)[:0]
+	} else {
+		out = make([]byte, 0, size)
+	}
+	out, err := d.zstd.DecodeAll(b, out)
 	if err == nil && int64(len(out)) != size {
 		err = fmt.Errorf("page has %d bytes uncompressed, not %d", len(out), size)
 	}

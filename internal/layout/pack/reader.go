@@ -71,19 +71,28 @@ func (r *Reader) Summary() Summary {
 
 // Rows yields all rows in order. It holds one row group without its bodies, and the bodies of one read (1 MiB, or one body) at
 // a time. It ends after an error.
-func (r *Reader) Rows(ctx context.Context) iter.Seq2[Row, error] { return r.all(ctx, true) }
+func (r *Reader) Rows(ctx context.Context) iter.Seq2[Row, error] { return r.all(ctx, true, false) }
 
 // Heads yields all rows in order without their bodies, which it does not read.
-func (r *Reader) Heads(ctx context.Context) iter.Seq2[Row, error] { return r.all(ctx, false) }
+func (r *Reader) Heads(ctx context.Context) iter.Seq2[Row, error] { return r.all(ctx, false, false) }
 
-func (r *Reader) all(ctx context.Context, bodies bool) iter.Seq2[Row, error] {
+// Brief yields all rows in order without their Fields, and with their bodies or without. A body is good until the next row is asked for.
+func (r *Reader) Brief(ctx context.Context, bodies bool) iter.Seq2[Row, error] {
+	return r.all(ctx, bodies, true)
+}
+
+func (r *Reader) all(ctx context.Context, bodies, brief bool) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
+		var kept room
 		for i := range r.footer.groups {
 			if ctx.Err() != nil {
 				yield(Row{}, ctx.Err())
 				return
 			}
-			g, err := r.openGroup(&r.footer.groups[i], bodies)
+			g, err := r.openGroup(&r.footer.groups[i], bodies, brief)
+			if err == nil && bodies && brief {
+				g.body.room = &kept
+			}
 			for j := 0; err == nil && j < int(g.heads.g.rows); j++ {
 				var row Row
 				if row, err = g.row(j); err != nil {
@@ -109,7 +118,7 @@ func (r *Reader) Seq(seq record.Seq) (_ Row, err error) {
 		if seq < g.first || seq > g.last {
 			continue
 		}
-		o, err := r.openGroup(g, true)
+		o, err := r.openGroup(g, true, false)
 		if err != nil {
 			return Row{}, err
 		}
@@ -129,9 +138,9 @@ type openGroup struct {
 	body  *bodies // nil: they are not read
 }
 
-func (r *Reader) openGroup(g *group, withBodies bool) (_ *openGroup, err error) {
+func (r *Reader) openGroup(g *group, withBodies, brief bool) (_ *openGroup, err error) {
 	defer guard("", &err)
-	h, err := r.heads(g)
+	h, err := r.heads(g, brief)
 	if err != nil {
 		return nil, damaged(err)
 	}

@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/klauspost/compress/zstd"
 	"github.com/parquet-go/parquet-go"
-	pzstd "github.com/parquet-go/parquet-go/compress/zstd"
 
 	"indelible/internal/fields"
 	"indelible/internal/record"
@@ -21,7 +19,7 @@ const (
 	groupBytes = 8 << 20   // a row group is closed when its rows hold as much
 	groupRows  = 4096      // or when it has as many
 	maxGroups  = 256       // of a pack: some 2 GiB before compression, with a footer that any reader can take
-	pageBytes  = 256 << 10 // of a page, before compression
+	pageBytes  = 512 << 10 // of a page, before compression
 	batchBytes = 32 << 10  // rows of small bodies are handed to the library together
 	batchRows  = 16
 )
@@ -72,22 +70,31 @@ func NewWriter(w io.Writer, o Options) (*Writer, error) {
 	if o.Level < 1 || o.Level > 22 {
 		return nil, fmt.Errorf("open pack: zstd level %d is not one of 1 to 22", o.Level)
 	}
-	codec := &pzstd.Codec{Level: zstd.EncoderLevelFromZstd(o.Level)}
-	return &Writer{log: o.Log, pw: newParquet(w, o.Log, codec)}, nil
+	pages, err := newCodec(o.Level)
+	if err != nil {
+		return nil, fmt.Errorf("open pack: %w", err)
+	}
+	return &Writer{log: o.Log, pw: newParquet(w, o.Log, pages)}, nil
 }
 
 // newParquet is the library's writer, told what the format asks for.
-func newParquet(w io.Writer, log string, codec *pzstd.Codec) *parquet.GenericWriter[columns] {
+func newParquet(w io.Writer, log string, pages *codec) *parquet.GenericWriter[columns] {
+	return parquet.NewGenericWriter[columns](w, format1(log, pages)...)
+}
+
+// format1 is the format as options of the library. Texts without a tag are DELTA_LENGTH_BYTE_ARRAY, its default: their lengths stand together, and digests
+// and ids compress to what they are worth.
+func format1(log string, pages *codec) []parquet.WriterOption {
 	options := []parquet.WriterOption{
 		parquet.CreatedBy("indelible", Version, "parquet-go"),
 		parquet.KeyValueMetadata(metaVersion, Version),
 		parquet.KeyValueMetadata(metaLog, log),
-		parquet.Compression(codec),
+		parquet.Compression(pages),
 		parquet.DataPageVersion(2),
 		parquet.PageBufferSize(pageBytes),
 		parquet.WriteBufferSize(1 << 20),
 		parquet.DictionaryMaxBytes(1 << 20),
-		parquet.DefaultEncodingFor(parquet.ByteArray, &parquet.Plain),
+		parquet.DefaultEncodingFor(parquet.Int64, &parquet.DeltaBinaryPacked),
 		parquet.DeferBloomFiltersWithBuffers(parquet.NewBufferPool()),
 	}
 	for _, name := range plainText {
@@ -98,7 +105,7 @@ func newParquet(w io.Writer, log string, codec *pzstd.Codec) *parquet.GenericWri
 	for _, name := range bloomColumns {
 		blooms = append(blooms, parquet.SplitBlockFilter(bloomBits, name))
 	}
-	return parquet.NewGenericWriter[columns](w, append(options, parquet.BloomFilters(blooms...))...)
+	return append(options, parquet.BloomFilters(blooms...))
 }
 
 // bloomBits is how many bits a bloom filter has for each value: about 1 ‰ false positives, each of which costs

@@ -22,6 +22,7 @@ const (
 	gather      = 200 * time.Millisecond
 	retryMin    = time.Second
 	retryMax    = time.Minute
+	retryNoRoom = 5 * time.Second
 	gapsEvery   = time.Minute
 	maxBodyText = 64 << 10
 )
@@ -54,6 +55,9 @@ func (x *Index) Run(ctx context.Context, s Source) error {
 			x.told = kindOf(err)
 			x.o.Logger.Warn("the index stands still; records are acknowledged and delivered all the same, and it goes on by itself", "error", err)
 		}
+		if errors.Is(err, errNoRoom) {
+			wait = min(wait, retryNoRoom) // the spool may need more soon
+		}
 		f.sleep(ctx, wait)
 		wait = min(2*wait, retryMax)
 	}
@@ -64,6 +68,9 @@ func (x *Index) Run(ctx context.Context, s Source) error {
 func kindOf(err error) string {
 	if isFull(err) {
 		return "full"
+	}
+	if errors.Is(err, errNoRoom) {
+		return "no room"
 	}
 	return strings.Map(func(r rune) rune {
 		if r >= '0' && r <= '9' {
@@ -97,7 +104,7 @@ func (f *follower) again() error { return errors.Join(f.drop(false), f.remove())
 
 // follow brings the index up to the log, and keeps it there. It returns nil where it is to be opened again.
 func (f *follower) follow(ctx context.Context) error {
-	if err := f.o.Room(); err != nil {
+	if err := f.room(); err != nil {
 		return err
 	}
 	if err := f.ready(ctx); err != nil {
@@ -200,7 +207,7 @@ func (f *follower) still(ctx context.Context) error {
 		f.o.Logger.Warn("the file of the index is gone; it is rebuilt from the log", "file", f.o.Path)
 		return f.drop(false)
 	}
-	if err := f.o.Room(); err != nil {
+	if err := f.room(); err != nil {
 		return err
 	}
 	if time.Since(f.gaps) < gapsEvery {

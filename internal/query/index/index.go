@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"iter"
 	"log/slog"
+	"math"
 	"os"
 	"sync"
 
@@ -32,9 +33,11 @@ type Options struct {
 	Path string // of the file
 	Log  string // the log's name; an index of another one is rebuilt
 	Text Text   // "": TextFields
-	// Room says whether the disk has room for more than the spool needs; nil: it has.
-	Room   func() error
-	Logger *slog.Logger // nil: discarded
+	// Free is how many bytes of the disk are free, and Reserve how many of them the spool keeps for delivery: the index takes
+	// nothing that the spool may need, and gives way to it. nil: there is room.
+	Free    func() (int64, error)
+	Reserve int64
+	Logger  *slog.Logger // nil: discarded
 }
 
 // Index is the index of one log. Run keeps it up with the log; the other methods may be called
@@ -45,6 +48,7 @@ type Index struct {
 	mu     sync.Mutex
 	db     *db    // nil: not open; guarded by mu, and changed by Run alone while one runs
 	told   string // the trouble that was told last; owned by Run
+	gave   int64  // bytes that the index gave back to the spool, and that it will take again; owned by Run
 	remake chan chan error
 }
 
@@ -56,8 +60,8 @@ func New(o Options) *Index {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	if o.Room == nil {
-		o.Room = func() error { return nil }
+	if o.Free == nil {
+		o.Free = func() (int64, error) { return math.MaxInt64, nil }
 	}
 	return &Index{o: o, remake: make(chan chan error)}
 }
@@ -280,8 +284,11 @@ func (x *Index) Make(ctx context.Context, s Source, upto record.Seq, progress fu
 }
 
 // Size is how many bytes the index takes on the disk.
-func (x *Index) Size() (n int64) {
-	for _, name := range []string{x.o.Path, x.o.Path + "-wal"} {
+func (x *Index) Size() int64 { return sizes(x.o.Path, x.o.Path+"-wal") }
+
+// sizes is how many bytes these files have together; one that is not there has none.
+func sizes(names ...string) (n int64) {
+	for _, name := range names {
 		if info, err := os.Stat(name); err == nil {
 			n += info.Size()
 		}

@@ -11,9 +11,10 @@ import (
 	"time"
 
 	"indelible/internal/record"
+	"indelible/internal/torture"
 )
 
-const killCalls = 4000
+var killCalls = torture.RaceShare(4000)
 
 // longLog is a log that a process needs some time to index.
 func longLog() *logOf {
@@ -39,7 +40,7 @@ func TestIndexForKill(t *testing.T) {
 func TestKill(t *testing.T) {
 	path := filepath.Join(t.TempDir(), File)
 	var was record.Seq
-	for range 12 {
+	for range torture.RaceShare(12) {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestIndexForKill$")
 		cmd.Env = append(os.Environ(), "INDELIBLE_TEST_INDEX="+path)
 		if err := cmd.Start(); err != nil {
@@ -62,8 +63,8 @@ func TestKill(t *testing.T) {
 		}
 	}
 	x, _ := running(t, longLog(), Options{Path: path})
-	reaches(t, x, killCalls)
-	for i := range killCalls {
+	reaches(t, x, record.Seq(killCalls))
+	for i := 0; i < killCalls; i += torture.RaceStep(7) {
 		if got := find(t, x, fmt.Sprint("id-", i)); len(got) != 1 || got[0] != record.Seq(i+1) {
 			t.Fatalf("id-%d is found in %v", i, got)
 		}

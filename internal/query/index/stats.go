@@ -53,9 +53,9 @@ func (x *Index) Stats(ctx context.Context, f *filter.Filter, by []string, yield 
 }
 
 func (d *db) stats(ctx context.Context, f *filter.Filter, by []string, yield func(Sum) bool) (at record.Seq, err error) {
-	kept := len(f.Terms) == 0
+	c, kept := keptClause(f)
 	for _, name := range by {
-		kept = kept && (name == Day || name == "team" || name == "model" || name == "status")
+		kept = kept && (name == Day || isKept(name))
 	}
 	var list []string
 	dayAt := -1
@@ -74,9 +74,10 @@ func (d *db) stats(ctx context.Context, f *filter.Filter, by []string, yield fun
 	if kept {
 		sums, from = "ifnull(sum(calls), 0), ifnull(sum(tokens_in), 0), ifnull(sum(tokens_out), 0), ifnull(sum(cost), 0.0)", "days"
 	}
-	c, err := d.compile(ctx, f)
-	if err != nil {
-		return 0, classed(err)
+	if !kept {
+		if c, err = d.compile(ctx, f); err != nil {
+			return 0, classed(err)
+		}
 	}
 	text := "SELECT " + sums
 	if group != "" {
@@ -95,6 +96,22 @@ func (d *db) stats(ctx context.Context, f *filter.Filter, by []string, yield fun
 		return 0, classed(err)
 	}
 	return at, yieldSums(ctx, tx, text, c.args, len(by), dayAt, yield)
+}
+
+// isKept says whether the sums by day are kept for each value of a field.
+func isKept(name string) bool { return name == "team" || name == "model" || name == "status" }
+
+// keptClause is a filter as a condition on the sums that are kept; false if they do not tell what it asks.
+func keptClause(f *filter.Filter) (*clause, bool) {
+	c := &clause{}
+	for i := range f.Terms {
+		t := &f.Terms[i]
+		if t.Field == nil || !isKept(t.Field.Name) {
+			return nil, false
+		}
+		c.and(text("nullif("+quoted(t)+", '')", t), textArgs(t)...)
+	}
+	return c, true
 }
 
 func yieldSums(ctx context.Context, tx *sql.Tx, text string, args []any, width, dayAt int, yield func(Sum) bool) error {
