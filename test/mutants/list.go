@@ -18,15 +18,18 @@ type suite struct{ pkg, run string }
 // The suites. None is written for a mutant: each is what runs on every change,
 // less what cannot notice and takes long.
 var (
-	spoolSuite  = suite{"./internal/spool", "Test([^B]|BitFlips)"}
-	uploadSuite = suite{"./internal/upload", "Test"}
-	proofSuite  = suite{"./internal/proof", "Test(Death|FailedBut|Hundred|Life|Sizes|Tampering|Verify|Open|MLDSA|Quorum|KeyOutside)"}
-	dirSuite    = suite{"./internal/store/dir", "Test"}
-	s3Suite     = suite{"./internal/store/s3", "Test"}
-	sigSuite    = suite{"./internal/ingest/sigv4", "Test"}
-	proxySuite  = suite{"./internal/ingest/proxy", "Test"}
-	otlpSuite   = suite{"./internal/ingest/otlpapi", "Test"}
-	callsSuite  = suite{"./cmd/indelible", "TestSystemCalls|TestKill"}
+	spoolSuite    = suite{"./internal/spool", "Test([^B]|BitFlips)"}
+	uploadSuite   = suite{"./internal/upload", "Test"}
+	proofSuite    = suite{"./internal/proof", "Test(Death|FailedBut|Hundred|Life|Sizes|Tampering|Verify|Open|MLDSA|Quorum|KeyOutside)"}
+	dirSuite      = suite{"./internal/store/dir", "Test"}
+	s3Suite       = suite{"./internal/store/s3", "Test"}
+	sigSuite      = suite{"./internal/ingest/sigv4", "Test"}
+	proxySuite    = suite{"./internal/ingest/proxy", "Test"}
+	otlpSuite     = suite{"./internal/ingest/otlpapi", "Test"}
+	spansSuite    = suite{"./internal/otlp", "Test"}
+	recorderSuite = suite{"./internal/recorder", "Test"}
+	engineSuite   = suite{"./internal/engine", "Test(Recorded|Forged)"}
+	callsSuite    = suite{"./cmd/indelible", "TestSystemCalls|TestKill"}
 )
 
 // mutants in the order of a record's way.
@@ -50,6 +53,12 @@ var mutants = []mutant{
 		"		if !keepHeader(lower) {\n", "		if false {\n", proxySuite, "TestNoSecretStays"},
 	{"a credential that the upstream repeats is recorded", "internal/recorder/exchange.go",
 		"	c.Scrub(secrets)\n", "", proxySuite, "TestNoSecretStays"},
+	{"an object in the bucket passes for the close record of an answer that a crash left", "internal/engine/recorded.go",
+		" && leaf.Bucket == \"\" && e.isUnder(key, &leaf)", "", engineSuite, "TestForgedObjectIsNoRecord"},
+	{"a credential in a span's link is recorded", "internal/otlp/wire.go",
+		"asBytes: // a link\n		c.more = true", "asBytes: // a link", spansSuite, "TestMasksAllOfAnItem"},
+	{"the memory of an answer is used again before its record is made", "internal/recorder/tape.go",
+		"	b := capture.Body{Size: t.size, Kept: t.kept, Masked: t.masked}\n", "	b := capture.Body{Size: t.size, Kept: t.kept, Masked: t.masked}\n	t.giveBack()\n", recorderSuite, "TestNoBytesOfOthers"},
 	{"the OTLP door answers a partial success", "internal/ingest/otlpapi/otlpapi.go",
 		"write(q.w, http.StatusOK, nil)", "write(q.w, http.StatusOK, []byte(\"\\n\\x02\\b\\x01\"))", otlpSuite, "TestTakes"},
 
@@ -150,6 +159,14 @@ var mutants = []mutant{
 		"	if err == nil {\n		err = f.Sync()\n	}\n", "", proofSuite, "TestDeathAtEveryPut"},
 	{"the log's memory is written over a name that nobody synced", "internal/proof/memory.go",
 		"	if err := m.disk.SyncDir(stateDir); err != nil {\n		return err\n	}\n	now, err", "	now, err", proofSuite, "TestStateIsNotWrittenOverUnsyncedNames"},
+	{"verify holds every large bundle that somebody put into the bucket", "internal/proof/walk.go",
+		"r.readBundleUpTo(ctx, n, size, aheadBytes/int64(ahead))", "r.readBundle(ctx, n, size)", suite{"./internal/proof", "TestLargeBundlesAreReadInTurn"}, ""},
+	{"reconcile holds every record that it looks into", "internal/proof/bodyids.go",
+		"c.bodies.Acquire(ctx, l.Size)", "c.bodies.Acquire(ctx, 0)", suite{"./internal/proof", "TestReconcileHoldsFewBodies"}, ""},
+	{"what somebody put into the bucket is quoted whole", "internal/proof/report.go",
+		"if len(*s) > maxWhat {", "if false {", suite{"./internal/proof", "TestFaultsAreBounded"}, ""},
+	{"a gap up to the greatest of all numbers makes the order begin anew", "internal/proof/parse.go",
+		"l.FromSeq) == ^record.Seq(0) {", "l.FromSeq) == ^record.Seq(0) && false {", suite{"./internal/proof", "TestLastNumber"}, ""},
 	{"verify overlooks a missing object", "internal/proof/objects.go",
 		"		r.v.miss(j.last, j.fault(\"the object is missing\"))\n", "", proofSuite, "TestTampering"},
 	{"verify does not compare the SHA-256", "internal/proof/objects.go",
@@ -158,6 +175,16 @@ var mutants = []mutant{
 		"if ok, err := u.otherThan(ctx, failed.Seq, newest); err == nil && ok {", "if ok, err := u.otherThan(ctx, failed.Seq, newest); err == nil || ok {", uploadSuite, "TestPackAdoptWhileDiskFails"},
 	{"a pack is stored again of which the spool lost the first records", "internal/upload/packer.go",
 		"		if next == 0 {\n", "		if next > 0 || next == 0 {\n", uploadSuite, "TestPackAdoptLost"},
+	{"a pack of the log that is gone from the store stops delivery", "internal/upload/pack_altered.go",
+		"n < u.opts.DeferAfter && (n < 3", "n > 0 || (n < 3", uploadSuite, "TestPackProvenAltered"},
+	{"a record that is parked and released is settled by a row that nobody compared", "internal/upload/pack_commit.go",
+		"return o.Seq <= c.released })", "return o.Seq <= c.released && false })", uploadSuite, "TestPackProvenOtherRowReleased"},
+	{"a pack that was put back as another version is not known again", "internal/upload/pack_altered.go",
+		"if pack.Version != \"\" && store", "if false && store", uploadSuite, "TestPackProvenPutBackAsVersion"},
+	{"a record whose body was removed from beside its pack is settled", "internal/upload/pack_unseen.go",
+		"row.object != \"\" {", "row.object != \"\" && false {", uploadSuite, "TestPackProvenBodyBesideGone"},
+	{"a failure of the store is kept for an answer about a pack", "internal/upload/pack_altered.go",
+		"known := (r.err == nil || wrong) &&", "known := (r.err == nil || wrong || true) &&", uploadSuite, "TestPackProvenStoreFails"},
 	{"a record that could not be read is settled by a row that nobody compared", "internal/upload/pack.go",
 		"slices.BinarySearch(p.unseen, p.First+record.Seq(i)); unseen {", "slices.BinarySearch(p.unseen, p.First+record.Seq(i)); unseen && false {", uploadSuite, "TestPackAdoptOtherRow"},
 	{"verify tells of a loss before it has read the log on", "internal/proof/verify.go",

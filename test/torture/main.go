@@ -50,7 +50,7 @@ var parts = []part{
 	{name: "accidents", pkg: "./test/torture/process", run: "^TestTortureAccidents"},
 	{name: "disk", pkg: "./internal/spool", run: "^TestTorture"},
 	{name: "calls", pkg: "./test/torture/process", run: "^TestTortureCalls"},
-	{name: "kill", pkg: "./test/torture/process", run: "^TestTortureKill$"},
+	{name: "kill", pkg: "./test/torture/process", run: "^TestTortureKill(Packs)?$"},
 	{name: "killed", pkg: "./test/torture/process", run: "^TestTortureKilled"},
 	{name: "power", pkg: "./test/torture/process", run: "^TestTorturePower"},
 	{name: "streams", pkg: "./test/torture/process", run: "^TestTortureStreams"},

@@ -60,7 +60,7 @@ func TestTortureCalls(t *testing.T) {
 	}
 	todo := injections(whole.counted)
 	all := len(todo)
-	if most := torture.Share(0, 120, len(todo)); most < len(todo) { // a sample, with each call and fault in it
+	if most := torture.Share(0, 60, len(todo)); most < len(todo) { // a sample, with each call and fault in it
 		todo = todo[:most]
 	}
 	next := make(chan injection)

@@ -24,12 +24,20 @@ const cutsOfLife = 10 // power cuts until a data directory is drained, counted a
 // in the end. In every other life the bucket is a directory on the same disk.
 func TestTorturePower(t *testing.T) {
 	torture.NeedsShare(t)
-	cuts := torture.Share(0, 25, 1000)
-	row := torture.Report(t, "real binary, power cut", "cuts")
+	powerAll(t, "object", torture.Share(0, 25, 1000), torture.Report(t, "real binary, power cut", "cuts"))
+}
+
+// TestTorturePowerPacks is the same while records are packed.
+func TestTorturePowerPacks(t *testing.T) {
+	torture.NeedsShare(t)
+	powerAll(t, "pack", torture.Share(0, 10, 300), torture.Report(t, "real binary, power cut while packing", "cuts"))
+}
+
+func powerAll(t *testing.T, layout string, cuts int, row *torture.Row) {
 	binary, forgetfs := driver.Build(t), buildForgetfs(t)
 	s3 := testserver.Versitygw(t)
 	for _, seed := range torture.Seeds((cuts + cutsOfLife - 1) / cutsOfLife) {
-		l := &powerLife{life: life{binary: binary, s3: s3, dir: t.TempDir(), seed: seed, rng: rand.New(rand.NewPCG(seed, 3)), oracle: driver.NewOracle()}}
+		l := &powerLife{life: life{layout: layout, binary: binary, s3: s3, dir: t.TempDir(), seed: seed, rng: rand.New(rand.NewPCG(seed, 3)), oracle: driver.NewOracle()}}
 		if err := l.live(t, forgetfs, cutsOfLife, row); err != nil {
 			t.Errorf("seed %d: %v", seed, err)
 			row.FailedAt(seed)
@@ -69,12 +77,16 @@ func (l *powerLife) live(t *testing.T, forgetfs string, cuts int, row *torture.R
 	defer disk.Close()
 	l.disk = disk
 	l.serve = &driver.Serve{Binary: l.binary, Data: filepath.Join(disk.Dir, "data"), Log: filepath.Join(l.dir, "log"), Config: filepath.Join(l.dir, "indelible.yaml")}
-	if err := os.WriteFile(l.serve.Config, []byte("upload:\n  backoff_max: 500ms\nproof:\n  checkpoint_every: 1s\nshutdown:\n  drain: 300ms\n"), 0o600); err != nil {
+	config := "upload:\n  backoff_max: 500ms\nproof:\n  checkpoint_every: 1s\nshutdown:\n  drain: 300ms\n"
+	if l.layout == "pack" {
+		config += "layout: pack\npack: {max_age: 1s, max_records: 100}\n"
+	}
+	if err := os.WriteFile(l.serve.Config, []byte(config), 0o600); err != nil {
 		return err
 	}
 	root := filepath.Join(l.serve.Data, "store")
 	if l.seed%2 == 1 {
-		bucket := fmt.Sprintf("power-%d", l.seed)
+		bucket := fmt.Sprintf("power-%s-%d", l.layout, l.seed)
 		root = filepath.Join(l.s3.Root, bucket)
 		if err := os.Mkdir(root, 0o700); err != nil {
 			return err

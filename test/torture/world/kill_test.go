@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"runtime/debug"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -24,9 +23,8 @@ const killsBeforeCut = 4
 // given to two records.
 func TestTortureKilled(t *testing.T) {
 	torture.NeedsShare(t)
-	defer debug.SetGCPercent(debug.SetGCPercent(400)) // many short-lived disks
 	row := torture.Report(t, "simulated world, killed again and again, then a power cut", "crash points")
-	eachSeed(t, row, torture.Share(1500, 5_000, 500_000), func(w *world) {
+	eachSeed(t, row, torture.Share(1500, 3_000, 500_000), func(w *world) {
 		for n := 0; n < lives && !w.t.Failed(); n++ {
 			for range w.rng.IntN(killsBeforeCut) {
 				w.killed(n)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"syscall"
@@ -23,7 +22,6 @@ const outages = 5
 // may wait for a lock that is held while a read sleeps.)
 func TestTortureReads(t *testing.T) {
 	torture.NeedsShare(t)
-	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	row := torture.Report(t, "simulated world, reads fail for 10 to 60 s", "outages")
 	eachSeed(t, row, torture.Share(0, 20, 5000), (*world).sick)
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -186,7 +185,6 @@ func TestTortureWeek(t *testing.T) {
 // destination, in virtual time; then it answers. The bodies are small, because the disk is in memory.
 func TestTortureOutage(t *testing.T) {
 	torture.NeedsShare(t)
-	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	row := torture.Report(t, "24 h without the destination", "records")
 	w := newTraffic(16)
 	synctest.Test(t, func(t *testing.T) {

@@ -11,7 +11,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -54,9 +53,8 @@ func options() spool.Options {
 // The seed decides records, faults, latencies and cuts; in which order goroutines run that are ready
 // at the same virtual instant, it does not.
 func TestTortureWorld(t *testing.T) {
-	defer debug.SetGCPercent(debug.SetGCPercent(400)) // many short-lived disks
 	row := torture.Report(t, "simulated world, power cut at every disk call", "crash points")
-	eachSeed(t, row, torture.Share(300, 5_000, 1_000_000), (*world).run)
+	eachSeed(t, row, torture.Share(300, 3_000, 1_000_000), (*world).run)
 }
 
 // eachSeed has a world of each seed live in virtual time, until there were so many runs.
