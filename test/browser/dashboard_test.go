@@ -210,7 +210,7 @@ func TestGaps(t *testing.T) {
 	cmd := exec.Command(d.binary, "verify", "--allow-incomplete")
 	cmd.Env = d.env
 	out, _ := cmd.CombinedOutput()
-	for _, want := range []string{"records 8 to 8 are lost, as the log says", "records 9 to 9 are lost, as the log says", "records 20 to 20 are lost, as the log says"} {
+	for _, want := range []string{"record 8 is lost, as the log says", "record 9 is lost, as the log says", "record 20 is lost, as the log says"} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("verify lacks %q:\n%s", want, out)
 		}

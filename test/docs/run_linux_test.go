@@ -89,7 +89,7 @@ type visitor struct {
 func (v *visitor) prepare(page string) {
 	v.t.Helper()
 	call := func(id, team, status string) string {
-		return fmt.Sprintf(`{"id":%q,"startTime":%d,"model":"gpt-5","status":%q,"metadata":{"user_api_key_team_id":%q},"messages":"about the refund policy"}`+"\n", id, time.Now().Unix(), status, team)
+		return fmt.Sprintf(`{"id":%q,"startTime":%d,"model":"gpt-5","status":%q,"metadata":{"user_api_key_team_alias":%q},"messages":"about the refund policy"}`+"\n", id, time.Now().Unix(), status, team)
 	}
 	switch page {
 	case "README.md":

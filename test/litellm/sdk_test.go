@@ -16,13 +16,13 @@ import (
 
 	callback "indelible/integrations/litellm"
 	"indelible/internal/testserver"
+	"indelible/internal/torture"
 )
-
-const exits = 120 // processes, each of which costs a fork of LiteLLM
 
 // TestExits has synchronous callers end with os._exit(9) right after each answer.
 func TestExits(t *testing.T) {
 	python := needLiteLLM(t)
+	exits := torture.Share(30, 30, 120) // processes, each of which costs a fork of LiteLLM
 	s3 := testserver.Versitygw(t)
 	h := newHouse(t, s3.Endpoint, s3)
 	out := script(t, python, h, "testdata/exits.py", fmt.Sprint(exits))
