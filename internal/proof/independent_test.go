@@ -36,7 +36,7 @@ func newIndependent(t *testing.T) independent {
 	}
 	fsckOnce.Lock()
 	defer fsckOnce.Unlock()
-	python := testserver.Python(t, "testdata/requirements-verify.txt") // skips where test/all has not made it
+	python := testserver.Python(t, "testdata/requirements-verify.txt")
 	program := filepath.Join(t.TempDir(), "fsck")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-C", "../../test/fsck", "-o", program, ".").CombinedOutput(); err != nil {
 		testserver.Missing(t, "Tessera", &os.PathError{Op: "build", Path: string(out), Err: err})

@@ -18,9 +18,7 @@ import (
 // startLitewitness runs Torchwood's witness, built from its Go module, for a log.
 func startLitewitness(t *testing.T, vkey string) Witness {
 	t.Helper()
-	if os.Getenv(testserver.RequirePeers) != "1" {
-		t.Skip("litewitness takes minutes to build: test/all does")
-	}
+	testserver.NeedsPeers(t)
 	bin := t.TempDir()
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-C", "../../test/witness", "-o", bin+"/", ".", "filippo.io/torchwood/cmd/litewitness").CombinedOutput(); err != nil {
 		testserver.Missing(t, "litewitness", &os.PathError{Op: "build", Path: string(out), Err: err})

@@ -8,5 +8,5 @@ const collectorModule = "github.com/open-telemetry/opentelemetry-collector-contr
 // BuildCollector builds the OpenTelemetry Collector of test/compare/collector into the cache,
 // and returns its path and its version.
 func BuildCollector(ctx context.Context) (binary, version string, err error) {
-	return buildCommand(ctx, "test/compare/collector", collectorModule, ".", "collector", true)
+	return buildCommand(ctx, "test/compare/collector", collectorModule, ".", "collector")
 }

@@ -1,19 +1,37 @@
 package testserver
 
 import (
-	"errors"
 	"os"
+	"slices"
 	"testing"
 )
 
-// errNotMade says that a peer is not here, and that this run makes none: go test ./...
-// needs nothing but Go, and makes nothing that takes minutes.
-var errNotMade = errors.New("it has not been made here: go run ./test/peers makes it, and test/all does that first")
+// RequirePeers is the environment variable under which tests run against peers. "1", which test/steps
+// sets, makes "the peer cannot be had here" a failure; with "0" it is a skip.
+const RequirePeers = "INDELIBLE_REQUIRE_PEERS"
 
-// required says that peers are made where they are not here, and that a test fails without.
 func required() bool { return os.Getenv(RequirePeers) == "1" }
 
-// Missing skips a test whose peer is not here, or fails it under RequirePeers=1.
+// NeedsPeers skips a test that runs against other programs, unless RequirePeers or another variable asks
+// for it: go test ./... needs nothing but Go, and runs the same tests whatever a machine happens to have.
+func NeedsPeers(t testing.TB) {
+	t.Helper()
+	// Whoever asks for tests that take minutes wants the peers, too.
+	asks := []string{RequirePeers, "INDELIBLE_DOCS", "INDELIBLE_E2E", "INDELIBLE_OTLP", "INDELIBLE_READERS", "INDELIBLE_WIRE"}
+	if !slices.ContainsFunc(asks, func(name string) bool { return os.Getenv(name) != "" }) {
+		t.Skipf("runs against other programs: the steps of test/all set %s=1", RequirePeers)
+	}
+}
+
+// WithPeers is the environment of tests that run against the peers that are here.
+func WithPeers() []string {
+	if os.Getenv(RequirePeers) != "" {
+		return os.Environ()
+	}
+	return append(os.Environ(), RequirePeers+"=0")
+}
+
+// Missing skips a test whose peer is not here, or fails it under RequirePeers.
 func Missing(t testing.TB, peer string, err error) {
 	t.Helper()
 	if required() {

@@ -18,7 +18,7 @@ var motoPins []byte
 
 // Moto starts a moto server with one bucket, "audit": a store that does not repeat
 // checksums in its answers to PUT, and compares none. Where its packages cannot be
-// had the test is skipped, or fails under RequirePeers=1.
+// had the test is skipped, or fails under RequirePeers.
 func Moto(t testing.TB) *Server {
 	t.Helper()
 	pins := filepath.Join(t.TempDir(), "requirements.txt")

@@ -14,11 +14,11 @@ import (
 
 // Python returns the interpreter of a virtual environment with exactly the
 // packages that the requirements file pins, made once per machine and pins.
-// Where none has been made (go run ./test/peers does, test/all does first) the test is skipped;
-// under RequirePeers=1 it is made, and the test fails where it cannot be.
+// Without RequirePeers the test is skipped.
 func Python(t testing.TB, requirements string) string {
 	t.Helper()
-	python, err := makePython(t.Context(), requirements, required())
+	NeedsPeers(t)
+	python, err := MakePython(t.Context(), requirements)
 	if err != nil {
 		Missing(t, "Python packages", err)
 	}
@@ -27,10 +27,6 @@ func Python(t testing.TB, requirements string) string {
 
 // MakePython is Python without a test. It makes the environment again where a making was cut short.
 func MakePython(ctx context.Context, requirements string) (string, error) {
-	return makePython(ctx, requirements, true)
-}
-
-func makePython(ctx context.Context, requirements string, mayMake bool) (string, error) {
 	pins, err := os.ReadFile(requirements)
 	if err != nil {
 		return "", err
@@ -46,9 +42,6 @@ func makePython(ctx context.Context, requirements string, mayMake bool) (string,
 	}
 	if _, err := os.Stat(filepath.Join(dir, "complete")); err == nil {
 		return python, nil
-	}
-	if !mayMake {
-		return "", errNotMade
 	}
 	unlock, err := lockDir(ctx, dir+".lock")
 	if err != nil {

@@ -39,22 +39,17 @@ const (
 	secret = "indelible-test-secret"
 )
 
-// RequirePeers is the environment variable that turns "the peer cannot be
-// built here" from a skip into a failure.
-const RequirePeers = "INDELIBLE_REQUIRE_PEERS"
-
 // Build builds the servers into the cache, so that the tests that need them find them there.
 func Build(ctx context.Context) error {
-	_, err := build(ctx, "github.com/versity/versitygw", true)
+	_, err := build(ctx, "github.com/versity/versitygw")
 	return err
 }
 
-// Versitygw starts a versitygw with one bucket, "audit". Where none has been built (go run
-// ./test/peers does, test/all does first) the test is skipped; under RequirePeers=1 it is
-// built, and the test fails where it cannot be.
+// Versitygw starts a versitygw with one bucket, "audit". Without RequirePeers the test is skipped.
 func Versitygw(t testing.TB) *Server {
 	t.Helper()
-	binary, err := build(t.Context(), "github.com/versity/versitygw", required())
+	NeedsPeers(t)
+	binary, err := build(t.Context(), "github.com/versity/versitygw")
 	if err != nil {
 		Missing(t, "versitygw", err)
 	}
@@ -69,7 +64,7 @@ func Versitygw(t testing.TB) *Server {
 // StartVersitygw is Versitygw without a test: it builds the server where it is not here, and
 // keeps the buckets below dir. Stop it.
 func StartVersitygw(ctx context.Context, dir string) (*Server, error) {
-	binary, err := build(ctx, "github.com/versity/versitygw", true)
+	binary, err := build(ctx, "github.com/versity/versitygw")
 	if err != nil {
 		return nil, err
 	}
@@ -155,17 +150,16 @@ func freeAddr() (string, error) {
 }
 
 // build returns the path of the command of a module that test/servers pins.
-func build(ctx context.Context, module string, mayMake bool) (string, error) {
+func build(ctx context.Context, module string) (string, error) {
 	name := filepath.Base(module)
-	binary, _, err := buildCommand(ctx, "test/servers", module, module+"/cmd/"+name, name, mayMake)
+	binary, _, err := buildCommand(ctx, "test/servers", module, module+"/cmd/"+name, name)
 	return binary, err
 }
 
 // buildCommand returns the path of a package's command, built in a module's directory unless the
-// cache has it for the checksum of what is there, and the version of a module that is pinned there. Where it may not
-// make it, one that is not there is an error. It is put in place by rename, so that test
+// cache has it for the checksum of what is there, and the version of a module that is pinned there. It is put in place by rename, so that test
 // packages that run at the same time do not disturb each other.
-func buildCommand(ctx context.Context, pins, module, pkg, name string, mayMake bool) (binary, version string, err error) {
+func buildCommand(ctx context.Context, pins, module, pkg, name string) (binary, version string, err error) {
 	root, err := moduleRoot(ctx)
 	if err != nil {
 		return "", "", err
@@ -174,11 +168,11 @@ func buildCommand(ctx context.Context, pins, module, pkg, name string, mayMake b
 	if version, err = run(ctx, dir, "go", "list", "-mod=readonly", "-m", "-f", "{{.Version}}", module); err != nil {
 		return "", "", err
 	}
-	binary, err = buildOnce(ctx, dir, pkg, name, version, mayMake)
+	binary, err = buildOnce(ctx, dir, pkg, name, version)
 	return binary, version, err
 }
 
-func buildOnce(ctx context.Context, dir, pkg, name, version string, mayMake bool) (string, error) {
+func buildOnce(ctx context.Context, dir, pkg, name, version string) (string, error) {
 	sum, err := checksum(dir)
 	if err != nil {
 		return "", err
@@ -191,9 +185,6 @@ func buildOnce(ctx context.Context, dir, pkg, name, version string, mayMake bool
 	binary := filepath.Join(cached, name)
 	if _, err := os.Stat(binary); err == nil {
 		return binary, nil
-	}
-	if !mayMake {
-		return "", errNotMade
 	}
 	if err := os.MkdirAll(cached, 0o700); err != nil {
 		return "", err

@@ -21,11 +21,11 @@ type liar struct {
 
 func (l *liar) Put(ctx context.Context, o store.Object) (store.Info, error) {
 	info, err := l.bucket.Put(ctx, o)
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if err == nil && l.lies > 0 {
 		l.lies--
-		l.mu.Lock()
 		delete(l.objects, o.Key) // it kept nothing
-		l.mu.Unlock()
 		info.Digest[0] ^= 1
 	}
 	return info, err

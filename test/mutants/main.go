@@ -175,7 +175,9 @@ func (s suite) test(ctx context.Context, run, overlay string) (string, error) {
 	if overlay != "" {
 		args = append(args, "-overlay", overlay)
 	}
-	out, err := exec.CommandContext(ctx, "go", append(args, s.pkg)...).CombinedOutput()
+	cmd := exec.CommandContext(ctx, "go", append(args, s.pkg)...)
+	cmd.Env = testserver.WithPeers()
+	out, err := cmd.CombinedOutput()
 	if ctx.Err() != nil {
 		return "", ctx.Err()
 	}

@@ -97,7 +97,7 @@ func run(ctx context.Context) error {
 	if *long {
 		share = "long"
 	}
-	env := append(os.Environ(), torture.EnvShare+"="+share, torture.EnvReport+"="+rows)
+	env := append(testserver.WithPeers(), torture.EnvShare+"="+share, torture.EnvReport+"="+rows)
 	built, err := build(ctx, dir)
 	if err != nil {
 		return err

@@ -168,9 +168,7 @@ func TestMinioGo(t *testing.T) {
 }
 
 func TestRclone(t *testing.T) {
-	if testing.Short() {
-		t.Skip("runs a tool")
-	}
+	testserver.NeedsPeers(t)
 	name, err := exec.LookPath("rclone")
 	if err != nil {
 		testserver.Missing(t, "rclone", err)
