@@ -13,19 +13,19 @@ import (
 	"indelible/internal/store"
 )
 
-// parkPack takes note that the store does not have a pack of the ledger as the log names it, while its records are in the spool
-// still. After some tries they are parked, so that what comes behind them is delivered. The spool keeps them: each is compared
-// with its row once the pack is back.
-func (p *packer) parkPack(ctx context.Context, pack record.Pack, wrong error) error {
+// parkPack takes note that the store does not have a pack of the ledger as the log names it, or not its bytes, while its records
+// are in the spool still. After some tries they are parked, so that what comes behind them is delivered. The spool keeps them: each
+// is compared with its row once the pack can be read.
+func (p *packer) parkPack(ctx context.Context, pack record.Pack, wrong notAsLogged) error {
 	u := p.d.u
 	p.absent[pack.First]++
 	if n := p.absent[pack.First]; n < u.opts.DeferAfter && (n < 3 || u.draining.Load() == 0) {
-		return fmt.Errorf("%w; its records stay in the spool: run \"indelible verify\", and put the object back", wrong)
+		return fmt.Errorf("its records stay in the spool: %w", wrong)
 	}
 	delete(p.absent, pack.First)
-	u.opts.Logger.Error("a pack that the log names is not in the store as it was: its records stay in the spool, parked, and others are delivered; "+
-		"run \"indelible verify\", and put the object back (the version before, where the bucket keeps versions): they are settled by themselves then", "error", wrong, "first", pack.First, "last", pack.Last)
-	is := &packFile{Pack: pack, stored: true, reason: wrong.Error() + `: run "indelible verify", and put the object back`}
+	u.opts.Logger.Error("a pack that the log names is not in the store as it was, or cannot be read: its records stay in the spool, parked, and others are delivered; "+
+		"once that is put right they are settled by themselves", "error", wrong, "first", pack.First, "last", pack.Last)
+	is := &packFile{Pack: pack, stored: true, reason: wrong.Error()}
 	for seq := pack.First; seq <= pack.Last; seq++ {
 		is.unseen = append(is.unseen, seq)
 	}
@@ -51,11 +51,24 @@ type packedRow struct {
 // rowsKept is how long they, or that the store has another pack or none, are believed.
 const rowsKept = 5 * time.Minute
 
-// notAsLogged says that the store does not have a pack as the log names it.
-type notAsLogged string
+// notAsLogged says that the store does not have a pack as the log names it, or that its bytes cannot be read before somebody
+// restores them: to ask again says nothing new for a while, and nothing of how well the store works.
+type notAsLogged struct{ what, remedy string }
 
-func (e notAsLogged) Error() string {
-	return string(e) + `: run "indelible verify", and put the object back`
+func (e notAsLogged) Error() string { return e.what + ": " + e.remedy }
+
+// putBack is what to do about a pack that is gone or changed.
+const putBack = `run "indelible verify", and put the object back (the version before, where the bucket keeps versions)`
+
+// packTrouble is what the class of a failure says of a pack that the log names, or of a body beside it; false: nothing.
+func packTrouble(what string, class store.Class) (notAsLogged, bool) {
+	switch class {
+	case store.NotFound:
+		return notAsLogged{what + ", which the log names, is not in the store", putBack}, true
+	case store.Archived:
+		return notAsLogged{what + " is archived, and the log's records in the spool cannot be compared with it", "restore the object"}, true
+	}
+	return notAsLogged{}, false
 }
 
 // row is the row of a record in a pack that the ledger has. It says whether the pack was fetched for it.
@@ -102,15 +115,15 @@ func (u *Uploader) fetchRows(ctx context.Context, pack record.Pack) (map[record.
 	if err != nil && short.Err() != nil && ctx.Err() == nil {
 		err = unclear("get", pack.Key, fmt.Sprintf("no answer within %v: %v", limit, err))
 	}
-	if store.ClassOf(err) == store.NotFound {
-		err = &store.Error{Op: "get", Key: pack.Key, Class: store.Ambiguous, Err: notAsLogged("the pack, which the log names, is not there")}
+	if wrong, is := packTrouble("the pack "+pack.Key, store.ClassOf(err)); is {
+		err = &store.Error{Op: "get", Key: pack.Key, Class: store.Ambiguous, Err: wrong}
 	}
 	if err != nil {
 		return nil, err
 	}
 	defer done()
 	if f.size != pack.Size || f.digest != pack.Digest {
-		return nil, &store.Error{Op: "get", Key: pack.Key, Class: store.Ambiguous, Err: notAsLogged("it is not the pack that the log names")}
+		return nil, &store.Error{Op: "get", Key: pack.Key, Class: store.Ambiguous, Err: notAsLogged{"it is not the pack that the log names", putBack}}
 	}
 	rows := map[record.Seq]packedRow{}
 	for row, err := range u.packing.Format.Rows(ctx, f.file, f.size, false) {

@@ -18,11 +18,11 @@ import (
 	"indelible/internal/store"
 )
 
-// The directory of packs was lost, and in the store a pack that the log names is gone or was changed, before its records were
-// released: the spool keeps them, what comes behind them is delivered, and once the object is back they are settled.
+// The directory of packs was lost, and in the store a pack that the log names is gone, was changed or was archived, before its records
+// were released: the spool keeps them, what comes behind them is delivered, and once the object is back they are settled.
 func TestPackProvenAltered(t *testing.T) {
-	for _, gone := range []bool{false, true} {
-		t.Run(fmt.Sprintf("gone=%v", gone), func(t *testing.T) {
+	for how, remedy := range map[string]string{"gone": `run "indelible verify"`, "changed": `run "indelible verify"`, "archived": "restore the object"} {
+		t.Run(how, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newPackWorld(t, crashdisk.New())
 				l := newPackLedger()
@@ -32,19 +32,22 @@ func TestPackProvenAltered(t *testing.T) {
 				w.provePlaced(l, key, 1, 50)
 				maps.Copy(acked, w.addAll(5, 20))
 				sound := w.bucket.objects[key]
-				if gone {
+				switch how {
+				case "gone":
 					delete(w.bucket.objects, key)
-				} else {
+				case "changed":
 					altered := sound
 					altered.body = []byte(strings.Replace(string(sound.body), "e", "f", 1))
 					w.bucket.objects[key] = altered
+				case "archived":
+					w.bucket.cold = map[string]bool{key: true}
 				}
 				w.start()
 				time.Sleep(3 * time.Hour)
 				w.stop()
 				for seq := record.Seq(1); seq <= 55; seq++ {
 					switch o, settled := w.src.parked[seq], w.src.settled[seq]; {
-					case seq <= 50 && (o.State != record.Deferred || settled.State != "" || !strings.Contains(o.Reason, `run "indelible verify"`)):
+					case seq <= 50 && (o.State != record.Deferred || settled.State != "" || !strings.Contains(o.Reason, remedy)):
 						t.Fatalf("record %d: parked %v, settled %v\n%s", seq, o, settled, tail(w.log.String()))
 					case seq > 50 && settled.State != record.Stored:
 						t.Fatalf("record %d waits for a pack that is not its own: %v\n%s", seq, settled, tail(w.log.String()))
@@ -59,7 +62,7 @@ func TestPackProvenAltered(t *testing.T) {
 				if n := w.up.Stats().Stored; n != 5 {
 					t.Errorf("%d records count as stored, and 5 are", n)
 				}
-				w.bucket.objects[key] = sound
+				w.bucket.objects[key], w.bucket.cold = sound, nil
 				before := w.bucket.calls
 				w.start()
 				time.Sleep(3 * time.Hour)

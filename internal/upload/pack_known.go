@@ -195,15 +195,15 @@ func (p *packer) takeLocal(ctx context.Context, first record.Seq) (sent bool, er
 func (p *packer) adoptProven(ctx context.Context, pack record.Pack) error {
 	u := p.d.u
 	f, done, err := u.fetchLogged(ctx, p.dir, pack)
-	if store.ClassOf(err) == store.NotFound {
-		return p.parkPack(ctx, pack, fmt.Errorf("the pack %s, which the log names, is not in the store", pack.Key))
+	if wrong, is := packTrouble("the pack "+pack.Key, store.ClassOf(err)); is {
+		return p.parkPack(ctx, pack, wrong)
 	}
 	if err != nil {
 		return fmt.Errorf("the pack %s: %w", pack.Key, err)
 	}
 	defer done()
 	if f.size != pack.Size || f.digest != pack.Digest {
-		return p.parkPack(ctx, pack, fmt.Errorf("the pack %s in the store is not the one that the log names", pack.Key))
+		return p.parkPack(ctx, pack, notAsLogged{fmt.Sprintf("the pack %s in the store is not the one that the log names", pack.Key), putBack})
 	}
 	is, same, err := u.compare(ctx, f, pack.First, pack.Last, comparison{beside: true})
 	if err != nil {

@@ -97,7 +97,7 @@ func (u *Uploader) stillBeside(ctx context.Context, s *slot, object string) erro
 	defer cancel()
 	there, err := u.hasBeside(ctx, &PackRow{Row: record.Row{Info: s.entry.Info, Object: object}})
 	if err == nil && !there {
-		err = &store.Error{Op: "get", Key: object, Class: store.Ambiguous, Err: notAsLogged("the body of the record, which lies beside its pack, is not there")}
+		err = &store.Error{Op: "get", Key: object, Class: store.Ambiguous, Err: notAsLogged{"the body of the record, which lies beside its pack, is not there", putBack}}
 	}
 	return err
 }

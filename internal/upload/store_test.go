@@ -38,8 +38,9 @@ type bucket struct {
 	puts    int
 	calls   int
 	busy    int
-	most    int  // calls at once
-	blind   bool // Head tells no digest
+	most    int             // calls at once
+	blind   bool            // Head tells no digest
+	cold    map[string]bool // archived: Head tells of them, and Get gives no bytes
 }
 
 type object struct {
@@ -156,6 +157,9 @@ func (b *bucket) Get(ctx context.Context, key string, _ store.GetOptions) (io.Re
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.cold[key] {
+		return nil, store.Info{}, &store.Error{Op: "get", Key: key, Class: store.Archived, Status: 403, Err: errors.New("archived")}
+	}
 	return io.NopCloser(bytes.NewReader(b.objects[key].body)), info, nil
 }
 
