@@ -93,7 +93,10 @@ type Message struct {
 	Withheld []string // names of those that are not
 	Trailers []Field
 	Body     Body
-	Absent   bool // the body stands in the Open record
+	Absent   bool   // the body stands in the Open record
+	Undone   string // the content coding that Body.Bytes are no longer in, because a credential stood in what it held
+
+	plain *plain // what the content coding holds; nil: it was not looked into yet
 }
 
 // Field is a header.

@@ -21,14 +21,43 @@ var (
 	errCoding  = errors.New("unknown content coding")
 )
 
-// content undoes the content coding of a body. It returns what it could decode
+// plain is what was found when a content coding was undone.
+type plain struct {
+	b   []byte
+	err error
+}
+
+// coding is the content coding that the body's bytes are in; "" for none.
+func (m *Message) coding() string {
+	if m.Undone != "" {
+		return ""
+	}
+	coding := strings.ToLower(strings.TrimSpace(field(m.Headers, "content-encoding")))
+	if coding == "identity" {
+		return ""
+	}
+	return coding
+}
+
+// content undoes the content coding of the body, once. It returns what it could decode
 // also with an error.
-func content(b *Body, coding string) ([]byte, error) {
-	if b.Kept != b.Size {
+func (m *Message) content() ([]byte, error) {
+	if m.coding() == "" {
+		return m.undo()
+	}
+	if m.plain == nil {
+		b, err := m.undo()
+		m.plain = &plain{b, err}
+	}
+	return m.plain.b, m.plain.err
+}
+
+func (m *Message) undo() ([]byte, error) {
+	b, coding := &m.Body, m.coding()
+	if b.Kept != b.Size && m.Undone == "" {
 		return nil, errTooLong
 	}
-	coding = strings.ToLower(strings.TrimSpace(coding))
-	if coding == "" || coding == "identity" {
+	if coding == "" {
 		if b.Kept > maxDecoded {
 			return nil, errTooLong
 		}

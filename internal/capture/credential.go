@@ -3,7 +3,6 @@ package capture
 import (
 	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"net/http"
 	"net/url"
@@ -50,16 +49,6 @@ func IsKey(name string) bool {
 	return err == nil && strings.EqualFold(plain, "key")
 }
 
-// namesCredential says whether a query parameter, by its name as sent, holds a credential.
-func namesCredential(name string) bool {
-	plain, err := url.QueryUnescape(name)
-	if err != nil {
-		return false
-	}
-	plain = strings.ToLower(plain)
-	return strings.HasSuffix(plain, "key") || strings.HasSuffix(plain, "access_token") || strings.HasSuffix(plain, "security-token") || strings.Contains(plain, "secret") || strings.Contains(plain, "password")
-}
-
 // splitScheme takes the credential out of an Authorization header. Of an AWS signature, which
 // differs with each request, the credential is the access key id.
 func splitScheme(v string) (scheme, value string) {
@@ -83,66 +72,12 @@ func splitScheme(v string) (scheme, value string) {
 func NewCredential(key []byte, h http.Header, rawQuery string) *Credential {
 	in, scheme, value := FindCredential(h, rawQuery)
 	if in == "" {
-		return nil
+		if value = protocolKey(h); value == "" {
+			return nil
+		}
+		in = "sec-websocket-protocol"
 	}
 	m := hmac.New(sha256.New, key)
 	m.Write([]byte(value))
 	return &Credential{In: in, Scheme: scheme, HMAC: hex.EncodeToString(m.Sum(nil))}
 }
-
-// Secrets are the texts of a request that must not be recorded wherever an
-// upstream repeats them: credentials, in the forms in which they could come back.
-func Secrets(h http.Header, rawQuery string) []string {
-	var all []string
-	add := func(v string) {
-		if len(v) >= minSecret {
-			all = append(all, v)
-		}
-	}
-	for _, name := range credentialHeaders {
-		for _, v := range h.Values(name) {
-			scheme, secret := "", v
-			if name == "Authorization" {
-				scheme, secret = splitScheme(v)
-			}
-			if strings.HasPrefix(scheme, "AWS4-") {
-				continue // an id and a signature of this one request
-			}
-			add(secret)
-			if scheme == "Basic" {
-				if plain, err := base64.StdEncoding.DecodeString(secret); err == nil {
-					if _, password, ok := strings.Cut(string(plain), ":"); ok {
-						add(password)
-					}
-				}
-			}
-		}
-	}
-	for pair := range strings.SplitSeq(rawQuery, "&") {
-		name, v, _ := strings.Cut(pair, "=")
-		if !namesCredential(name) {
-			continue
-		}
-		add(v) // as it was sent,
-		if text, err := url.QueryUnescape(v); err == nil && text != v {
-			add(text) // and as it is meant
-		}
-	}
-	for _, v := range h.Values("X-Amz-Security-Token") { // AWS repeats it where it refuses a signature
-		add(v)
-	}
-	for _, v := range h.Values("Proxy-Authorization") {
-		_, v = splitScheme(v)
-		add(v)
-	}
-	for _, line := range h.Values("Cookie") {
-		for pair := range strings.SplitSeq(line, ";") {
-			_, v, _ := strings.Cut(pair, "=")
-			add(strings.Trim(v, ` "`))
-		}
-	}
-	return all
-}
-
-// minSecret is the length from which a text is taken for a secret.
-const minSecret = 8

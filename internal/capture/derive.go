@@ -132,7 +132,7 @@ func (e *Exchange) deriveRequest(f *fold) {
 	if e.Request.Body.Size == 0 {
 		return
 	}
-	b, err := content(&e.Request.Body, field(e.Request.Headers, "content-encoding"))
+	b, err := e.Request.content()
 	if err != nil {
 		f.unparsed("request: " + err.Error())
 		return
@@ -154,7 +154,7 @@ func (e *Exchange) deriveResponse(f *fold) {
 		return
 	}
 	coding := field(e.Response.Headers, "content-encoding")
-	b, err := content(&e.Response.Body, coding)
+	b, err := e.Response.content()
 	if err != nil {
 		f.unparsed("response: " + err.Error())
 		if len(b) == 0 {

@@ -126,9 +126,10 @@ func (s *output) message(name string, m *Message) {
 	s.texts("headers_withheld", m.Withheld)
 	s.fields("trailers", m.Trailers)
 	s.int("size", b.Size)
-	if b.Kept != b.Size && !m.Absent {
+	if b.Kept != b.Size && !m.Absent && m.Undone == "" {
 		s.int("kept", b.Kept)
 	}
+	s.some("undone", m.Undone)
 	s.name("sha256")
 	s.b = append(s.b, '"')
 	s.b = append(hex.AppendEncode(s.b, b.Digest[:]), '"')

@@ -30,6 +30,7 @@ type writtenPart struct {
 	Body       *string     `json:"body"`
 	BodyBase64 *string     `json:"body_base64"`
 	Masked     bool        `json:"masked"`
+	Undone     string      `json:"undone"`
 }
 
 // Parse reads what Encode wrote. The derived fields are those in the record; nil where it has none.
@@ -121,6 +122,6 @@ func (p *writtenPart) message() (Message, error) {
 	default:
 		m.Absent, m.Body.Digest = true, record.Digest(sum)
 	}
-	m.Body.Size, m.Body.Masked = p.Size, p.Masked
+	m.Body.Size, m.Body.Masked, m.Undone = p.Size, p.Masked, p.Undone
 	return m, nil
 }

@@ -3,20 +3,28 @@ package capture
 import (
 	"bytes"
 	"io"
+	"slices"
 	"strings"
 )
 
 // Scrub masks every secret in what the exchange would record: an upstream that repeats
-// a credential in its answer must not bring it into the log. Digests stay those of the bytes that
-// passed, and a body that was changed is marked. Bytes in memory are copied, not changed. What is compressed is not looked into, but
-// what is derived from it is masked.
+// a credential in its answer, or issues one, must not bring it into the log. Digests stay those of the bytes that
+// passed, and a body that was changed is marked. Bytes in memory are copied, not changed. Of a body that is compressed, and holds one,
+// what the coding holds is recorded, masked: see Message.Undone.
 func (e *Exchange) Scrub(secrets []string) {
+	if e.Kind != Open && e.Status != 0 && e.Issues() {
+		issued := e.Response.issued(e.URL)
+		if issued == nil {
+			e.Response.hide()
+		}
+		secrets = slices.Concat(secrets, issued)
+	}
 	if len(secrets) == 0 {
 		return
 	}
 	e.secrets = secrets
 	for _, m := range []*Message{&e.Request, &e.Response} {
-		m.Body.scrub(secrets)
+		m.scrub(secrets)
 		for _, fields := range [][]Field{m.Headers, m.Trailers} {
 			for i := range fields {
 				fields[i].Value = Mask(fields[i].Value, secrets)
@@ -28,6 +36,30 @@ func (e *Exchange) Scrub(secrets []string) {
 	}
 	e.Retry = Mask(e.Retry, secrets)
 	e.URL, e.Fault = Mask(e.URL, secrets), Mask(e.Fault, secrets)
+}
+
+// scrub masks the secrets in a body. One that is compressed is replaced by what its coding holds where there are any in that.
+func (m *Message) scrub(secrets []string) {
+	switch {
+	case m.Absent || m.Body.Kept == 0:
+		return
+	case m.coding() == "":
+		m.Body.scrub(secrets)
+		return
+	}
+	plain, _ := m.content() // as far as it can be undone
+	found := false
+	for _, secret := range secrets {
+		if Contains(plain, secret) {
+			plain, found = bytes.ReplaceAll(plain, []byte(secret), bytes.Repeat([]byte{'*'}, len(secret))), true
+		}
+	}
+	if !found {
+		m.Body.scrub(secrets) // a server may name a coding and send none
+		return
+	}
+	m.Undone, m.plain = m.coding(), nil
+	m.Body = Body{Bytes: plain, Kept: int64(len(plain)), Size: m.Body.Size, Digest: m.Body.Digest, Masked: true}
 }
 
 // Mask is a text with an asterisk for each byte of a secret in it.

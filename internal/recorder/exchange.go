@@ -53,7 +53,7 @@ func (r *Recorder) begin(req *http.Request) *exchange {
 	var id [16]byte
 	_, _ = rand.Read(id[:]) // never fails
 	x := &exchange{r: r, source: call.Source, secrets: slices.Concat(call.Secrets, capture.Secrets(h, query))}
-	slices.SortFunc(x.secrets, func(a, b string) int { return len(b) - len(a) }) // one may begin with another
+	x.sortSecrets()
 	x.c = capture.Exchange{
 		ID: hex.EncodeToString(id[:]), Upstream: call.Upstream, Provider: call.Provider, Client: call.Client,
 		Start: now, Retry: h.Get("X-Stainless-Retry-Count"), Credential: capture.NewCredential(r.key, h, query),
@@ -95,8 +95,14 @@ func (x *exchange) readRequest(req *http.Request) error {
 		x.c.Request.Trailers, withheld = capture.KeepHeaders(req.Trailer)
 		x.c.Request.Withheld = append(x.c.Request.Withheld, withheld...)
 		x.secrets = append(x.secrets, capture.Secrets(req.Trailer, "")...)
+		x.sortSecrets()
 	}
 	return err
+}
+
+// sortSecrets has the longest first: one may begin with another.
+func (x *exchange) sortSecrets() {
+	slices.SortFunc(x.secrets, func(a, b string) int { return len(b) - len(a) })
 }
 
 // pass has a request sent of which there is no record: there was no room for err.
@@ -211,7 +217,11 @@ func (x *exchange) answered(resp *http.Response) {
 	x.c.Status = resp.StatusCode
 	x.c.Response.Proto = resp.Proto
 	x.c.Response.Headers, x.c.Response.Withheld = capture.KeepHeaders(resp.Header)
+	// A new list: the open record's may still be read.
+	x.secrets = slices.Concat(x.secrets, capture.Spellings(x.secrets), capture.AnswerSecrets(resp.Header))
+	x.sortSecrets()
 	x.response = x.r.newTape(x.c.ID+answerSuffix, spillBytes)
+	x.response.private = x.c.Issues()
 	x.response.head, x.response.guard, x.response.secrets = x.unfinished, &x.mu, x.secrets
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		x.sent = x.r.newTape(x.c.ID+sentSuffix, spillBytes)

@@ -38,6 +38,7 @@ type tape struct {
 	head    func() []byte // stands before the bytes in the file; nil: nothing, and age moves nothing to a file
 	guard   sync.Locker   // is held by whoever calls write, and while head is called; nil: nothing
 	atOnce  bool          // nobody sees any of it before it has ended
+	private bool          // a new credential may stand in it, which only its end tells from other texts: it stays in memory up to burstBytes
 	secrets []string      // are masked in the file: it may outlive those who know them
 
 	mu         sync.Mutex
@@ -105,7 +106,7 @@ func (t *tape) write(p []byte, now time.Time) error {
 	t.kept += int64(len(p))
 	if t.file == nil {
 		if wait := t.spillIn(now); wait > 0 {
-			if t.head != nil && !t.atOnce {
+			if t.head != nil && !t.atOnce && !t.private {
 				t.flushIn(now, wait)
 			}
 			return nil
@@ -127,7 +128,7 @@ func (t *tape) write(p []byte, now time.Time) error {
 func (t *tape) spillIn(now time.Time) time.Duration {
 	n, age := int64(len(t.mem)), now.Sub(t.begun)
 	switch {
-	case t.head == nil && n <= t.most:
+	case t.head == nil && n <= t.most, t.private && n <= burstBytes:
 		return spillAge
 	case t.head == nil || n > burstBytes:
 		return 0

@@ -90,6 +90,14 @@ func gzipped(text string) string {
 	return b.String()
 }
 
+func gunzip(b []byte) ([]byte, error) {
+	r, err := gzip.NewReader(bytes.NewReader(b))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(r)
+}
+
 func chunked(parts ...string) string {
 	var b strings.Builder
 	for _, p := range parts {
