@@ -7,7 +7,7 @@ import (
 )
 
 // hinted says whether one of the names that inText looks for stands in s, in any case, and is not followed by what makes it a part of a
-// longer name (as in user_api_key_alias). Nothing else can hold a match of inText, which takes fifty times as long.
+// longer name (as in user_api_key_alias), or what inForm looks for. Nothing else can hold a match of either, which take fifty times as long.
 //
 // It goes through s, which holds no credential where it is shorter than nine bytes, in words of eight bytes: in each of the names there is a k, a z or "cr", or it begins with ? or &.
 func hinted(s string) bool {
@@ -50,20 +50,25 @@ func hintAt(s string, i int) bool {
 			to = i + len("ken")
 		case begins(rest, "kie") && ends(before, "coo"):
 			to = i + len("kie")
+		default:
+			return formAt(s, i)
 		}
 	case 'z':
 		if begins(rest, "zation") && ends(before, "authori") {
 			to = i + len("zation")
+		} else {
+			return formAt(s, i)
 		}
 	case 'c':
 		if begins(rest, "cret") && (ends(before, "clientse") || ends(before, "client_se") || ends(before, "client-se")) {
 			to = i + len("cret")
 		}
 	case '?', '&':
-		if begins(rest[1:], "signature") {
-			to = i + len("?signature")
-		} else if begins(rest[1:], "sig") {
-			to = i + len("?sig")
+		for _, name := range [...]string{"signature", "sig", "x-amz-signature", "x-amz-security-token", "x-goog-signature"} {
+			if begins(rest[1:], name) {
+				to = i + 1 + len(name)
+				break
+			}
 		}
 	}
 	if to == 0 || to == len(s) {
@@ -85,14 +90,39 @@ func around(s string, i int) bool {
 	next := s[i+1] | 0x20
 	switch s[i] | 0x20 {
 	case 'k':
+		if next == '-' || s[i+1] == '_' {
+			return before == 's' || before == 'e'
+		}
 		return (next == 'e' || next == 'i') && (before == 'i' || before == 'o' || before == '_'|0x20 || before == '-' || before == '?' || before == '&')
 	case 'z':
 		return next == 'a' && before == 'i'
 	case 'c':
 		return next == 'r' && before == 'e'
 	}
-	return next == 's'
+	return next == 's' || next == 'x'
 }
+
+// formAt says whether the k or z at i is that of what inForm looks for.
+func formAt(s string, i int) bool {
+	for _, begin := range forms {
+		at := i - strings.LastIndexByte(begin, s[i])
+		if at >= 0 && strings.HasPrefix(s[at:], begin) && (at == 0 || !isWord(s[at-1])) {
+			n := at + len(begin)
+			for n < len(s) && n < at+len(begin)+longForm && (isWord(s[n]) || s[n] == '-' || s[n] == '_') {
+				n++
+			}
+			return n == at+len(begin)+longForm
+		}
+	}
+	return false
+}
+
+// forms begin keys of providers, and longForm is how many characters follow at least.
+var forms = []string{"sk-", "gsk_", "ek_", "AIza"}
+
+const longForm = 20
+
+func isWord(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9' }
 
 // named says whether one of the names stands in a key.
 func named(key string) bool {

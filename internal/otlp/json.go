@@ -39,8 +39,10 @@ func (s *splitter) json(data []byte) error {
 	return each(root, groups, func(group gjson.Result) error {
 		outer := without(group, scopes)
 		var resource attributes
+		around := uint64(0) // attributes that the sender dropped
 		group.ForEach(func(key, r gjson.Result) bool {
 			if key.Str == "resource" && r.IsObject() {
+				around += droppedJSON(r)
 				r.ForEach(func(key, list gjson.Result) bool {
 					if key.Str == "attributes" {
 						eachJSON(list, func(a attribute) {
@@ -59,7 +61,7 @@ func (s *splitter) json(data []byte) error {
 		}
 		suspects := resource.suspects()
 		return each(group, scopes, func(one gjson.Result) error {
-			sc := &scope{resource: resource, suspects: suspects, outer: outer, inner: without(one, items)}
+			sc := &scope{resource: resource, suspects: suspects, outer: outer, inner: without(one, items), dropped: around}
 			sc.json(one)
 			if err := s.around(len(sc.own)); err != nil {
 				return err
@@ -75,6 +77,7 @@ func (s *splitter) json(data []byte) error {
 func (s *scope) json(v gjson.Result) {
 	v.ForEach(func(key, sc gjson.Result) bool {
 		if key.Str == "scope" && sc.IsObject() {
+			s.dropped += droppedJSON(sc)
 			sc.ForEach(func(key, member gjson.Result) bool {
 				switch key.Str {
 				case "name":
@@ -193,6 +196,18 @@ func (c *content) json(signal Signal, raw []byte) error {
 			}
 		case "links":
 			c.more = true
+			if v.IsArray() {
+				v.ForEach(func(_, link gjson.Result) bool {
+					c.dropped.attributes += droppedJSON(link)
+					return true
+				})
+			}
+		case droppedAttributes:
+			c.dropped.attributes += unsigned32(v)
+		case droppedEvents:
+			c.dropped.events += unsigned32(v)
+		case droppedLinks:
+			c.dropped.links += unsigned32(v)
 		}
 		return true
 	})
@@ -225,6 +240,8 @@ func (c *content) event(v gjson.Result) {
 			one.name = v.String()
 		case "attributes":
 			c.more = !one.attrs.addJSON(v) || c.more
+		case droppedAttributes:
+			c.dropped.attributes += unsigned32(v)
 		}
 		return true
 	})

@@ -40,8 +40,34 @@ func isCredential(key string) bool {
 	return credentials[string(name[:len(key)])]
 }
 
-// inText finds credentials in texts that hold headers or parameters: as JSON, as a Python repr, or as lines.
-var inText = regexp.MustCompile(`(?i)(?:authorization|api[-_]?key|cookie|access[-_]?token|client[-_]?secret|[?&]key|[?&]sig|[?&]signature|[?&]token)\\*["']?\s*[:=]\s*\\*["']?(?:(?:bearer|basic)\s+)?([A-Za-z0-9._~+/=-]{16,})`)
+// inText finds credentials in texts that hold headers or parameters: as JSON, as a Python repr, or as lines. inForm finds the keys of
+// providers that can be told by their form.
+var (
+	inText = regexp.MustCompile(`(?i)(?:authorization|api[-_]?key|cookie|access[-_]?token|client[-_]?secret|[?&](?:key|sig|signature|token|x-amz-signature|x-amz-security-token|x-goog-signature))` +
+		`\\*["']?\s*[:=]\s*\\*["']?(?:(?:bearer|basic)\s+)?([A-Za-z0-9._~+/=%-]{16,})`)
+	inForm = regexp.MustCompile(`(?:^|[^A-Za-z0-9])((?:sk-|gsk_|ek_|AIza)[A-Za-z0-9_-]{20,})`)
+)
+
+// mostFound bounds the credentials that are looked for in one text.
+const mostFound = 1024
+
+// eachCredential calls f with the places of credentials in a text that is hinted, of at most so many of each kind.
+func eachCredential(s string, most int, f func(from, to int)) {
+	find := func(in *regexp.Regexp) {
+		for _, at := range in.FindAllStringSubmatchIndex(s, most) {
+			if strings.ContainsAny(s[at[2]:at[3]], "0123456789") {
+				f(at[2], at[3])
+			}
+		}
+	}
+	find(inText)
+	for _, begin := range forms {
+		if strings.Contains(s, begin) {
+			find(inForm)
+			return
+		}
+	}
+}
 
 // longCredential is how long a text is at least that is masked wherever it stands, and mostLong how many of them. A shorter one, which
 // other bytes may well be equal to, and one more is masked in its attribute alone.
@@ -329,27 +355,24 @@ func (m *masker) leaf(place func(text string)) leaf {
 			if !hinted(s) {
 				return
 			}
-			for _, at := range inText.FindAllStringSubmatchIndex(s, 1024) {
-				if at[2] >= skip && strings.ContainsAny(s[at[2]:at[3]], "0123456789") {
-					text := spelled[at[2]-skip : at[3]-skip]
+			eachCredential(s, mostFound, func(from, to int) {
+				if from >= skip {
+					text := spelled[from-skip : to-skip]
 					found(text, text)
 				}
-			}
+			})
 		}
 		in(spelled, 0)
 		if len(meant) != len(spelled) && hinted(meant) { // a name or what separates it may be spelled with escapes
-			for _, at := range inText.FindAllStringSubmatchIndex(meant, 1024) {
-				text := meant[at[2]:at[3]]
-				if !strings.ContainsAny(text, "0123456789") {
-					continue
-				}
+			eachCredential(meant, mostFound, func(from, to int) {
+				text := meant[from:to]
 				i := strings.Index(spelled, text)
 				if i < 0 { // so may the credential be
 					found(spelled, meant)
 					return
 				}
 				found(spelled[i:i+len(text)], text)
-			}
+			})
 		}
 		if len(spelled) <= maxKeyed && named(key) {
 			key += ": "
@@ -413,29 +436,4 @@ func (d *Derived) mask(f func([]byte) []byte) {
 			*text = string(f([]byte(*text)))
 		}
 	}
-}
-
-// MaskText is a copy of data that nobody can read with the credentials masked that its texts show, or data itself.
-func MaskText(data []byte) []byte {
-	if validJSON(data) {
-		m := masker{raw: data, original: data}
-		eachText("", gjson.Parse(shared(data)), maxJSONDepth, m.leaf(func(text string) { m.place(&m.raw, data, 0, text) }))
-		data = m.raw
-	}
-	if !hinted(shared(data)) {
-		return data
-	}
-	var out []byte
-	for _, at := range inText.FindAllSubmatchIndex(data, 1024) {
-		if m := data[at[2]:at[3]]; bytes.ContainsAny(m, "0123456789") {
-			if out == nil {
-				out = bytes.Clone(data)
-			}
-			copy(out[at[2]:at[3]], bytes.Repeat([]byte{'*'}, len(m)))
-		}
-	}
-	if out == nil {
-		return data
-	}
-	return out
 }

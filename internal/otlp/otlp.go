@@ -73,6 +73,7 @@ type scope struct {
 	suspects []attribute // of these, the ones that may hold credentials
 	own      []attribute // likewise, of the scope itself
 	name     string      // of the instrumentation
+	dropped  uint64      // attributes of resource and scope that the sender dropped
 
 	// Protobuf: the fields of ResourceSpans and of ScopeSpans but for what is inside of them.
 	// JSON: the members, comma separated.
@@ -134,7 +135,8 @@ type content struct {
 	body                      value  // of a log record
 	attrs                     attributes
 	events                    []event // of a span
-	more                      bool    // something else may hold credentials, too: mask looks at all of the item
+	dropped                   dropped
+	more                      bool // something else may hold credentials, too: mask looks at all of the item
 }
 
 // attributes are a list that is asked for many names, of which it has few.

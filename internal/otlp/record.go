@@ -137,6 +137,9 @@ func (r *Record) AppendBody(dst []byte) []byte {
 	if r.problem != nil {
 		o.text("unread", r.problem.Error())
 	}
+	lost := c.dropped
+	lost.around = it.scope.dropped
+	lost.append(&o)
 	o.list("masked", r.masked)
 	o.text("content_type", it.encoding.ContentType())
 	if it.encoding == JSON {

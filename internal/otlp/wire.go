@@ -98,6 +98,7 @@ func (s *splitter) protobuf(data []byte) error {
 func (s *splitter) protobufGroup(group []byte) error {
 	var outer []byte
 	var resource attributes
+	around := uint64(0) // attributes that the sender dropped
 	err := eachField(group, func(f field) error {
 		if f.is(numScopes) {
 			return nil
@@ -105,7 +106,7 @@ func (s *splitter) protobufGroup(group []byte) error {
 		outer = join(outer, f.raw)
 		if f.is(numResource) {
 			before := len(resource.list)
-			resource.addResource(f.bytes)
+			around += resource.addResource(f.bytes)
 			return s.around(len(resource.list) - before)
 		}
 		return nil
@@ -118,7 +119,7 @@ func (s *splitter) protobufGroup(group []byte) error {
 		if !f.is(numScopes) {
 			return nil
 		}
-		return s.protobufScope(f.bytes, outer, resource, suspects)
+		return s.protobufScope(f.bytes, &scope{resource: resource, suspects: suspects, outer: outer, dropped: around})
 	})
 }
 
@@ -131,8 +132,7 @@ func join(dst, raw []byte) []byte {
 }
 
 // protobufScope reads a ScopeSpans or ScopeLogs.
-func (s *splitter) protobufScope(message, outer []byte, resource attributes, suspects []attribute) error {
-	sc := &scope{resource: resource, suspects: suspects, outer: outer}
+func (s *splitter) protobufScope(message []byte, sc *scope) error {
 	err := eachField(message, func(f field) error {
 		if f.is(numItems) {
 			return nil
@@ -166,6 +166,8 @@ func (s *scope) parse(message []byte) {
 			if a, _ := parseAttribute(f.bytes); a.suspect() {
 				s.own = append(s.own, a)
 			}
+		case f.tag() == 4<<3|asVarint:
+			s.dropped += f.count32()
 		}
 		return nil
 	})
@@ -197,6 +199,8 @@ func (c *content) spanField(f field) (err error) {
 		c.end = f.num
 	case 9<<3 | asBytes:
 		err = c.attribute(f.bytes)
+	case 10<<3 | asVarint:
+		c.dropped.attributes += f.count32()
 	case 11<<3 | asBytes:
 		if len(c.events) >= maxEvents {
 			c.more = true
@@ -204,11 +208,21 @@ func (c *content) spanField(f field) (err error) {
 		}
 		var e event
 		var all bool
-		e, all, err = parseEvent(f.bytes)
+		e, all, err = c.parseEvent(f.bytes)
 		c.events = append(c.events, e)
 		c.more = c.more || !all
+	case 12<<3 | asVarint:
+		c.dropped.events += f.count32()
 	case 13<<3 | asBytes: // a link
 		c.more = true
+		_ = eachField(f.bytes, func(f field) error { // nothing else of it is read
+			if f.tag() == 5<<3|asVarint {
+				c.dropped.attributes += f.count32()
+			}
+			return nil
+		})
+	case 14<<3 | asVarint:
+		c.dropped.links += f.count32()
 	case 15<<3 | asBytes:
 		err = eachField(f.bytes, func(f field) error {
 			switch f.tag() {
@@ -234,6 +248,8 @@ func (c *content) logField(f field) (err error) {
 		c.body = value{kind: kindProtobuf, raw: f.bytes}.resolve()
 	case 6<<3 | asBytes:
 		err = c.attribute(f.bytes)
+	case 7<<3 | asVarint:
+		c.dropped.attributes += f.count32()
 	case 8<<3 | asFixed32:
 		c.sampled = f.num&1 != 0
 	case 9<<3 | asBytes:
@@ -262,7 +278,7 @@ func (c *content) attribute(message []byte) error {
 }
 
 // parseEvent reads an Event. all is false where it has more attributes than are looked at.
-func parseEvent(message []byte) (e event, all bool, err error) {
+func (c *content) parseEvent(message []byte) (e event, all bool, err error) {
 	all = true
 	err = eachField(message, func(f field) error {
 		switch {
@@ -274,6 +290,8 @@ func parseEvent(message []byte) (e event, all bool, err error) {
 			a, err := parseAttribute(f.bytes)
 			e.attrs.add(a)
 			return err
+		case f.tag() == 4<<3|asVarint:
+			c.dropped.attributes += f.count32()
 		}
 		return nil
 	})
@@ -281,10 +299,13 @@ func parseEvent(message []byte) (e event, all bool, err error) {
 }
 
 // addResource adds the attributes of a Resource, of which there may be several: they are parts of one. Beyond maxAttributes these are the
-// ones that may hold credentials.
-func (a *attributes) addResource(message []byte) {
+// ones that may hold credentials. It returns how many the sender had dropped.
+func (a *attributes) addResource(message []byte) (dropped uint64) {
 	_ = eachField(message, func(f field) error { // it is only told of
 		if !f.is(1) {
+			if f.tag() == 2<<3|asVarint {
+				dropped += f.count32()
+			}
 			return nil
 		}
 		one, err := parseAttribute(f.bytes)
@@ -293,6 +314,7 @@ func (a *attributes) addResource(message []byte) {
 		}
 		return err
 	})
+	return dropped
 }
 
 func parseAttribute(message []byte) (a attribute, err error) {

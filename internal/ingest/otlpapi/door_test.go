@@ -268,6 +268,44 @@ func TestKeepsRaw(t *testing.T) {
 	}
 }
 
+// What is kept of a request that cannot be taken apart, or that is too long to be, shows no credential: malformed, malformed within a
+// compression, and over what is looked at, with and without a length.
+func TestKeepsRawMasked(t *testing.T) {
+	b := newBench(t, func(o *otlpapi.Options) { o.Bodies = ingest.NewBodies(1<<20, 4<<20) })
+	const key = "sk-0123456789abcdefghij-MARKED"
+	good := export(t, "s", call(1, text("x-api-key", "MARKED1"), text("gen_ai.input.messages", "use "+key), text("url.full", "https://h/?key="+key)))
+	broken := append(bytes.Clone(good), 0xff)
+	long := export(t, "s", call(1, text("pad", strings.Repeat("pad ", 1<<19)), text("x-api-key", "MARKED1"), text("note", "Authorization: Bearer "+key)))
+	for name, c := range map[string]struct {
+		body, want []byte // without what is masked
+		headers    []string
+		chunks     bool
+	}{
+		"malformed": {body: broken}, "in JSON": {body: []byte(`{"resourceSpans":[{"a":{"key":"authorization","value":{"stringValue":"Basic MARKED"}}`), headers: []string{"Content-Type: application/json"}},
+		"in gzip": {body: gzipped(append(bytes.Clone(broken), 1)), want: append(bytes.Clone(broken), 1), headers: []string{"Content-Encoding: gzip"}}, "in zstd": {body: zstandard(t, append(bytes.Clone(broken), 2)), want: append(bytes.Clone(broken), 2), headers: []string{"Content-Encoding: zstd"}},
+		"long": {body: long}, "long, in chunks": {body: append(bytes.Clone(long), 3), chunks: true},
+	} {
+		before := len(b.stored())
+		body := io.Reader(bytes.NewReader(c.body))
+		if c.chunks {
+			body = io.MultiReader(body)
+		}
+		got := b.post("/v1/traces", body, c.headers...)
+		list := b.stored()
+		if got.status != 200 || len(list) != before+1 {
+			t.Fatalf("%s: %d, %d records", name, got.status, len(list)-before)
+		}
+		last := list[before]
+		want := c.want
+		if want == nil {
+			want = c.body
+		}
+		if last.flag != "unparsed" || bytes.Contains(last.body, []byte("MARKED")) || len(last.body) != len(want) || !bytes.Contains(last.body, []byte("*****")) {
+			t.Errorf("%s: %d bytes of %d, flagged %q, %.300q", name, len(last.body), len(want), last.flag, last.body)
+		}
+	}
+}
+
 // One call is one record: two instrumentations, the event of a span and Logfire's second span are linked to it, also across
 // requests, and the same when they come again.
 func TestLinks(t *testing.T) {

@@ -122,6 +122,9 @@ func TestMemoryOfHostileRequests(t *testing.T) {
 		"empty values":           traces(nil, attribute(message(6, bytes.Repeat([]byte{0x0a, 0}, most/2-64)))),
 		"gzip":                   gzipped(message(1, message(2, bytes.Repeat([]byte{0x12, 0}, most/2-16)))),
 		"deflate":                deflated(bytes.Repeat([]byte{0}, 256*most)),
+		"gzip, a bomb":           gzipped(make([]byte, 64*most)),
+		"zstd, a bomb":           zstandard(t, make([]byte, 64*most)),
+		"malformed credentials":  append(bytes.Repeat([]byte("\x0a\x05token\x12\x02\x0a\x00api_key=0123456789abcdef "), most/40), 0xff),
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, err := otlpapi.New(otlpapi.Options{Spool: &nowhere{}, Bodies: ingest.NewBodies(most, 4*most), KeepOther: true})
@@ -129,8 +132,8 @@ func TestMemoryOfHostileRequests(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := httptest.NewRequest("POST", "/v1/traces", bytes.NewReader(data))
-			if name == "gzip" || name == "deflate" {
-				r.Header.Set("Content-Encoding", name)
+			if coding, _, _ := strings.Cut(name, ","); coding == "gzip" || coding == "deflate" || coding == "zstd" {
+				r.Header.Set("Content-Encoding", coding)
 			}
 			runtime.GC()
 			var before, now runtime.MemStats

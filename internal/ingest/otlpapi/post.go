@@ -86,6 +86,9 @@ func (d *Door) post(q *request) error {
 	}
 	items, err := otlp.Split(q.signal, encoding, data)
 	if err != nil {
+		if masked := otlp.MaskText(data); len(masked) > 0 && &masked[0] != &data[0] {
+			packed = masked // what the compression held: without it nothing can be masked
+		}
 		return d.keepRaw(q, packed, err)
 	}
 	return d.keep(q, items)
@@ -254,6 +257,9 @@ func (d *Door) raw(q *request, data []byte, rest io.Reader, why error) error {
 	}
 	if rest != nil {
 		r.Body, r.Size = io.MultiReader(bytes.NewReader(data), rest), q.ContentLength
+		if ingest.Encoding(q.Header) == "" {
+			r.Body = otlp.MaskRaw(r.Body)
+		}
 	}
 	receipt, err := d.spool.Append(&hold, r)
 	switch {
