@@ -51,7 +51,7 @@ func TestClaimsAreTested(t *testing.T) {
 }
 
 func hasTest(t *testing.T, pkg, name string) bool {
-	files, err := filepath.Glob(filepath.FromSlash(pkg + "/*_test.go"))
+	files, err := filepath.Glob(filepath.Join(filepath.FromSlash(pkg), "*_test.go")) // "" is the package of the library
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,6 +41,7 @@ type Options struct {
 	Recorder  recorder.Options // Base and the hooks are set by New
 	Upstreams []Upstream
 	Tokens    []ingest.Token // who may call; none: everybody
+	Pace      ingest.Pace    // how slowly a request's body may come; the zero Pace is ingest.DefaultPace
 	Meter     *ingest.Meter
 	Log       *slog.Logger
 }
@@ -57,6 +58,7 @@ type Door struct {
 	names     string
 	tokens    *ingest.Tokens
 	open      bool // no tokens
+	pace      ingest.Pace
 	base      *http.Transport
 	recorder  *recorder.Recorder
 	proxy     *httputil.ReverseProxy
@@ -76,7 +78,7 @@ type upstream struct {
 // New makes a door. It reads the key files and AWS's configuration, and starts nothing.
 func New(o Options) (*Door, error) {
 	d := &Door{
-		upstreams: map[string]*upstream{}, open: len(o.Tokens) == 0,
+		upstreams: map[string]*upstream{}, open: len(o.Tokens) == 0, pace: cmp.Or(o.Pace, ingest.DefaultPace),
 		meter: cmp.Or(o.Meter, new(ingest.Meter)), log: cmp.Or(o.Log, slog.New(slog.DiscardHandler)),
 	}
 	d.tokens = ingest.NewTokens(o.Tokens, unauthorized())
@@ -167,7 +169,7 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	var body ingest.Body
-	body.Init(w, r, ingest.DefaultPace)
+	body.Init(w, r, d.pace)
 	if !r.ProtoAtLeast(1, 1) {
 		defer resetAborted(w)
 	}
