@@ -47,6 +47,7 @@ const (
 	claudeWhole = `{"id":"msg_1","type":"message","role":"assistant","model":"claude-x","content":[{"type":"text","text":"hi"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":4,"output_tokens":1}}`
 	claudeTool  = `{"id":"msg_2","type":"message","role":"assistant","model":"claude-x","content":[{"type":"tool_use","id":"toolu_1","name":"w","input":{"city":"Bern"}}],"stop_reason":"tool_use","stop_sequence":null,"usage":{"input_tokens":4,"output_tokens":1}}`
 	geminiWhole = `{"candidates":[{"content":{"parts":[{"text":"hi"}],"role":"model"},"finishReason":"STOP","index":0}],"usageMetadata":{"promptTokenCount":2,"candidatesTokenCount":1,"totalTokenCount":3},"modelVersion":"gemini-x-001","responseId":"r1"}`
+	geminiTool  = `{"candidates":[{"content":{"parts":[{"functionCall":{"name":"w","args":{"city":"Bern"}}}],"role":"model"},"finishReason":"STOP","index":0}],"usageMetadata":{"promptTokenCount":2,"candidatesTokenCount":1,"totalTokenCount":3},"modelVersion":"gemini-x-001","responseId":"r2"}`
 )
 
 // streams are the events of each API; the last one's end is the stream's.
@@ -97,6 +98,9 @@ func (m *mock) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if rest, ok := strings.CutPrefix(r.URL.Path, "/v1/models/"); ok {
 		model, _, _ = strings.Cut(rest, ":")
 		api, answer = "generate_content", geminiWhole
+		if model == "tools" {
+			answer = geminiTool
+		}
 	}
 	switch model {
 	case "error":
@@ -108,7 +112,7 @@ func (m *mock) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			status, answer = 503, `{"error":{"message":"busy","type":"overloaded_error"}}`
 		}
 		m.mu.Unlock()
-	case "stream", "cut":
+	case "stream", "cut", "left":
 		w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
 		end := "\n\n"
 		if api == "generate_content" {
@@ -121,6 +125,10 @@ func (m *mock) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			call.answer += e + end
 			_, _ = io.WriteString(w, e+end)
 			w.(http.Flusher).Flush()
+			if model == "left" {
+				<-r.Context().Done()
+				return
+			}
 		}
 		return
 	}
@@ -206,7 +214,7 @@ func (b *bench) compare(calls []mockCall) {
 	if len(e.order) != len(calls) {
 		b.t.Fatalf("%d exchanges are recorded of %d", len(e.order), len(calls))
 	}
-	tokens := 0
+	tokens, kinds := 0, map[string]int{}
 	for i, id := range e.order {
 		open, last, d := e.open[id], e.last[id], e.derived[id]
 		path := strings.Fields(calls[i].request + " files x")[1]
@@ -216,8 +224,15 @@ func (b *bench) compare(calls []mockCall) {
 		if string(last.Response.Body.Bytes) != calls[i].answer || last.Response.Body.Digest != sha256.Sum256([]byte(calls[i].answer)) {
 			b.t.Errorf("%d: the close record holds %.300q, the provider answered %.300q", i, last.Response.Body.Bytes, calls[i].answer)
 		}
-		cut := strings.Contains(d.RequestedModel, "cut")
-		if (last.Transport == capture.UpstreamAbort) != cut || (d.Status == "failure") != (cut || last.Status >= 400) {
+		want := capture.Complete
+		switch d.RequestedModel {
+		case "cut":
+			want = capture.UpstreamAbort
+		case "left":
+			want = capture.ClientAbort
+		}
+		kinds[d.Operation+" "+d.RequestedModel]++
+		if last.Transport != want || (d.Status == "failure") != (want != capture.Complete || last.Status >= 400) || d.RequestedModel == "tools" && (len(d.ToolCalls) != 1 || !strings.Contains(d.ToolCalls[0].Arguments, "Bern")) {
 			b.t.Errorf("%d: %s %d is recorded as %s %s", i, d.RequestedModel, last.Status, last.Transport, d.Status)
 		}
 		if d.RequestedModel == "plain" && d.Tokens == nil || d.RequestedModel == "stream" && (d.Tokens == nil || !d.Stream || d.FinishReason == "" || d.Text == "") {
@@ -229,11 +244,18 @@ func (b *bench) compare(calls []mockCall) {
 		if last.Credential == nil || d.KeyHash != e.derived[e.order[0]].KeyHash {
 			b.t.Errorf("%d: credential %+v", i, last.Credential)
 		}
-		if d.RequestedModel == "retry" && last.Retry != "0" && e.last[last.RetryOf] == nil {
+		if d.RequestedModel == "retry" && last.Retry != "" && last.Retry != "0" && e.last[last.RetryOf] == nil {
 			b.t.Errorf("%d: attempt %s is not linked", i, last.Retry)
 		}
 	}
 	if tokens < 10 {
 		b.t.Errorf("%d exchanges with usage", tokens)
+	}
+	for _, api := range []string{"chat", "messages", "generate_content"} { // each SDK went each way
+		for model, n := range map[string]int{"plain": 2, "stream": 1, "tools": 1, "error": 1, "retry": 3, "cut": 1, "left": 1} {
+			if kinds[api+" "+model] < n {
+				b.t.Errorf("%d of %s %s, want %d: %v", kinds[api+" "+model], api, model, n, kinds)
+			}
+		}
 	}
 }
