@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"indelible/internal/fields"
+	"indelible/internal/query"
 	"indelible/internal/query/filter"
 	"indelible/internal/query/index"
 	"indelible/internal/record"
@@ -35,7 +36,7 @@ func (c *Catalog) byIndex(ctx context.Context, buckets []string, id string) (m m
 		return len(found) < maxNamed
 	}
 	isID := index.CarriesID(id)
-	if m.missing, err = c.unindexed(ctx, at, isID, take, &m.read); err != nil {
+	if m.missing, err = c.unindexed(ctx, at, id, take, &m.read); err != nil {
 		return m, false
 	}
 	if err := c.o.Index.Named(ctx, id, func(r filter.Row) bool { return !isID(&r) || take(&r) }); err != nil {
@@ -49,7 +50,7 @@ func (c *Catalog) byIndex(ctx context.Context, buckets []string, id string) (m m
 
 // inBodies finds the records whose bodies carry an id, by reading them all: there is no index.
 func (c *Catalog) inBodies(ctx context.Context, buckets []string, id string, m *matches) {
-	missing, err := c.unindexed(ctx, 0, index.CarriesID(id), func(r *filter.Row) bool {
+	missing, err := c.unindexed(ctx, 0, id, func(r *filter.Row) bool {
 		if slices.Contains(buckets, r.Bucket) {
 			m.add(record.Entry{Info: r.Info, Open: func() (io.ReadSeekCloser, error) { return c.openAt(context.WithoutCancel(ctx), r.Info) }})
 		}
@@ -59,12 +60,13 @@ func (c *Catalog) inBodies(ctx context.Context, buckets []string, id string, m *
 }
 
 // unindexed takes the calls that the index does not know yet and that carry an id.
-func (c *Catalog) unindexed(ctx context.Context, at record.Seq, carries func(*filter.Row) bool, take func(*filter.Row) bool, read *int) (missing, err error) {
+func (c *Catalog) unindexed(ctx context.Context, at record.Seq, id string, take func(*filter.Row) bool, read *int) (missing, err error) {
 	newest, err := c.Newest(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for e, err := range c.RecordsBack(ctx, at+1, newest) {
+	carries := index.CarriesID(id)
+	for e, err := range c.walk(ctx, query.Walk{From: at + 1, Upto: newest, Back: true, ID: id, Passed: func(n int) { *read += n }}) {
 		if _, lost := errors.AsType[*record.GapError](err); lost {
 			continue
 		}
@@ -75,10 +77,9 @@ func (c *Catalog) unindexed(ctx context.Context, at record.Seq, carries func(*fi
 		if err != nil {
 			return err, ctx.Err()
 		}
-		body, _ := bodyOf(e)
 		*read++
 		more := true
-		index.Calls(e.Key, body, func(line int, f fields.Fields, _ []byte) {
+		index.Calls(e, false, func(line int, f fields.Fields, _ []byte) {
 			r := filter.Row{Info: e.Info, Line: line, Fields: f}
 			more = more && (!carries(&r) || take(&r))
 		})

@@ -66,7 +66,7 @@ func (c *Catalog) Export(ctx context.Context, q ExportQuery, yield func(Hit, io.
 
 // exportRest reads every record from first to last.
 func (s *search) exportRest(ctx context.Context, first, last record.Seq, yield func(Hit, io.Reader) error) error {
-	for e, err := range s.Records(ctx, first, last) {
+	for e, err := range s.Rows(ctx, first, last) {
 		if gap, removed := errors.AsType[*removedError](err); removed {
 			s.sum.Removed += int(gap.Last - gap.First + 1)
 			continue
@@ -88,7 +88,7 @@ func (s *search) exportRest(ctx context.Context, first, last record.Seq, yield f
 		if s.record(e); hit == nil {
 			continue
 		}
-		if err := s.give(ctx, e, s.states.hitOf(hit), yield); err != nil {
+		if err := s.give(ctx, e.Entry, s.states.hitOf(hit), yield); err != nil {
 			return err
 		}
 	}
@@ -235,7 +235,7 @@ func (c *Catalog) Follow(ctx context.Context, expr []string, after record.Seq, y
 			return err
 		}
 		s.bodies = true
-		for e, err := range c.Records(ctx, after+1, upto) {
+		for e, err := range c.Rows(ctx, after+1, upto) {
 			if seq, passed := unreadSeq(err); passed {
 				if !yield(Hit{Row: Row{Seq: seq}, Unread: err.Error()}) {
 					return nil

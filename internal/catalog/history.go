@@ -9,6 +9,7 @@ import (
 	"iter"
 
 	"indelible/internal/proof"
+	"indelible/internal/query"
 	"indelible/internal/record"
 	"indelible/internal/store"
 )
@@ -35,54 +36,61 @@ func (c *Catalog) Newest(ctx context.Context) (record.Seq, error) {
 
 var errNoLog = errors.New("the records cannot be gone through in their order: neither a spool nor the log's public key (log.vkey) is in the data directory")
 
-// Records yields the records from seq up to upto, in the order of seq, wherever they are: see index.Source. Those
-// that the spool has let go of are found by the signed log, and read from the destination.
+// Records yields the records from seq up to upto, in the order of seq, wherever they are: those
+// that the spool has let go of are found by the signed log, and read from the destination. For its errors see index.Source.
 func (c *Catalog) Records(ctx context.Context, from, upto record.Seq) iter.Seq2[record.Entry, error] {
-	return c.ordered(ctx, from, upto, false)
-}
-
-// RecordsBack is Records from the newest, upto, back to from.
-func (c *Catalog) RecordsBack(ctx context.Context, from, upto record.Seq) iter.Seq2[record.Entry, error] {
-	return c.ordered(ctx, from, upto, true)
-}
-
-func (c *Catalog) ordered(ctx context.Context, from, upto record.Seq, back bool) iter.Seq2[record.Entry, error] {
 	return func(yield func(record.Entry, error) bool) {
+		for row, err := range c.Rows(ctx, from, upto) {
+			if !yield(row.Entry, err) {
+				return
+			}
+		}
+	}
+}
+
+// Rows is Records with what rows of packs say of the bodies, which are read only when an entry is opened.
+func (c *Catalog) Rows(ctx context.Context, from, upto record.Seq) iter.Seq2[query.Row, error] {
+	return c.walk(ctx, query.Walk{From: from, Upto: upto})
+}
+
+// walk is Rows as a Walk says. What it leaves out by its filter it leaves out of packs alone.
+func (c *Catalog) walk(ctx context.Context, how query.Walk) iter.Seq2[query.Row, error] {
+	return func(yield func(query.Row, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		w := &walk{Catalog: c, from: max(from, 1), upto: upto, back: back, yield: yield}
+		how.From = max(how.From, 1)
+		w := &walk{Catalog: c, Walk: how, yield: yield}
 		w.run(ctx)
 	}
 }
 
-// walk is one Records under way.
+// walk is one walk under way: what is left of it lies from From to Upto.
 type walk struct {
 	*Catalog
-	from, upto record.Seq // what is left
-	back       bool
-	yield      func(record.Entry, error) bool
+	query.Walk
+	yield func(query.Row, error) bool
 }
 
 func (w *walk) run(ctx context.Context) {
-	for w.from <= w.upto && w.upto > 0 {
+	for w.From <= w.Upto && w.Upto > 0 {
 		if err := ctx.Err(); err != nil {
-			w.yield(record.Entry{}, err)
+			w.yield(query.Row{}, err)
 			return
 		}
-		seq := w.from
-		if w.back {
-			seq = w.upto
+		seq := w.From
+		if w.Back {
+			seq = w.Upto
 		}
 		e, ok, err := w.o.Records.BySeq(ctx, seq)
 		_, gap := errors.AsType[*record.GapError](err)
 		_, unread := errors.AsType[*record.ReadError](err)
 		switch {
 		case ok || gap || unread:
-			if !w.give(seq, seq, e, err) {
+			if !w.give(seq, seq, query.Row{Entry: e}, err) {
 				return
 			}
 		case err != nil:
-			w.yield(record.Entry{}, err)
+			w.yield(query.Row{}, err)
 			return
 		case !w.stored(ctx, seq):
 			return
@@ -91,11 +99,11 @@ func (w *walk) run(ctx context.Context) {
 }
 
 // give yields what there is for the seqs from first to last, and goes on behind them.
-func (w *walk) give(first, last record.Seq, e record.Entry, err error) bool {
-	if w.back {
-		w.upto = first - 1
+func (w *walk) give(first, last record.Seq, e query.Row, err error) bool {
+	if w.Back {
+		w.Upto = first - 1
 	} else {
-		w.from = last + 1
+		w.From = last + 1
 	}
 	return w.yield(e, err)
 }
@@ -103,7 +111,7 @@ func (w *walk) give(first, last record.Seq, e record.Entry, err error) bool {
 // stored yields records that the spool does not have any more, from seq on, by their leaves. It returns false where the walk has ended.
 func (w *walk) stored(ctx context.Context, seq record.Seq) bool {
 	if w.o.Leaves == nil {
-		w.yield(record.Entry{}, errNoLog)
+		w.yield(query.Row{}, errNoLog)
 		return false
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -112,9 +120,9 @@ func (w *walk) stored(ctx context.Context, seq record.Seq) bool {
 	for one := range w.ahead(ctx, seq) {
 		got := <-one
 		if got.err != nil {
-			return w.yield(record.Entry{}, got.err) && false
+			return w.yield(query.Row{}, got.err) && false
 		}
-		if got.first > w.upto || got.last < w.from {
+		if got.first > w.Upto || got.last < w.From {
 			break
 		}
 		moved = true
@@ -124,7 +132,7 @@ func (w *walk) stored(ctx context.Context, seq record.Seq) bool {
 			}
 			continue
 		}
-		if !w.give(got.first, got.last, got.entry, got.gap) {
+		if !w.give(got.first, got.last, query.Row{Entry: got.entry}, got.gap) {
 			return false
 		}
 	}
@@ -132,33 +140,30 @@ func (w *walk) stored(ctx context.Context, seq record.Seq) bool {
 		return false
 	}
 	if !moved { // neither the spool nor the log has it: released, and the newest checkpoint is not to be seen yet
-		return w.yield(record.Entry{}, fmt.Errorf("record %d is neither in the spool nor in the signed log in the destination: it is there once the checkpoint is", seq)) && false
+		return w.yield(query.Row{}, fmt.Errorf("record %d is neither in the spool nor in the signed log in the destination: it is there once the checkpoint is", seq)) && false
 	}
 	return true
 }
 
 // pack yields the rows of a pack that are left.
 func (w *walk) pack(ctx context.Context, l *proof.Leaf) bool {
-	for e, err := range w.o.Records.Rows(ctx, l.Key, l.VersionID, w.back) {
+	for e, err := range w.o.Records.Rows(ctx, l.Key, l.VersionID, w.Walk) {
 		if err != nil {
-			first, last := max(l.First, w.from), min(l.Last, w.upto)
+			first, last := max(l.First, w.From), min(l.Last, w.Upto)
 			if gap := w.removedGap(ctx, first, last, err); gap != nil {
-				return w.give(first, last, record.Entry{}, gap)
+				return w.give(first, last, query.Row{}, gap)
 			}
-			return w.yield(record.Entry{}, err) && false
-		}
-		if e.Seq < w.from || e.Seq > w.upto {
-			continue
+			return w.yield(query.Row{}, err) && false
 		}
 		if !w.give(e.Seq, e.Seq, e, nil) {
 			return false
 		}
 	}
 	// What the pack lacks is verify's to find.
-	if w.back {
-		w.upto = min(w.upto, l.First-1)
+	if w.Back {
+		w.Upto = min(w.Upto, l.First-1)
 	} else {
-		w.from = max(w.from, l.Last+1)
+		w.From = max(w.From, l.Last+1)
 	}
 	return true
 }
@@ -174,7 +179,7 @@ type fetched struct {
 // ahead reads leaves, and the small bodies of their records, before they are needed.
 func (w *walk) ahead(ctx context.Context, seq record.Seq) <-chan chan fetched {
 	queue := make(chan chan fetched, bodiesAhead)
-	from, upto := w.from, w.upto // what w has left changes meanwhile
+	from, upto := w.From, w.Upto // what w has left changes meanwhile
 	go func() {
 		defer close(queue)
 		put := func(do func() fetched) bool {
@@ -187,12 +192,12 @@ func (w *walk) ahead(ctx context.Context, seq record.Seq) <-chan chan fetched {
 			go func() { one <- do() }()
 			return true
 		}
-		for l, err := range w.o.Leaves(ctx, seq, w.back) {
+		for l, err := range w.o.Leaves(ctx, seq, w.Back) {
 			if err != nil {
 				put(func() fetched { return fetched{err: err} })
 				return
 			}
-			if !w.back && max(l.Seq, l.First) > upto || w.back && max(l.Seq, l.Last) < from {
+			if !w.Back && max(l.Seq, l.First) > upto || w.Back && max(l.Seq, l.Last) < from {
 				return
 			}
 			if !put(func() fetched { return w.fetch(ctx, &l) }) {
@@ -213,6 +218,7 @@ func (c *Catalog) fetch(ctx context.Context, l *proof.Leaf) fetched {
 		return f
 	case proof.Pack:
 		f.first, f.last, f.pack = l.First, l.Last, l
+		_ = c.o.Records.Ahead(ctx, l.Key, l.VersionID) // Rows tells what is wrong
 		return f
 	case proof.Record:
 		e := c.ofLeaf(l)

@@ -5,11 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"time"
 
 	"indelible/internal/fields"
+	"indelible/internal/query"
 	"indelible/internal/query/filter"
 	"indelible/internal/query/index"
 	"indelible/internal/record"
@@ -86,7 +86,7 @@ func (s *search) run(ctx context.Context, scan bool) error {
 			s.sum.Words = string(index.TextBody)
 		}
 	}
-	if more, err := s.scan(ctx, indexed+1, newest); err != nil || !more || !ok {
+	if more, err := s.scan(ctx, indexed+1, newest, nil); err != nil || !more || !ok {
 		return err
 	}
 	s.sum.Indexed = indexed
@@ -141,12 +141,14 @@ func (s *search) stateHolds(r *filter.Row) bool {
 	return true
 }
 
-// scan reads the records from first to last, newest first; more is false once yield has had enough.
-func (s *search) scan(ctx context.Context, first, last record.Seq) (more bool, err error) {
+// scan looks through the records from first to last, newest first; more is false once yield has had enough. Of packs it reads the
+// columns that the filter asks for, and whole rows where these match; only are the fields that yield needs, nil: all.
+func (s *search) scan(ctx context.Context, first, last record.Seq, only []string) (more bool, err error) {
 	if first > last {
 		return true, nil
 	}
-	for e, err := range s.RecordsBack(ctx, s.floor(first), last) {
+	how := query.Walk{From: s.floor(first), Upto: last, Back: true, Filter: s.f, Bodies: s.bodies, Only: only, Passed: func(n int) { s.sum.Read += n }}
+	for row, err := range s.walk(ctx, how) {
 		if _, lost := errors.AsType[*record.GapError](err); lost {
 			continue
 		}
@@ -158,7 +160,7 @@ func (s *search) scan(ctx context.Context, first, last record.Seq) (more bool, e
 			s.sum.Missing = err.Error() // the index may know the rest
 			return true, ctx.Err()
 		}
-		if s.sum.Read++; !s.record(e) {
+		if s.sum.Read++; !s.record(row) {
 			return false, nil
 		}
 	}
@@ -177,18 +179,17 @@ func (s *search) floor(first record.Seq) record.Seq {
 }
 
 // record gives the calls of one record that match; false once yield has had enough.
-func (s *search) record(e record.Entry) bool {
-	body, ok := bodyOf(e)
+func (s *search) record(e query.Row) bool {
+	var rows []filter.Row
+	var bodies [][]byte
+	ok := index.Calls(e, s.bodies && s.f.HasWords(), func(line int, f fields.Fields, body []byte) {
+		info := e.Info
+		rows, bodies = append(rows, filter.Row{Info: info, Line: line, State: s.states.of(&info), Fields: f}), append(bodies, body)
+	})
 	if !ok {
 		s.sum.Unread++
 		return true
 	}
-	var rows []filter.Row
-	var bodies [][]byte
-	index.Calls(e.Key, body, func(line int, f fields.Fields, body []byte) {
-		info := e.Info
-		rows, bodies = append(rows, filter.Row{Info: info, Line: line, State: s.states.of(&info), Fields: f}), append(bodies, body)
-	})
 	for i := range slices.Backward(rows) {
 		r := &rows[i]
 		words := func() []string {
@@ -203,20 +204,6 @@ func (s *search) record(e record.Entry) bool {
 		}
 	}
 	return true
-}
-
-// bodyOf is a record's body, nil where it is longer than anything is looked for in; false if it cannot be read.
-func bodyOf(e record.Entry) (body []byte, ok bool) {
-	if e.Size > fields.MaxBody {
-		return nil, true
-	}
-	r, err := e.Open()
-	if err != nil {
-		return nil, false
-	}
-	defer func() { _ = r.Close() }()
-	body, err = io.ReadAll(r)
-	return body, err == nil
 }
 
 // of is the state of a record.
@@ -304,8 +291,23 @@ func (s *search) stats(ctx context.Context, q StatsQuery, add func(index.Sum) bo
 			return err
 		}
 	}
-	_, err = s.scan(ctx, at+1, newest)
+	_, err = s.scan(ctx, at+1, newest, s.summed(q.By))
 	return err
+}
+
+// summed are the columns that sums by these dimensions need; nil: all of them.
+func (s *search) summed(by []string) []string {
+	if s.f.HasWords() {
+		return nil
+	}
+	names := append([]string{"tokens_in", "tokens_out", "cost", "sent_key"}, by...)
+	for i := range s.f.Terms {
+		names = append(names, s.f.Terms[i].Field.Name)
+	}
+	if slices.Contains(names, "sha256") {
+		return nil
+	}
+	return names
 }
 
 // sumOf is a call's own sum.

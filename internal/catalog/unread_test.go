@@ -24,11 +24,11 @@ type halfRead struct {
 
 func (halfRead) Wait(context.Context, record.Seq) (record.Seq, error) { return 0, io.EOF }
 
-func (h halfRead) Records(ctx context.Context, from, upto record.Seq) iter.Seq2[record.Entry, error] {
-	return func(yield func(record.Entry, error) bool) {
-		for e, err := range h.Catalog.Records(ctx, from, upto) {
+func (h halfRead) Rows(ctx context.Context, from, upto record.Seq) iter.Seq2[query.Row, error] {
+	return func(yield func(query.Row, error) bool) {
+		for e, err := range h.Catalog.Rows(ctx, from, upto) {
 			if e.Seq == h.unread {
-				e, err = record.Entry{}, &record.ReadError{Seq: h.unread, Err: errors.New("I/O error")}
+				e, err = query.Row{}, &record.ReadError{Seq: h.unread, Err: errors.New("I/O error")}
 			}
 			if !yield(e, err) {
 				return

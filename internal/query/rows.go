@@ -2,28 +2,66 @@ package query
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
-	"os"
+	"runtime"
+	"slices"
+	"sync"
 
+	"indelible/internal/fields"
+	"indelible/internal/layout/pack"
+	"indelible/internal/query/filter"
 	"indelible/internal/record"
 	"indelible/internal/store"
 )
 
-// Rows yields the rows of the pack under a stored key, in the order of their seqs, or the newest first if back is set.
-// Each body was compared with its digest. Entries of a walk back can be opened until the next one is asked for: their
-// bodies wait in a temporary file.
-func (r *Reader) Rows(ctx context.Context, stored, version string, back bool) iter.Seq2[record.Entry, error] {
-	return func(yield func(record.Entry, error) bool) {
-		if err := r.rows(ctx, stored, version, back, yield); err != nil {
-			yield(record.Entry{}, err)
+// Row is a record, and what its row in a pack says of its body.
+type Row struct {
+	record.Entry
+	// Fields is what the body says, as fields.Extract gives it. nil: that is not known without reading the body.
+	Fields *fields.Fields
+}
+
+// Walk says which rows of a pack are wanted, and what of them.
+type Walk struct {
+	From, Upto record.Seq // rows outside are passed over; row groups without one of them are not read
+	Back       bool       // the newest first
+	// Filter leaves out rows none of whose calls can match it; what it lets pass has still to be asked. nil: all.
+	Filter *filter.Filter
+	// Bodies: words of Filter are looked for in bodies, too, so that no row is left out by them.
+	Bodies bool
+	// ID leaves out rows whose calls cannot carry this id, in the body or in the key; "": none.
+	ID string
+	// Only are the fields of filter.Row that are wanted, besides seq, time and size; nil: all.
+	Only []string
+	// Passed is told how many rows were looked at, and left out. nil: nobody asks.
+	Passed func(n int)
+}
+
+// Rows yields rows of the pack under a stored key, in the order of their seqs or the newest first. Only the columns that the
+// walk asks for are read, and a body when its entry is opened: it is compared with its digest then. It ends after an error.
+func (r *Reader) Rows(ctx context.Context, stored, version string, w Walk) iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
+		if err := r.rows(ctx, stored, version, &w, yield); err != nil {
+			yield(Row{}, err)
 		}
 	}
 }
 
-func (r *Reader) rows(ctx context.Context, stored, version string, back bool, yield func(record.Entry, error) bool) (err error) {
+// Ahead opens the pack under a stored key, so that Rows finds it open.
+func (r *Reader) Ahead(ctx context.Context, stored, version string) error {
+	if r.packs == nil {
+		return nil
+	}
+	obj, err := r.store.Head(ctx, stored, store.GetOptions{Version: version})
+	if err == nil {
+		_, err = r.packs.reader(ctx, packName{key: stored, size: obj.Size, version: obj.Version})
+	}
+	return err
+}
+
+func (r *Reader) rows(ctx context.Context, stored, version string, w *Walk, yield func(Row, error) bool) error {
 	packs := r.packs
 	if packs == nil { // a log that has packs of an earlier setting
 		packs = newPacks(r.pending, r.store, r.layout)
@@ -37,87 +75,134 @@ func (r *Reader) rows(ctx context.Context, stored, version string, back bool, yi
 	if err != nil {
 		return err
 	}
-	var kept *rowFile
-	if back {
-		if kept, err = newRowFile(); err != nil {
-			return err
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for one := range inOrder(ctx, w.blocks(p), func(i int) picked { return w.pick(packs, n, p, i) }) {
+		if one.err != nil {
+			return fmt.Errorf("read the pack %s: %w", stored, one.err)
 		}
-		defer func() { err = errors.Join(err, kept.close()) }()
-	}
-	for row, err := range p.Rows(ctx) {
-		if err != nil {
-			return fmt.Errorf("read the pack %s: %w", stored, err)
-		}
-		e := packs.entry(n, &row)
-		if kept == nil {
-			if !yield(e, nil) {
+		for _, row := range one.rows {
+			if !yield(row, nil) {
 				return nil
 			}
-		} else if err := kept.add(e, row.Object != ""); err != nil {
-			return err
+		}
+		if w.Passed != nil {
+			w.Passed(one.passed)
 		}
 	}
-	if kept != nil {
-		kept.back(yield)
-	}
-	return nil
+	return ctx.Err()
 }
 
-// rowFile keeps rows on the disk to be read in the other order.
-type rowFile struct {
-	file *os.File
-	size int64
-	rows []keptRow
-}
+// aheadBlocks is how many row groups are decoded at once: as many as there are processors, within what memory allows.
+func aheadBlocks() int { return min(max(runtime.GOMAXPROCS(0), 2), 4) }
 
-type keptRow struct {
-	entry record.Entry
-	at    int64 // of its body in the file; -1: it is not there
-}
-
-func newRowFile() (*rowFile, error) {
-	f, err := os.CreateTemp("", "indelible-rows-")
-	return &rowFile{file: f}, err
-}
-
-func (k *rowFile) close() error { return errors.Join(k.file.Close(), os.Remove(k.file.Name())) }
-
-// add keeps a row, with its body if that is in the pack.
-func (k *rowFile) add(e record.Entry, elsewhere bool) error {
-	row := keptRow{e, -1}
-	if !elsewhere {
-		body, err := e.Open()
-		if err != nil {
-			return err
+// inOrder does something with each of a list, some of them at once, and yields the results in the order of the list.
+func inOrder[T any](ctx context.Context, list []int, do func(int) T) iter.Seq[T] {
+	return func(yield func(T) bool) {
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		var queue []chan T
+		begin := func() {
+			if len(list) == 0 || ctx.Err() != nil {
+				return
+			}
+			one, i := make(chan T, 1), list[0]
+			list, queue = list[1:], append(queue, one)
+			wg.Go(func() { one <- do(i) })
 		}
-		n, err := io.Copy(k.file, body)
-		if err = errors.Join(err, body.Close()); err != nil {
-			return err
+		for range aheadBlocks() {
+			begin()
 		}
-		row.at, row.entry.Open = k.size, nil
-		k.size += n
-	}
-	k.rows = append(k.rows, row)
-	return nil
-}
-
-// back yields the rows, the last one first.
-func (k *rowFile) back(yield func(record.Entry, error) bool) {
-	for i := len(k.rows) - 1; i >= 0; i-- {
-		row := k.rows[i]
-		if row.at >= 0 {
-			row.entry.Open = func() (io.ReadSeekCloser, error) {
-				return fileBody{io.NewSectionReader(k.file, row.at, row.entry.Size)}, nil
+		for len(queue) > 0 {
+			one := <-queue[0]
+			queue = queue[1:]
+			begin()
+			if !yield(one) {
+				return
 			}
 		}
-		if !yield(row.entry, nil) {
-			return
-		}
 	}
 }
 
-// fileBody is a body in a rowFile.
-type fileBody struct{ *io.SectionReader }
+// picked are the rows of one row group that are wanted.
+type picked struct {
+	rows   []Row
+	passed int
+	err    error
+}
 
-// Close is io.Closer's.
-func (fileBody) Close() error { return nil }
+// pick reads one row group.
+func (w *Walk) pick(packs *packs, n packName, p *pack.Reader, i int) (got picked) {
+	b, err := p.Block(i)
+	if err != nil {
+		return picked{err: err}
+	}
+	s, err := newSieve(b, w)
+	if err != nil {
+		return picked{err: err}
+	}
+	if w.Only != nil {
+		b.Only(w.Only)
+	}
+	mu := &sync.Mutex{} // b is for one goroutine, and entries may be opened by several
+	for j := range b.Len() {
+		if seq := b.Seq(j); seq < w.From || seq > w.Upto {
+			continue
+		}
+		may, known := s.may(j)
+		if !may {
+			got.passed++
+			continue
+		}
+		row, err := w.row(b, j, known)
+		if err != nil {
+			return picked{err: err}
+		}
+		one := Row{Entry: record.Entry{Info: row.Info}}
+		if known {
+			one.Fields = &row.Fields
+		}
+		one.Open = func() (io.ReadSeekCloser, error) {
+			if row.Object != "" {
+				return newBody(packs.store, store.Info{Key: row.Object, Size: row.Info.Size, Version: row.ObjectVersion}, row.Info.Digest), nil
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			body, err := b.Body(j)
+			if err != nil {
+				return nil, fmt.Errorf("read the pack %s: %w", n.key, err)
+			}
+			return newPackedBody(n.key, body, row.Info.Digest)
+		}
+		got.rows = append(got.rows, one)
+	}
+	if w.Back {
+		slices.Reverse(got.rows)
+	}
+	return got
+}
+
+// row is a row, of the wanted fields alone where these are enough.
+func (w *Walk) row(b *pack.Block, j int, known bool) (pack.Row, error) {
+	if w.Only != nil && known {
+		return b.Part(j)
+	}
+	return b.Row(j)
+}
+
+// blocks are the row groups that may have a wanted row, in the order of the walk.
+func (w *Walk) blocks(p *pack.Reader) (list []int) {
+	for i := range p.Blocks() {
+		if first, last := p.Span(i); last < w.From || first > w.Upto {
+			continue
+		}
+		if first, last, ok := p.Times(i); ok && w.Filter != nil && !w.Filter.MayArrive(first, last) {
+			continue
+		}
+		list = append(list, i)
+	}
+	if w.Back {
+		slices.Reverse(list)
+	}
+	return list
+}

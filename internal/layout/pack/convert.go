@@ -176,6 +176,19 @@ func (c *columns) row() (Row, error) {
 	return r, nil
 }
 
+// part is row of what is there, where some columns were not read.
+func (c *columns) part() Row {
+	r := Row{
+		Info:   record.Info{Seq: record.Seq(c.Seq), Time: time.Unix(0, c.TimeNS).UTC(), Door: c.Door, Source: c.Source, Bucket: c.Bucket, Key: c.Key, Size: c.Size},
+		Key:    c.Key,
+		Fields: c.fields(),
+	}
+	if c.SentKey != nil {
+		r.Info.Key = *c.SentKey
+	}
+	return r
+}
+
 func inexact(s string, rest []byte) string {
 	if rest != nil {
 		return string(rest)

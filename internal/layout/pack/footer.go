@@ -221,8 +221,16 @@ func (f *footer) setGroups(p *plan, m *format.FileMetaData, end int64) error {
 	return nil
 }
 
-// columnSeq is the place of seq among the columns.
-const columnSeq = 1
+// The places of seq and time among the columns.
+const (
+	columnSeq  = 1
+	columnTime = 2
+)
+
+// at is the place of a column by its name; -1 if there is none.
+func (p *plan) at(name string) int {
+	return slices.IndexFunc(p.leaves, func(l leaf) bool { return l.name == name })
+}
 
 func newChunk(l *leaf, c *format.ColumnChunk, at, end int64) (chunk, error) {
 	m := &c.MetaData

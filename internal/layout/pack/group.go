@@ -29,45 +29,89 @@ type column struct {
 
 // heads are the columns of one row group but the body. It is for one goroutine.
 type heads struct {
-	g    *group
-	cols []column
-	one  columns // the row that is put together
-	into []any   // of each column where in one its value goes; nil: nobody asks for it
+	g      *group
+	r      *Reader
+	plan   *plan
+	region []byte // of the file: all columns but the body, which lie side by side before it
+	d      decoder
+	cols   []column
+	have   []bool // which of cols were decoded
+	one    columns
+	into   []any // of each column where in one its value goes; nil: nobody asks for it
 }
 
-// heads reads all columns but the body, which lie side by side before it: one read. Where brief is set, rows are put together
+// heads reads all columns but the body: one read. Where brief is set, rows are put together
 // without their Fields.
 func (r *Reader) heads(g *group, brief bool) (*heads, error) {
+	h, err := r.undecoded(g)
+	if err != nil {
+		return nil, err
+	}
+	for i := range h.cols { // all of them: a page that is damaged is damage, whether anybody asks for it or not
+		if err := h.decode(i); err != nil {
+			return nil, err
+		}
+	}
+	h.into = h.wanted(func(name string) bool { return !brief || slices.Contains(briefColumns[:], name) })
+	return h, h.checkSeqs()
+}
+
+// undecoded reads the columns of a row group, and decodes none.
+func (r *Reader) undecoded(g *group) (*heads, error) {
 	body := len(g.chunks) - 1
 	from, to := g.chunks[0].from, g.chunks[body].from
 	if to-from > maxRegion {
 		return nil, fmt.Errorf("columns of %d bytes", to-from)
 	}
-	b := make([]byte, to-from)
-	if err := readFull(r.tail.r, b, from); err != nil {
-		return nil, err
-	}
 	p, err := planOf()
 	if err != nil {
 		return nil, err
 	}
-	h := &heads{g: g, cols: make([]column, body), into: make([]any, body)}
-	one := reflect.ValueOf(&h.one).Elem() // here, and not for each row, because it takes longer than the values
-	d := &decoder{zstd: r.zstd, budget: maxInflate}
-	for i := range h.cols {
-		if !brief || slices.Contains(briefColumns[:], p.leaves[i].name) {
-			h.into[i] = one.Field(i).Addr().Interface()
+	h := &heads{g: g, r: r, plan: p, region: make([]byte, to-from), d: decoder{zstd: r.zstd, budget: maxInflate}, cols: make([]column, body), have: make([]bool, body)}
+	return h, readFull(r.tail.r, h.region, from)
+}
+
+// decode decodes a column, unless it was.
+func (h *heads) decode(i int) error {
+	if h.have[i] {
+		return nil
+	}
+	c := &h.g.chunks[i]
+	pages, err := h.r.pages(c, h.g.rows)
+	if err == nil {
+		from := h.g.chunks[0].from
+		h.cols[i], err = h.d.column(&h.plan.leaves[i], c, pages, h.region[c.from-from:c.to-from], h.g.rows)
+	}
+	if err != nil {
+		return fmt.Errorf("column %s: %w", h.plan.leaves[i].name, err)
+	}
+	h.have[i] = true
+	return nil
+}
+
+// decodeAll decodes the columns that rows are put together from.
+func (h *heads) decodeAll(into []any) error {
+	for i := range into {
+		if into[i] == nil {
+			continue
 		}
-		c := &g.chunks[i]
-		pages, err := r.pages(c, g.rows)
-		if err == nil {
-			h.cols[i], err = d.column(&p.leaves[i], c, pages, b[c.from-from:c.to-from], g.rows)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("column %s: %w", p.leaves[i].name, err)
+		if err := h.decode(i); err != nil {
+			return err
 		}
 	}
-	return h, h.checkSeqs()
+	return nil
+}
+
+// wanted is where the values of columns of these names go, as heads.into has it.
+func (h *heads) wanted(name func(string) bool) []any {
+	into := make([]any, len(h.cols))
+	one := reflect.ValueOf(&h.one).Elem() // here, and not for each row, because it takes longer than the values
+	for i := range into {
+		if name(h.plan.leaves[i].name) {
+			into[i] = one.Field(i).Addr().Interface()
+		}
+	}
+	return into
 }
 
 // checkSeqs compares the numbers with what the footer, which has no checksum, says of them.
@@ -165,25 +209,36 @@ var briefColumns = [...]string{"seq", "time_ns", "door", "source", "bucket", Col
 
 // row puts one row together, without its body.
 func (h *heads) row(i int) (Row, error) {
+	h.fill(i, h.into)
+	return h.one.row()
+}
+
+// part is a row of some columns alone.
+func (h *heads) part(i int, into []any) Row {
+	h.fill(i, into)
+	return h.one.part()
+}
+
+// fill sets one to the values of a row.
+func (h *heads) fill(i int, into []any) {
 	h.one = columns{}
-	for j := range h.cols {
+	for j := range into {
 		col := &h.cols[j]
-		switch into := h.into[j].(type) {
+		switch to := into[j].(type) {
 		case nil:
 		case *[]string:
 			if list := col.lists[i]; list != nil {
-				*into = make([]string, 0, list[1]-list[0])
+				*to = make([]string, 0, list[1]-list[0])
 				for _, s := range col.texts[list[0]:list[1]] {
-					*into = append(*into, string(s))
+					*to = append(*to, string(s))
 				}
 			}
 		default:
 			if at := col.at(i); at >= 0 {
-				col.set(into, at)
+				col.set(to, at)
 			}
 		}
 	}
-	return h.one.row()
 }
 
 // set puts a value where a field of columns is.

@@ -148,8 +148,11 @@ type decoder struct {
 	room   *room         // what is made lies there until the next page is decoded; nil: it has memory of its own
 }
 
+// blocksAtOnce is how many goroutines decompress pages of one pack at the same time.
+const blocksAtOnce = 4
+
 func newZstd() (*zstd.Decoder, error) {
-	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecodeAllCapLimit(true), zstd.WithDecoderMaxMemory(maxPage))
+	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(blocksAtOnce), zstd.WithDecodeAllCapLimit(true), zstd.WithDecoderMaxMemory(maxPage))
 }
 
 // inflate decompresses b to exactly size bytes.

@@ -187,3 +187,29 @@ func FieldText(r *Row) string {
 	}
 	return strings.ToValidUTF8(b.String(), " ")
 }
+
+// MayArrive says whether a record that arrived between two times, which are cut to microseconds, can match.
+func (f *Filter) MayArrive(first, last time.Time) bool {
+	last = last.Add(time.Microsecond)
+	for i := range f.Terms {
+		t := &f.Terms[i]
+		if t.Field == nil || t.Field.Name != "time" {
+			continue
+		}
+		switch t.Op {
+		case More, MoreEqual:
+			if last.Before(t.Time) {
+				return false
+			}
+		case Less, LessEqual:
+			if first.After(t.Time) {
+				return false
+			}
+		case Equal:
+			if last.Before(t.Time) || first.After(t.Time) {
+				return false
+			}
+		}
+	}
+	return true
+}

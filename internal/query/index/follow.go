@@ -7,18 +7,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path"
 	"strings"
 	"time"
 
 	"indelible/internal/fields"
+	"indelible/internal/query"
 	"indelible/internal/query/filter"
 	"indelible/internal/record"
 )
 
 const (
-	batchDocs   = 512     // calls in a transaction at most
+	batchDocs   = 512     // calls that are added at a time
 	batchBytes  = 8 << 20 // of their texts
+	loadDocs    = 8192    // calls in a transaction at most: the more, the fewer times a page is written
+	loadTime    = 2 * time.Second
 	gather      = 200 * time.Millisecond
 	retryMin    = time.Second
 	retryMax    = time.Minute
@@ -28,8 +30,8 @@ const (
 )
 
 // Run follows the log until ctx ends, and returns nil. It is behind everything else: it waits
-// for nobody who delivers and nobody waits for it; while the log moves it works at most half
-// of the time. Whatever fails is told once and tried again, for ever. Only one Run at a time.
+// for nobody who delivers and nobody waits for it; the more records are acknowledged meanwhile the more it
+// rests, and where none are it works all of the time. Whatever fails is told once and tried again, for ever. Only one Run at a time.
 func (x *Index) Run(ctx context.Context, s Source) error {
 	f := follower{Index: x, source: s}
 	defer func() {
@@ -83,8 +85,10 @@ func kindOf(err error) string {
 // follower is a Run under way.
 type follower struct {
 	*Index
-	source Source
-	gaps   time.Time // when what could not be read was tried last
+	source   Source
+	gaps     time.Time // when what could not be read was tried last
+	pace     pace
+	progress func(record.Seq) // is told of each commit; nil: nobody asks
 }
 
 // sleep waits, or until somebody wants the index rebuilt.
@@ -119,20 +123,16 @@ func (f *follower) follow(ctx context.Context) error {
 		if err != nil || upto == 0 {
 			return err
 		}
+		f.pace.begin(upto)
 		for at < upto {
-			begun := time.Now()
 			if err := f.advance(ctx, at, upto); err != nil {
 				return err
 			}
+			if !f.open() {
+				return nil
+			}
 			if at, err = f.Position(ctx); err != nil {
 				return err
-			}
-			if f.told != "" {
-				f.told = ""
-				f.o.Logger.Info("the index goes on", "seq", at)
-			}
-			if at < upto {
-				f.sleep(ctx, time.Since(begun)) // half of the time is others'
 			}
 			if err := f.still(ctx); err != nil {
 				return err
@@ -142,6 +142,26 @@ func (f *follower) follow(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// committed looks after what has to be looked after between two transactions; false says that the walk is to end here.
+func (f *follower) committed(ctx context.Context, at record.Seq) (bool, error) {
+	if f.progress != nil {
+		f.progress(at)
+		return true, ctx.Err()
+	}
+	if f.told != "" {
+		f.told = ""
+		f.o.Logger.Info("the index goes on", "seq", at)
+	}
+	select {
+	case done := <-f.remake:
+		done <- f.again()
+		return false, nil
+	default:
+	}
+	err := f.still(ctx)
+	return err == nil && f.open(), err
 }
 
 // open says whether the index is still open: somebody may have wanted it rebuilt.
@@ -229,7 +249,7 @@ func (f *follower) still(ctx context.Context) error {
 // fill adds a record that could not be read before.
 func (f *follower) fill(ctx context.Context, seq record.Seq) error {
 	b := batch{filled: []record.Seq{seq}}
-	for e, err := range f.source.Records(ctx, seq, seq) {
+	for e, err := range f.source.Rows(ctx, seq, seq) {
 		if _, unread := errors.AsType[*record.ReadError](err); unread {
 			return nil
 		}
@@ -246,11 +266,14 @@ func (f *follower) fill(ctx context.Context, seq record.Seq) error {
 	return f.db.add(ctx, &b)
 }
 
-// advance adds one batch of the records behind at.
+// advance adds the records behind at, up to upto, in one walk and in transactions of many. It returns early, without an
+// error, where the index is to be opened again.
 func (f *follower) advance(ctx context.Context, at, upto record.Seq) error {
-	b := batch{upto: at}
+	p := put{f: f, b: batch{upto: at}}
+	defer p.abandon()
 	var failed error
-	for e, err := range f.source.Records(ctx, at+1, upto) {
+	for e, err := range f.source.Rows(ctx, at+1, upto) {
+		b := &p.b
 		if gap, ok := errors.AsType[*record.GapError](err); ok {
 			b.upto = max(b.upto, min(gap.Last, upto))
 			continue
@@ -266,34 +289,98 @@ func (f *follower) advance(ctx context.Context, at, upto record.Seq) error {
 		if e.Seq <= b.upto {
 			continue
 		}
-		if !f.take(&b, e) {
+		if !f.take(b, e) {
 			b.unread = append(b.unread, e.Seq)
 		}
 		b.upto = e.Seq
 		if len(b.docs) >= batchDocs || b.bytes >= batchBytes {
-			break
+			if more, err := p.batch(ctx); err != nil || !more {
+				return err
+			}
 		}
 	}
-	if failed == nil && b.upto == at {
+	if failed == nil && p.b.upto == at {
 		return fmt.Errorf("read the log: it gives nothing behind record %d, and record %d was acknowledged", at, upto)
 	}
-	if b.upto > at {
-		if err := f.db.add(ctx, &b); err != nil {
-			return err
-		}
+	if failed != nil && p.load == nil && p.b.upto == at {
+		return failed
+	}
+	if err := p.finish(ctx); err != nil {
+		return err
 	}
 	return failed
 }
 
-// take adds a record's calls to a batch; false if its body cannot be read now.
-func (f *follower) take(b *batch, e record.Entry) bool {
-	body, ok := read(e)
-	if !ok {
-		return false
+// put is an advance's way into the index.
+type put struct {
+	f     *follower
+	b     batch
+	load  *load // nil: none is under way
+	begun time.Time
+}
+
+// batch adds what was gathered, and commits once that is much; more is false where the walk is to end.
+func (p *put) batch(ctx context.Context) (more bool, err error) {
+	if err := p.add(ctx); err != nil {
+		return false, err
 	}
+	if p.load.calls >= loadDocs || time.Since(p.begun) >= loadTime {
+		if err := p.commit(ctx); err != nil {
+			return false, err
+		}
+		if more, err := p.f.committed(ctx, p.b.upto); err != nil || !more {
+			return false, err
+		}
+	}
+	return true, p.f.pace.rest(ctx, p.f.source)
+}
+
+func (p *put) add(ctx context.Context) (err error) {
+	if p.load == nil {
+		if p.load, err = p.f.db.begin(ctx); err != nil { // Run alone changes f.db
+			return err
+		}
+		p.begun = time.Now()
+	}
+	if err := p.load.add(ctx, &p.b); err != nil {
+		return err
+	}
+	p.b = batch{docs: p.b.docs[:0], upto: p.b.upto}
+	return nil
+}
+
+func (p *put) commit(ctx context.Context) error {
+	l := p.load
+	p.load = nil
+	return l.commit(ctx)
+}
+
+// finish commits what is left.
+func (p *put) finish(ctx context.Context) error {
+	if err := p.add(ctx); err != nil {
+		return err
+	}
+	if err := p.commit(ctx); err != nil {
+		return err
+	}
+	if p.f.progress != nil {
+		p.f.progress(p.b.upto)
+	}
+	return nil
+}
+
+// abandon takes back what was not committed.
+func (p *put) abandon() {
+	if p.load != nil {
+		_ = p.load.rollback() // it is made again from the log
+	}
+}
+
+// take adds a record's calls to a batch; false if its body cannot be read now.
+func (f *follower) take(b *batch, e query.Row) bool {
 	info := e.Info
 	info.Attrs = nil
-	add := func(line int, one fields.Fields, body []byte) {
+	return Calls(e, f.o.Text == TextBody, func(line int, one fields.Fields, body []byte) {
 		d := doc{Row: filter.Row{Info: info, Line: line, Fields: one}}
 		switch f.o.Text {
 		case TextFields:
@@ -303,13 +390,11 @@ func (f *follower) take(b *batch, e record.Entry) bool {
 		}
 		b.bytes += len(d.text) + len(info.Key) + 512
 		b.docs = append(b.docs, d)
-	}
-	Calls(info.Key, body, add)
-	return true
+	})
 }
 
-// read is a record's body, nil where it is longer than fields are looked for in; false if it cannot be read now.
-func read(e record.Entry) (body []byte, ok bool) {
+// bodyOf is a record's body, nil where it is longer than fields are looked for in; false if it cannot be read now.
+func bodyOf(e record.Entry) (body []byte, ok bool) {
 	if e.Size > fields.MaxBody {
 		return nil, true
 	}
@@ -329,11 +414,24 @@ func read(e record.Entry) (body []byte, ok bool) {
 }
 
 // Calls gives each call that a record holds to add: the record itself, with line 0, or, of one that
-// LiteLLM wrote as a batch or that is NDJSON by its name, the lines, from 1.
-func Calls(key string, body []byte, add func(line int, f fields.Fields, body []byte)) {
-	if ext := path.Ext(key); ext != ".jsonl" && ext != ".ndjson" {
+// LiteLLM wrote as a batch or that is NDJSON by its name, the lines, from 1. Its body is read where its row does not tell
+// what is in it, or where bodies says that add wants it; ok is false if it cannot be read now.
+func Calls(row query.Row, bodies bool, add func(line int, f fields.Fields, body []byte)) (ok bool) {
+	if row.Fields != nil && !bodies {
+		add(0, *row.Fields, nil)
+		return true
+	}
+	body, ok := bodyOf(row.Entry)
+	if !ok {
+		return false
+	}
+	if row.Fields != nil {
+		add(0, *row.Fields, body)
+		return true
+	}
+	if !query.HoldsLines(row.Key) {
 		add(0, fields.Extract(body), body)
-		return
+		return true
 	}
 	n := 0
 	for line := range bytes.Lines(body) {
@@ -348,6 +446,7 @@ func Calls(key string, body []byte, add func(line int, f fields.Fields, body []b
 	if n == 0 {
 		add(0, fields.Fields{}, body)
 	}
+	return true
 }
 
 // unread are seqs that could not be read.

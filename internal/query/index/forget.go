@@ -70,7 +70,7 @@ func (d *db) forgetIn(ctx context.Context, tx *sql.Tx, rows []filter.Row, keep f
 		}
 		r := rowID(row.Seq, row.Line)
 		for _, h := range hashesOf(row) {
-			if _, err := tx.ExecContext(ctx, "DELETE FROM names WHERE h = ? AND r = ?", h, r); err != nil {
+			if _, err := tx.ExecContext(ctx, "DELETE FROM names WHERE part = ? AND h = ? AND r = ?", partOf(r), h, r); err != nil {
 				return err
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"sync"
 
+	"indelible/internal/query"
 	"indelible/internal/query/filter"
 	"indelible/internal/record"
 )
@@ -22,10 +23,10 @@ const File = "index.db"
 type Source interface {
 	// Wait returns once a record with a seq greater than after is durable, and tells the newest durable seq.
 	Wait(ctx context.Context, after record.Seq) (record.Seq, error)
-	// Records yields the records from seq up to upto, in the order of seq, wherever they
+	// Rows yields the records from seq up to upto, in the order of seq, wherever they
 	// are. Two errors do not end it: a *record.GapError stands for a range that is lost, and a
 	// *record.ReadError with its Seq for a record that cannot be read now. Any other ends it.
-	Records(ctx context.Context, from, upto record.Seq) iter.Seq2[record.Entry, error]
+	Rows(ctx context.Context, from, upto record.Seq) iter.Seq2[query.Row, error]
 }
 
 // Options are what an Index is made of. Path and Log are required.
@@ -270,7 +271,7 @@ func (x *Index) Make(ctx context.Context, s Source, upto record.Seq, progress fu
 		return err
 	}
 	defer func() { err = errors.Join(err, x.drop(err == nil)) }()
-	f := follower{Index: x, source: s}
+	f := follower{Index: x, source: s, progress: progress}
 	for at := record.Seq(0); at < upto; {
 		if err := f.advance(ctx, at, upto); err != nil {
 			return err
@@ -278,7 +279,6 @@ func (x *Index) Make(ctx context.Context, s Source, upto record.Seq, progress fu
 		if at, err = x.Position(ctx); err != nil {
 			return err
 		}
-		progress(at)
 	}
 	return nil
 }

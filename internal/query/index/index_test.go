@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"indelible/internal/fields"
+	"indelible/internal/query"
 	"indelible/internal/query/filter"
 	"indelible/internal/record"
 	"indelible/internal/torture"
@@ -69,8 +70,8 @@ func (l *logOf) Wait(ctx context.Context, after record.Seq) (record.Seq, error) 
 	}
 }
 
-func (l *logOf) Records(_ context.Context, from, upto record.Seq) iter.Seq2[record.Entry, error] {
-	return func(yield func(record.Entry, error) bool) {
+func (l *logOf) Rows(_ context.Context, from, upto record.Seq) iter.Seq2[query.Row, error] {
+	return func(yield func(query.Row, error) bool) {
 		for seq := from; seq <= upto; seq++ {
 			l.mu.Lock()
 			body, key, unread, lost := l.bodies[seq-1], l.keys[seq-1], l.unread[seq], l.lost[seq]
@@ -81,9 +82,9 @@ func (l *logOf) Records(_ context.Context, from, upto record.Seq) iter.Seq2[reco
 			} else if lost {
 				err = &record.GapError{First: seq, Last: seq}
 			}
-			e := record.Entry{Info: record.Info{
+			e := query.Row{Entry: record.Entry{Info: record.Info{
 				Seq: seq, Time: begin.Add(time.Duration(seq) * time.Minute), Door: "s3", Bucket: "audit", Key: key, Size: int64(len(body)), Digest: sha256.Sum256([]byte(body)),
-			}, Open: func() (io.ReadSeekCloser, error) { return closer{strings.NewReader(body)}, nil }}
+			}, Open: func() (io.ReadSeekCloser, error) { return closer{strings.NewReader(body)}, nil }}}
 			if !yield(e, err) {
 				return
 			}
@@ -188,9 +189,8 @@ func TestSearchIsWhatTheFilterSays(t *testing.T) {
 	reaches(t, x, 5)
 	var rows []filter.Row
 	var bodies []string
-	for e := range l.Records(t.Context(), 1, 5) {
-		body, _ := read(e)
-		Calls(e.Key, body, func(line int, f fields.Fields, b []byte) {
+	for e := range l.Rows(t.Context(), 1, 5) {
+		Calls(e, true, func(line int, f fields.Fields, b []byte) {
 			rows = append(rows, filter.Row{Info: e.Info, Line: line, Fields: f})
 			bodies = append(bodies, string(b))
 		})
@@ -239,10 +239,9 @@ func TestRowsComeBackWhole(t *testing.T) {
 	l := three()
 	x, _ := running(t, l, Options{Path: filepath.Join(t.TempDir(), File)})
 	reaches(t, x, 3)
-	for e := range l.Records(t.Context(), 1, 1) {
-		body, _ := read(e)
+	for e := range l.Rows(t.Context(), 1, 1) {
 		want := filter.Row{Info: e.Info}
-		Calls(e.Key, body, func(_ int, f fields.Fields, _ []byte) { want.Fields = f })
+		Calls(e, false, func(_ int, f fields.Fields, _ []byte) { want.Fields = f })
 		err := x.Named(t.Context(), "a1", func(got filter.Row) bool {
 			if g, w := dump(&got), dump(&want); g != w {
 				t.Errorf("got\n%s\nwant\n%s", g, w)

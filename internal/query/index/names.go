@@ -83,8 +83,14 @@ func (d *db) named(ctx context.Context, name string, yield func(filter.Row) bool
 	match := func(row filter.Row) bool {
 		return !carries(&row) || yield(row) // another name can have the same hash
 	}
-	marks := strings.TrimSuffix(strings.Repeat("?, ", len(args)), ", ")
-	return d.rows(ctx, "WHERE r IN (SELECT r FROM names WHERE h IN ("+marks+")) ORDER BY r DESC", args, match)
+	return d.rows(ctx, "WHERE r IN ("+rowsNamed(len(args))+") ORDER BY r DESC", args, match)
+}
+
+// rowsNamed selects the rows that have one of n hashes, which stand in its marks: it looks into each part.
+func rowsNamed(n int) string {
+	marks := strings.TrimSuffix(strings.Repeat("?, ", n), ", ")
+	return "WITH RECURSIVE parts (part) AS (SELECT min(part) FROM names UNION ALL SELECT part + 1 FROM parts WHERE part < (SELECT max(part) FROM names)) " +
+		"SELECT names.r FROM parts CROSS JOIN names ON names.part = parts.part WHERE names.h IN (" + marks + ")"
 }
 
 // Carries returns a test of whether a row carries a name: as its key, in it, or as an id.

@@ -6,7 +6,7 @@ import (
 )
 
 // Version is the schema's. An index of another version is rebuilt.
-const Version = 1
+const Version = 2
 
 // applicationID marks the file as ours: "indx".
 const applicationID = 0x696e6478
@@ -16,6 +16,11 @@ const (
 	lineBits = 20
 	maxLines = 1<<lineBits - 1
 )
+
+// partBits are the bits of a seq that the names of one part share: 16,384 records. Hashes lie anywhere in the order of a table, so that
+// each new one would write a page of its own, wherever in the file; those of one part lie within 3 MB that fit into memory. A name is
+// looked up once in each part.
+const partBits = 14
 
 // base are the columns of a row that every record has.
 var base = [...]string{"time", "size", "door", "source", "bucket", "key", "sha256"}
@@ -49,7 +54,7 @@ func columns() string {
 // schema makes an empty index.
 //
 //	calls   a row for each call: r is the record's seq and the call's line in it
-//	names   what a call can be found by: 64 bits of the SHA-256 of each of its ids and its key
+//	names   what a call can be found by: 64 bits of the SHA-256 of each of its ids and its key, in parts (see partBits)
 //	days    sums by the day of arrival, for every team, model and status
 //	hours   between which rows the records that arrived in an hour lie
 //	gaps    seqs that could not be read yet
@@ -63,7 +68,7 @@ func schema() string {
 	}
 	b.WriteString(`
 CREATE INDEX calls_failed ON calls (status) WHERE status <> 'success';
-CREATE TABLE names (h INTEGER NOT NULL, r INTEGER NOT NULL, PRIMARY KEY (h, r)) STRICT, WITHOUT ROWID;
+CREATE TABLE names (part INTEGER NOT NULL, h INTEGER NOT NULL, r INTEGER NOT NULL, PRIMARY KEY (part, h, r)) STRICT, WITHOUT ROWID;
 CREATE TABLE days (day INTEGER NOT NULL, team TEXT NOT NULL, model TEXT NOT NULL, status TEXT NOT NULL,
 	calls INTEGER NOT NULL, tokens_in INTEGER NOT NULL, tokens_out INTEGER NOT NULL, cost REAL NOT NULL, bytes INTEGER NOT NULL,
 	PRIMARY KEY (day, team, model, status)) STRICT, WITHOUT ROWID;

@@ -43,7 +43,7 @@ func (d *db) compileWithin(ctx context.Context, f *filter.Filter, first, last in
 		t := &f.Terms[i]
 		switch {
 		case t.Field == nil:
-			c.and("(r IN (SELECT rowid FROM words WHERE words MATCH ? AND rowid BETWEEN ? AND ?) OR r IN (SELECT r FROM names WHERE h = ?))", phrase(t), first, last, hash(t.Text))
+			c.and("(r IN (SELECT rowid FROM words WHERE words MATCH ? AND rowid BETWEEN ? AND ?) OR r IN ("+rowsNamed(1)+"))", phrase(t), first, last, hash(t.Text))
 		case t.Field.Name == "state":
 		case t.Field.Name == "seq":
 			c.and("(r >> ?) "+string(t.Op)+" ?", lineBits, t.Num)

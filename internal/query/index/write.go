@@ -15,7 +15,7 @@ import (
 
 // statements are the prepared ones of the writer.
 type statements struct {
-	call, name, day, hour, words, gap, noGap, position *sql.Stmt
+	call, name, names, day, hour, words, gap, noGap, position *sql.Stmt
 }
 
 // prepare prepares what the writer needs.
@@ -30,7 +30,8 @@ func (d *db) prepare(ctx context.Context, text Text) error {
 		text string
 	}{
 		{&d.stmts.call, "INSERT INTO calls (r, " + columns() + ") VALUES (?" + marks + ")"},
-		{&d.stmts.name, "INSERT OR IGNORE INTO names VALUES (?, ?)"},
+		{&d.stmts.name, "INSERT OR IGNORE INTO names VALUES (?, ?, ?)"},
+		{&d.stmts.names, "INSERT OR IGNORE INTO names VALUES (?, ?, ?)" + strings.Repeat(", (?, ?, ?)", nameRows-1)},
 		{&d.stmts.day, `INSERT INTO days VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET calls = calls + excluded.calls,
 			tokens_in = tokens_in + excluded.tokens_in, tokens_out = tokens_out + excluded.tokens_out, cost = cost + excluded.cost, bytes = bytes + excluded.bytes`},
 		{&d.stmts.hour, "INSERT INTO hours VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET first = min(first, excluded.first), last = max(last, excluded.last)"},
@@ -50,7 +51,7 @@ func (d *db) prepare(ctx context.Context, text Text) error {
 
 func (s *statements) close() error {
 	var errs []error
-	for _, one := range []*sql.Stmt{s.call, s.name, s.day, s.hour, s.words, s.gap, s.noGap, s.position} {
+	for _, one := range []*sql.Stmt{s.call, s.name, s.names, s.day, s.hour, s.words, s.gap, s.noGap, s.position} {
 		if one != nil {
 			errs = append(errs, one.Close())
 		}
@@ -64,7 +65,7 @@ type doc struct {
 	text string
 }
 
-// batch is what one transaction adds: all of it, or nothing.
+// batch is what is added at a time.
 type batch struct {
 	docs   []doc
 	unread []record.Seq // could not be read now
@@ -86,19 +87,51 @@ type daySum struct {
 
 const day = int64(24 * time.Hour)
 
-// add writes a batch and moves the position.
-func (d *db) add(ctx context.Context, b *batch) error {
-	err := d.inTx(ctx, func(tx *sql.Tx) error { return d.addIn(ctx, tx, b) })
+// load is one transaction: what several batches add is in the index with its commit, all of it or nothing.
+type load struct {
+	d     *db
+	tx    *sql.Tx
+	calls int
+	names [][3]int64 // part, hash and row; written at the end, in the order of the table, so that each page is written once
+	days  map[dayKey]*daySum
+	hours map[int64][2]int64
+	upto  record.Seq
+}
+
+func (d *db) begin(ctx context.Context) (*load, error) {
+	tx, err := d.write.BeginTx(ctx, nil)
 	if err != nil {
+		return nil, fmt.Errorf("write the index: %w", classed(err))
+	}
+	return &load{d: d, tx: tx, days: map[dayKey]*daySum{}, hours: map[int64][2]int64{}}, nil
+}
+
+// add writes a batch in a transaction of its own.
+func (d *db) add(ctx context.Context, b *batch) error {
+	l, err := d.begin(ctx)
+	if err != nil {
+		return err
+	}
+	if err := l.add(ctx, b); err != nil {
+		return errors.Join(err, l.rollback())
+	}
+	return l.commit(ctx)
+}
+
+// add writes a batch. After an error only rollback is allowed.
+func (l *load) add(ctx context.Context, b *batch) error {
+	if err := l.write(ctx, b); err != nil {
 		return fmt.Errorf("write the index: %w", classed(err))
 	}
 	return nil
 }
 
-func (d *db) addIn(ctx context.Context, tx *sql.Tx, b *batch) error {
-	days, hours := map[dayKey]*daySum{}, map[int64][2]int64{}
-	var names [][2]int64
-	call, words := tx.StmtContext(ctx, d.stmts.call), tx.StmtContext(ctx, d.stmts.words)
+func (l *load) write(ctx context.Context, b *batch) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	ctx = context.WithoutCancel(ctx) // the driver starts a goroutine for each statement that can be cancelled
+	call, words := l.tx.StmtContext(ctx, l.d.stmts.call), l.tx.StmtContext(ctx, l.d.stmts.words)
 	args := make([]any, 1+len(base)+len(extracted))
 	for i := range b.docs {
 		doc := &b.docs[i]
@@ -113,45 +146,94 @@ func (d *db) addIn(ctx context.Context, tx *sql.Tx, b *batch) error {
 			}
 		}
 		for _, h := range hashesOf(&doc.Row) {
-			names = append(names, [2]int64{h, r})
+			l.names = append(l.names, [3]int64{partOf(r), h, r})
 		}
-		sum(days, &doc.Row)
-		span(hours, doc.Time.UnixNano()/int64(time.Hour), r)
-	}
-	// In the order of the table, so that equal pages are written together.
-	slices.SortFunc(names, func(a, b [2]int64) int { return slices.Compare(a[:], b[:]) })
-	name := tx.StmtContext(ctx, d.stmts.name)
-	for _, n := range names {
-		if _, err := name.ExecContext(ctx, n[0], n[1]); err != nil {
-			return err
-		}
-	}
-	for k, s := range days {
-		if _, err := tx.StmtContext(ctx, d.stmts.day).ExecContext(ctx, k.day, k.team, k.model, k.status, s.calls, s.in, s.out, s.cost, s.bytes); err != nil {
-			return err
-		}
-	}
-	for hour, r := range hours {
-		if _, err := tx.StmtContext(ctx, d.stmts.hour).ExecContext(ctx, hour, r[0], r[1]); err != nil {
-			return err
-		}
+		sum(l.days, &doc.Row)
+		span(l.hours, doc.Time.UnixNano()/int64(time.Hour), r)
 	}
 	for _, seq := range b.unread {
-		if _, err := tx.StmtContext(ctx, d.stmts.gap).ExecContext(ctx, int64(seq)); err != nil {
+		if _, err := l.tx.StmtContext(ctx, l.d.stmts.gap).ExecContext(ctx, int64(seq)); err != nil {
 			return err
 		}
 	}
 	for _, seq := range b.filled {
-		if _, err := tx.StmtContext(ctx, d.stmts.noGap).ExecContext(ctx, int64(seq)); err != nil {
+		if _, err := l.tx.StmtContext(ctx, l.d.stmts.noGap).ExecContext(ctx, int64(seq)); err != nil {
 			return err
 		}
 	}
-	_, err := tx.StmtContext(ctx, d.stmts.position).ExecContext(ctx, int64(b.upto))
+	l.calls, l.upto = l.calls+len(b.docs), max(l.upto, b.upto)
+	return nil
+}
+
+// rollback leaves the index as it was.
+func (l *load) rollback() error { return l.tx.Rollback() }
+
+// commit makes all that was added visible and moves the position. An error leaves the index as it was.
+func (l *load) commit(ctx context.Context) error {
+	err := l.finish(ctx)
+	if err != nil {
+		err = errors.Join(err, l.tx.Rollback())
+	} else {
+		err = l.tx.Commit()
+	}
+	if err != nil {
+		return fmt.Errorf("write the index: %w", classed(err))
+	}
+	return nil
+}
+
+// finish writes what was gathered over the batches.
+func (l *load) finish(ctx context.Context) error {
+	ctx = context.WithoutCancel(ctx)
+	if err := l.writeNames(ctx); err != nil {
+		return err
+	}
+	for k, s := range l.days {
+		if _, err := l.tx.StmtContext(ctx, l.d.stmts.day).ExecContext(ctx, k.day, k.team, k.model, k.status, s.calls, s.in, s.out, s.cost, s.bytes); err != nil {
+			return err
+		}
+	}
+	for hour, r := range l.hours {
+		if _, err := l.tx.StmtContext(ctx, l.d.stmts.hour).ExecContext(ctx, hour, r[0], r[1]); err != nil {
+			return err
+		}
+	}
+	_, err := l.tx.StmtContext(ctx, l.d.stmts.position).ExecContext(ctx, int64(l.upto))
 	return err
+}
+
+// nameRows is how many names one statement inserts: most of the time goes into the statements, not the rows.
+const nameRows = 64
+
+func (l *load) writeNames(ctx context.Context) error {
+	slices.SortFunc(l.names, func(a, b [3]int64) int { return slices.Compare(a[:], b[:]) })
+	many, one := l.tx.StmtContext(ctx, l.d.stmts.names), l.tx.StmtContext(ctx, l.d.stmts.name)
+	args := make([]any, 0, 3*nameRows)
+	for part := range slices.Chunk(l.names, nameRows) {
+		args = args[:0]
+		for _, n := range part {
+			args = append(args, n[0], n[1], n[2])
+		}
+		if len(part) == nameRows {
+			if _, err := many.ExecContext(ctx, args...); err != nil {
+				return err
+			}
+			continue
+		}
+		for i := range part {
+			if _, err := one.ExecContext(ctx, args[3*i:3*i+3]...); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // rowID is the number of a row.
 func rowID(seq record.Seq, line int) int64 { return int64(seq)<<lineBits | int64(line) }
+
+// partOf is the part of the names in which those of a row lie.
+func partOf(r int64) int64 { return r >> (lineBits + partBits) }
 
 // rowArgs are the values of a row in the order of columns.
 func rowArgs(args []any, r int64, row *filter.Row) {
