@@ -89,8 +89,8 @@ func (c *cli) tellSearch(sum catalog.SearchSummary, scan bool) error {
 	switch {
 	case sum.NoIndex != "":
 		fmt.Fprintf(c.stderr, "%d records were read one by one, without the index: %s.\n", sum.Read, sum.NoIndex)
-	case sum.Read > slowRead && !scan:
-		fmt.Fprintf(c.stderr, "The index has come to record %d; %d newer ones were read one by one.\n", sum.Indexed, sum.Read)
+	case sum.Behind > slowRead && !scan:
+		fmt.Fprintf(c.stderr, "%d records are not indexed yet: %d of them were looked through one by one, so the answer lacks nothing. The index has come to record %d and goes on by itself while a daemon runs.\n", sum.Behind, sum.Read, sum.Indexed)
 	}
 	if sum.Words == "fields" {
 		fmt.Fprintln(c.stderr, "Words were looked for in the fields, and not in prompts and answers: --scan reads those, and \"index.text: body\" indexes them.")

@@ -57,7 +57,7 @@ func (c *Catalog) Export(ctx context.Context, q ExportQuery, yield func(Hit, io.
 			if err := s.exportIndexed(ctx, at, indexed, yield); err != nil {
 				return s.sum, err
 			}
-			at, s.sum.Indexed = indexed, indexed
+			at, s.sum.Indexed, s.sum.Behind = indexed, indexed, behind(indexed, newest)
 		}
 		s.bodies = !ok || s.o.Index.Text() == index.TextBody
 	}

@@ -29,10 +29,12 @@ type SearchSummary struct {
 	// Indexed is the seq up to which the index answered; 0: it was not asked. NoIndex says why, where it was meant to be.
 	Indexed record.Seq `json:"indexed"`
 	NoIndex string     `json:"no_index,omitempty"`
-	Read    int        `json:"read"`              // records that were read one by one
-	Unread  int        `json:"unread,omitempty"`  // records that could not be read or are lost, and so were not looked at
-	Removed int        `json:"removed,omitempty"` // records that were removed by policy, as far as they were come across
-	Missing string     `json:"missing,omitempty"` // why the answer lacks what is stored; "": it does not
+	// Behind is how many records the index did not know yet: they were looked through one by one, so that nothing is missing.
+	Behind  int    `json:"behind,omitempty"`
+	Read    int    `json:"read"`              // records that were looked at one by one
+	Unread  int    `json:"unread,omitempty"`  // records that could not be read or are lost, and so were not looked at
+	Removed int    `json:"removed,omitempty"` // records that were removed by policy, as far as they were come across
+	Missing string `json:"missing,omitempty"` // why the answer lacks what is stored; "": it does not
 }
 
 // search is one Search under way.
@@ -86,10 +88,12 @@ func (s *search) run(ctx context.Context, scan bool) error {
 			s.sum.Words = string(index.TextBody)
 		}
 	}
+	if ok {
+		s.sum.Indexed, s.sum.Behind = indexed, behind(indexed, newest)
+	}
 	if more, err := s.scan(ctx, indexed+1, newest, nil); err != nil || !more || !ok {
 		return err
 	}
-	s.sum.Indexed = indexed
 	if err := s.countUnread(ctx, 0, indexed); err != nil {
 		return err
 	}
@@ -98,6 +102,9 @@ func (s *search) run(ctx context.Context, scan bool) error {
 		return !s.stateHolds(&r) || s.yield(&r)
 	})
 }
+
+// behind is how many records an index that has come to a record does not know yet.
+func behind(indexed, newest record.Seq) int { return int(max(indexed, newest) - indexed) }
 
 // countUnread counts the records behind after, up to upto, that the index could not read, and does not know.
 func (s *search) countUnread(ctx context.Context, after, upto record.Seq) error {
@@ -192,10 +199,15 @@ func (s *search) record(e query.Row) bool {
 	}
 	for i := range slices.Backward(rows) {
 		r := &rows[i]
+		text := ""
+		if s.f.HasWords() {
+			if text = filter.FieldText(r); s.bodies && !s.f.MayHold(r, text, bodies[i]) {
+				continue
+			}
+		}
 		words := func() []string {
-			text := filter.FieldText(r)
 			if s.bodies {
-				text += filter.BodyText(bodies[i], fields.MaxBody)
+				return filter.Words(text + filter.BodyText(bodies[i], fields.MaxBody))
 			}
 			return filter.Words(text)
 		}
@@ -286,7 +298,7 @@ func (s *search) stats(ctx context.Context, q StatsQuery, add func(index.Sum) bo
 		if at, err = s.o.Index.Stats(ctx, s.f, q.By, add); err != nil {
 			return err
 		}
-		s.sum.Indexed = at
+		s.sum.Indexed, s.sum.Behind = at, behind(at, newest)
 		if err := s.countUnread(ctx, 0, at); err != nil {
 			return err
 		}

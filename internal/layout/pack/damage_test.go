@@ -15,6 +15,7 @@ import (
 
 	"github.com/parquet-go/parquet-go"
 
+	"indelible/internal/record"
 	"indelible/internal/torture"
 )
 
@@ -40,7 +41,96 @@ func readAll(ctx context.Context, b []byte) error {
 		}
 	}
 	_, err = r.Seq(r.Summary().Last)
-	return errors.Join(append(errs, err)...)
+	return errors.Join(append(errs, err, readBlocks(r))...)
+}
+
+// readBlocks does everything that can be done with a Reader's blocks.
+func readBlocks(r *Reader) error {
+	for i := range r.Blocks() {
+		r.Times(i)
+		b, err := r.Block(i)
+		if err != nil {
+			return err
+		}
+		p, err := planOf()
+		if err != nil {
+			return err
+		}
+		b.Only([]string{"team", "tags", "sent_key"})
+		for j := b.Len() - 1; j >= 0; j-- {
+			for _, l := range p.leaves[:len(p.leaves)-1] {
+				col, err := b.Column(l.name)
+				if err != nil {
+					return err
+				}
+				col.Text(j)
+				col.Int(j)
+				col.Float(j)
+				col.List(j)
+			}
+			if _, err := b.Part(j); err != nil {
+				return err
+			}
+			if _, err := b.Row(j); err != nil {
+				return err
+			}
+			if _, err := b.Body(j); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Blocks give what Rows gives: each row, its parts and its columns, in any order.
+func TestBlocks(t *testing.T) {
+	rows := odd()
+	r := open2(t, write(t, rows))
+	at := 0
+	for i := range r.Blocks() {
+		b, err := r.Block(i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, last := r.Span(i)
+		least, most, ok := r.Times(i)
+		b.Only([]string{"team", "cost", "door", "key", "sent_key"})
+		team, err := b.Column("team")
+		if err != nil || first != b.Seq(0) || last != b.Seq(b.Len()-1) {
+			t.Fatal(err, first, last)
+		}
+		for j := b.Len() - 1; j >= 0; j-- {
+			want := rows[at+j]
+			got, err := b.Row(j)
+			if err == nil {
+				got.Body, err = b.Body(j)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			equal(t, got, want)
+			if !ok || got.Info.Time.Before(least) || got.Info.Time.After(most.Add(time.Microsecond)) {
+				t.Errorf("row %d arrived at %v, and the block from %v to %v", j, got.Info.Time, least, most)
+			}
+			text, has := team.Text(j)
+			part, err := b.Part(j)
+			if err != nil || has != (got.Fields.Team != nil) || has && (string(text) != *got.Fields.Team || *part.Fields.Team != *got.Fields.Team) {
+				t.Errorf("row %d: team %q, %v, %v", j, text, part.Fields.Team, err)
+			}
+			if part.Info.Seq != got.Info.Seq || part.Info.Time != got.Info.Time || part.Info.Size != got.Info.Size || part.Info.Bucket != "" || part.Fields.Model != nil || part.Info.Digest != (record.Digest{}) {
+				t.Errorf("part of row %d: %+v", j, part)
+			}
+		}
+		at += b.Len()
+	}
+	if at != len(rows) {
+		t.Errorf("%d rows of %d", at, len(rows))
+	}
+	if b, err := r.Block(0); err != nil {
+		t.Error(err)
+	} else if _, err := b.Column("body"); err == nil {
+		t.Error("the bodies are a column")
+	}
 }
 
 // Every flipped byte is an error with a name, or changes nothing that is read: never a panic, never other rows.

@@ -6,6 +6,9 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"indelible/internal/fields"
+	"indelible/internal/record"
 )
 
 var now = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
@@ -170,5 +173,36 @@ func TestBodyText(t *testing.T) {
 	}
 	if got := BodyText([]byte(`["`+strings.Repeat("é", 1000)+`"]`), 101); len(got) > 110 || !utf8.ValidString(got) {
 		t.Errorf("%d bytes", len(got))
+	}
+}
+
+// MayHold is true wherever words match, whatever way the letters stand in the body; and false for most others.
+func TestMayHold(t *testing.T) {
+	id := "chatcmpl-1"
+	row := Row{Info: record.Info{Key: "a/key.json"}, Fields: fields.Fields{ID: &id, Team: new("Alpha Zoë")}}
+	bodies := []string{
+		`{"x":"The Refund-policy of March"}`, `{"x":"the re\u0066und"}`, `{"x":"a\nrefund\tnow"}`, "{\"x\":\"\u212aelvin \u0130n\"}", "no JSON, and REFUND", `{"x":["Refund",{"y":"policy"}]}`,
+		`{"refund":"name of a member"}`, `{"x":"\/refund\/"}`, "{\n \"x\": \"laid out, refund\"\n}", "", "{\"x\":\"zo\u00eb\"}", `{"x":"ZO\u00cb"}`,
+	}
+	left := 0
+	for _, expr := range []string{"refund", `"refund policy"`, "refu*", "kelvin", "in", "zoë", "alpha", "chatcmpl-1 refund", "a/key.json", `"alpha zoë"`, "nothing", "policy refund", "march*"} {
+		f, err := Parse([]string{expr}, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, body := range bodies {
+			text := FieldText(&row)
+			matches := f.Match(&row, func() []string { return Words(text + BodyText([]byte(body), 1<<20)) })
+			may := f.MayHold(&row, text, []byte(body))
+			if matches && !may {
+				t.Errorf("%q matches %q, and is said not to", expr, body)
+			}
+			if !may {
+				left++
+			}
+		}
+	}
+	if left < 50 {
+		t.Errorf("only %d were told from the bytes", left)
 	}
 }

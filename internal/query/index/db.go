@@ -80,7 +80,7 @@ func create(ctx context.Context, path, log string, text Text) (d *db, err error)
 		err = d.inTx(ctx, func(tx *sql.Tx) error {
 			_, err := tx.ExecContext(ctx, schema()+fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d;", applicationID, Version))
 			if err == nil {
-				_, err = tx.ExecContext(ctx, "INSERT INTO about VALUES (1, ?, ?, 0, 0)", log, string(text))
+				_, err = tx.ExecContext(ctx, "INSERT INTO about VALUES (1, ?, ?, 0, 0, 0)", log, string(text))
 			}
 			return err
 		})
@@ -185,7 +185,7 @@ func (d *db) examine(ctx context.Context) error {
 		return fmt.Errorf("%w: %s", ErrDamaged, result)
 	}
 	var rows, summed int64
-	if err := d.read.QueryRowContext(ctx, "SELECT (SELECT count(*) FROM calls), (SELECT ifnull(sum(calls), 0) FROM days)").Scan(&rows, &summed); err != nil {
+	if err := d.read.QueryRowContext(ctx, "SELECT (SELECT count(*) FROM calls) + (SELECT forgotten FROM about), (SELECT ifnull(sum(calls), 0) FROM days)").Scan(&rows, &summed); err != nil {
 		return classed(err)
 	}
 	if rows != summed {

@@ -63,11 +63,13 @@ func (d *db) forget(ctx context.Context, through record.Seq, keep func(record.Se
 }
 
 func (d *db) forgetIn(ctx context.Context, tx *sql.Tx, rows []filter.Row, keep func(record.Seq) bool) error {
+	forgotten := 0
 	for i := range rows {
 		row := &rows[i]
 		if keep(row.Seq) {
 			continue
 		}
+		forgotten++
 		r := rowID(row.Seq, row.Line)
 		for _, h := range hashesOf(row) {
 			if _, err := tx.ExecContext(ctx, "DELETE FROM names WHERE part = ? AND h = ? AND r = ?", partOf(r), h, r); err != nil {
@@ -86,5 +88,6 @@ func (d *db) forgetIn(ctx context.Context, tx *sql.Tx, rows []filter.Row, keep f
 			return err
 		}
 	}
-	return nil
+	_, err := tx.ExecContext(ctx, "UPDATE about SET forgotten = forgotten + ?", forgotten) // the sums still count them
+	return err
 }

@@ -2,6 +2,7 @@ package index
 
 import (
 	"context"
+	"log/slog"
 	"path/filepath"
 	"testing"
 
@@ -64,5 +65,11 @@ func TestForget(t *testing.T) {
 			t.Errorf("%d rows after the first was refused, %v", n, err)
 		}
 		stop()
+		var out lockedBuffer
+		x, _ = running(t, l, Options{Path: x.o.Path, Text: text, Logger: slog.New(slog.NewTextHandler(&out, nil))})
+		reaches(t, x, 4)
+		if got := search(t, x); len(got) != 2 || out.String() != "" {
+			t.Errorf("%s: after a restart %v are there, and it said %q", text, got, out.String())
+		}
 	}
 }

@@ -44,7 +44,8 @@ type Options struct {
 // Index is the index of one log. Run keeps it up with the log; the other methods may be called
 // at any time, also while none runs. It is safe for concurrent use.
 type Index struct {
-	o Options
+	o    Options
+	most int // calls in a transaction: loadDocs, and fewer in tests
 
 	mu     sync.Mutex
 	db     *db    // nil: not open; guarded by mu, and changed by Run alone while one runs
@@ -64,7 +65,7 @@ func New(o Options) *Index {
 	if o.Free == nil {
 		o.Free = func() (int64, error) { return math.MaxInt64, nil }
 	}
-	return &Index{o: o, remake: make(chan chan error)}
+	return &Index{o: o, most: loadDocs, remake: make(chan chan error)}
 }
 
 // ErrNotReady says that there is no index to ask at the moment: none was made yet, or it is being rebuilt.

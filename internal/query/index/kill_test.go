@@ -14,7 +14,7 @@ import (
 	"indelible/internal/torture"
 )
 
-var killCalls = torture.RaceShare(4000)
+var killCalls = torture.RaceShare(12_000)
 
 // longLog is a log that a process needs some time to index.
 func longLog() *logOf {
@@ -31,7 +31,9 @@ func TestIndexForKill(t *testing.T) {
 	if path == "" {
 		t.Skip("a process of TestKill's")
 	}
-	if err := New(Options{Path: path, Log: "test"}).Run(context.Background(), longLog()); err != nil {
+	x := New(Options{Path: path, Log: "test"})
+	x.most = 2 * batchDocs // so that it comes to the end of some, and is mostly within one
+	if err := x.Run(context.Background(), longLog()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -46,7 +48,7 @@ func TestKill(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(150*time.Millisecond + rand.N(300*time.Millisecond))
+		time.Sleep(150*time.Millisecond + rand.N(600*time.Millisecond))
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 		d, err := open(t.Context(), path, "test", TextFields, false)

@@ -59,7 +59,7 @@ func columns() string {
 //	hours   between which rows the records that arrived in an hour lie
 //	gaps    seqs that could not be read yet
 //	words   full text; it keeps no copy of the text
-//	about   one row: whose index this is, and up to which seq it is complete
+//	about   one row: whose index this is, up to which seq it is complete, and how many calls the sums count that were removed since
 func schema() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "CREATE TABLE calls (r INTEGER PRIMARY KEY, %s) STRICT;\n", typed())
@@ -74,7 +74,8 @@ CREATE TABLE days (day INTEGER NOT NULL, team TEXT NOT NULL, model TEXT NOT NULL
 	PRIMARY KEY (day, team, model, status)) STRICT, WITHOUT ROWID;
 CREATE TABLE hours (hour INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL) STRICT;
 CREATE TABLE gaps (seq INTEGER PRIMARY KEY) STRICT;
-CREATE TABLE about (one INTEGER PRIMARY KEY CHECK (one = 1), log TEXT NOT NULL, text TEXT NOT NULL, position INTEGER NOT NULL, clean INTEGER NOT NULL) STRICT;
+CREATE TABLE about (one INTEGER PRIMARY KEY CHECK (one = 1), log TEXT NOT NULL, text TEXT NOT NULL, position INTEGER NOT NULL, clean INTEGER NOT NULL,
+	forgotten INTEGER NOT NULL) STRICT;
 CREATE VIRTUAL TABLE words USING fts5(text, content='', columnsize=0, tokenize='unicode61 remove_diacritics 0');
 `)
 	return b.String()

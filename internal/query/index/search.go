@@ -31,13 +31,13 @@ func (c *clause) where() string {
 	return "WHERE " + strings.Join(c.sql, " AND ")
 }
 
-// compile is a filter as SQL, but for its terms about the state, which the index does not know.
-func (d *db) compile(ctx context.Context, f *filter.Filter) (*clause, error) {
-	return d.compileWithin(ctx, f, 0, math.MaxInt64)
+// asker asks the file: the pool of readers, or a transaction.
+type asker interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// compileWithin is compile where only rows from first to last are looked at.
-func (d *db) compileWithin(ctx context.Context, f *filter.Filter, first, last int64) (*clause, error) {
+// compile is a filter as SQL, but for its terms about the state, which the index does not know. Words are looked for in the rows from first to last alone.
+func compile(ctx context.Context, d asker, f *filter.Filter, first, last int64) (*clause, error) {
 	c := &clause{}
 	for i := range f.Terms {
 		t := &f.Terms[i]
@@ -50,13 +50,16 @@ func (d *db) compileWithin(ctx context.Context, f *filter.Filter, first, last in
 			c.seqs(t)
 		case t.Field.Name == "time":
 			c.and("time "+string(t.Op)+" ?", t.Time.UnixNano())
-			if err := d.hours(ctx, c, t); err != nil {
+			if err := hours(ctx, d, c, t); err != nil {
 				return nil, err
 			}
 		case t.Field.Name == "sha256":
 			c.and(text(`lower(hex("sha256"))`, t), textArgs(t)...)
 		case t.Field.Kind == filter.Text:
 			c.and(text(quoted(t), t), textArgs(t)...)
+			if isName := t.Field.Name == "id" || t.Field.Name == "call_id" || t.Field.Name == "trace_id"; isName && t.Op == filter.Equal && t.Text != "" {
+				c.and("r IN ("+rowsNamed(1)+")", hash(t.Text))
+			}
 		case t.Field.Kind == filter.List:
 			c.list(t)
 		case t.Field.Kind == filter.Number:
@@ -135,15 +138,15 @@ func (c *clause) seqs(t *filter.Term) {
 }
 
 // hours bounds the rows to be looked at by a comparison of the arrival.
-func (d *db) hours(ctx context.Context, c *clause, t *filter.Term) error {
+func hours(ctx context.Context, d asker, c *clause, t *filter.Term) error {
 	hour := t.Time.UnixNano() / int64(time.Hour)
 	var first, last sql.NullInt64
 	var err error
 	switch t.Op {
 	case filter.More, filter.MoreEqual:
-		err = d.read.QueryRowContext(ctx, "SELECT min(first) FROM hours WHERE hour >= ?", hour).Scan(&first)
+		err = d.QueryRowContext(ctx, "SELECT min(first) FROM hours WHERE hour >= ?", hour).Scan(&first)
 	case filter.Less, filter.LessEqual:
-		err = d.read.QueryRowContext(ctx, "SELECT max(last) FROM hours WHERE hour <= ?", hour).Scan(&last)
+		err = d.QueryRowContext(ctx, "SELECT max(last) FROM hours WHERE hour <= ?", hour).Scan(&last)
 	default:
 		return nil
 	}
@@ -170,7 +173,7 @@ func (d *db) search(ctx context.Context, f *filter.Filter, upto record.Seq, yiel
 	if f.HasWords() {
 		return d.searchWords(ctx, f, upto, firstWindow, yield)
 	}
-	c, err := d.compile(ctx, f)
+	c, err := compile(ctx, d.read, f, 0, math.MaxInt64)
 	if err != nil {
 		return classed(err)
 	}
@@ -195,7 +198,7 @@ func (d *db) searchWords(ctx context.Context, f *filter.Filter, upto record.Seq,
 	more := last.Valid
 	for end := last.Int64; more && end >= first.Int64; window = min(windowGrows*window, maxWindow) {
 		begin := max(first.Int64, end-window<<lineBits)
-		c, err := d.compileWithin(ctx, f, begin, end)
+		c, err := compile(ctx, d.read, f, begin, end)
 		if err != nil {
 			return classed(err)
 		}
@@ -214,7 +217,7 @@ func (d *db) searchWords(ctx context.Context, f *filter.Filter, upto record.Seq,
 
 // after is search of the calls of records behind seq, oldest first, at most limit of them.
 func (d *db) after(ctx context.Context, f *filter.Filter, seq, upto record.Seq, limit int, yield func(filter.Row) bool) error {
-	c, err := d.compile(ctx, f)
+	c, err := compile(ctx, d.read, f, 0, math.MaxInt64)
 	if err != nil {
 		return classed(err)
 	}

@@ -121,7 +121,8 @@ async function search(expression, mine) {
   const begun = performance.now();
   const { rows, summary } = await api.search(expression, listed, mine.signal);
   const took = `${((performance.now() - begun) / 1000).toFixed(2)} s`;
-  const how = summary.indexed ? "by the index" : `without the index${summary.no_index ? ` (${summary.no_index})` : ""}, ${num(summary.read)} read`;
+  const behind = summary.behind > 1000 ? `, and ${num(summary.read)} of the ${num(summary.behind)} records that it does not have yet` : "";
+  const how = summary.indexed ? `by the index${behind}` : `without the index${summary.no_index ? ` (${summary.no_index})` : ""}, ${num(summary.read)} read`;
   const unread = summary.unread ? ` ${num(summary.unread)} could not be read.` : "";
   const found = rows.length === listed ? `The newest ${listed} that match` : rows.length ? `${count(rows.length, "record")} found` : `Nothing is called "${expression}" or matches it`;
   showRows(rows, `${found}, in ${took}, ${how}.${unread}${missing(summary)}`);
