@@ -90,8 +90,7 @@ func Each(body []byte) iter.Seq[Fields] {
 		if len(body) > MaxBody || !looksLike(body) {
 			return
 		}
-		if v, ok := parse(body); ok {
-			eachObject(v, yield)
+		if ok, _ := each(body, yield); ok {
 			return
 		}
 		for line := range bytes.Lines(body) {
@@ -99,7 +98,7 @@ func Each(body []byte) iter.Seq[Fields] {
 			if !looksLike(line) || len(line) == len(body) {
 				continue
 			}
-			if v, ok := parse(line); ok && !eachObject(v, yield) {
+			if _, more := each(line, yield); !more {
 				return
 			}
 		}
@@ -110,21 +109,21 @@ func Each(body []byte) iter.Seq[Fields] {
 // string, int64, float64, bool, time.Time or []string.
 func (f *Fields) All() iter.Seq2[string, any] {
 	return func(yield func(string, any) bool) {
-		_ = value(yield, "id", f.ID) && value(yield, "call_id", f.CallID) && value(yield, "trace_id", f.TraceID) && value(yield, "parent_id", f.ParentID) &&
-			value(yield, "provider", f.Provider) && value(yield, "model", f.Model) && value(yield, "served_model", f.ServedModel) &&
-			value(yield, "model_group", f.ModelGroup) && value(yield, "api_base", f.APIBase) && value(yield, "call_type", f.CallType) &&
-			value(yield, "stream", f.Stream) &&
-			value(yield, "status", f.Status) && value(yield, "error_code", f.ErrorCode) && value(yield, "error_class", f.ErrorClass) &&
-			value(yield, "error_message", f.ErrorMessage) && value(yield, "finish_reason", f.FinishReason) && value(yield, "ended_by", f.EndedBy) &&
-			value(yield, "start", f.Start) && value(yield, "end", f.End) && value(yield, "first_token", f.FirstToken) &&
-			value(yield, "team", f.Team) && value(yield, "team_id", f.TeamID) && value(yield, "key_alias", f.KeyAlias) &&
-			value(yield, "key_hash", f.KeyHash) && value(yield, "user", f.User) && value(yield, "end_user", f.EndUser) &&
-			value(yield, "tokens_in", f.TokensIn) && value(yield, "tokens_out", f.TokensOut) && value(yield, "tokens_cached", f.TokensCached) &&
-			value(yield, "tokens_reasoning", f.TokensReasoning) && value(yield, "cost", f.Cost) &&
-			(len(f.Tags) == 0 || yield("tags", f.Tags)) && value(yield, "user_agent", f.UserAgent)
+		_ = column(yield, "id", f.ID) && column(yield, "call_id", f.CallID) && column(yield, "trace_id", f.TraceID) && column(yield, "parent_id", f.ParentID) &&
+			column(yield, "provider", f.Provider) && column(yield, "model", f.Model) && column(yield, "served_model", f.ServedModel) &&
+			column(yield, "model_group", f.ModelGroup) && column(yield, "api_base", f.APIBase) && column(yield, "call_type", f.CallType) &&
+			column(yield, "stream", f.Stream) &&
+			column(yield, "status", f.Status) && column(yield, "error_code", f.ErrorCode) && column(yield, "error_class", f.ErrorClass) &&
+			column(yield, "error_message", f.ErrorMessage) && column(yield, "finish_reason", f.FinishReason) && column(yield, "ended_by", f.EndedBy) &&
+			column(yield, "start", f.Start) && column(yield, "end", f.End) && column(yield, "first_token", f.FirstToken) &&
+			column(yield, "team", f.Team) && column(yield, "team_id", f.TeamID) && column(yield, "key_alias", f.KeyAlias) &&
+			column(yield, "key_hash", f.KeyHash) && column(yield, "user", f.User) && column(yield, "end_user", f.EndUser) &&
+			column(yield, "tokens_in", f.TokensIn) && column(yield, "tokens_out", f.TokensOut) && column(yield, "tokens_cached", f.TokensCached) &&
+			column(yield, "tokens_reasoning", f.TokensReasoning) && column(yield, "cost", f.Cost) &&
+			(len(f.Tags) == 0 || yield("tags", f.Tags)) && column(yield, "user_agent", f.UserAgent)
 	}
 }
 
-func value[T any](yield func(string, any) bool, name string, v *T) bool {
+func column[T any](yield func(string, any) bool, name string, v *T) bool {
 	return v == nil || yield(name, *v)
 }

@@ -262,11 +262,3 @@ func TestSpan(t *testing.T) {
 		t.Errorf("\n got %q\nwant %q", got, want)
 	}
 }
-
-// The members of all objects that are looked into have room.
-func TestRoom(t *testing.T) {
-	var r room
-	if n := len(topNames) + len(metadataNames) + len(hiddenNames) + len(responseNames) + 2*len(errorNames) + 4*len(usageNames) + 2*len(finishNames); n > len(r.results) {
-		t.Errorf("%d members, and room for %d", n, len(r.results))
-	}
-}

@@ -1,14 +1,9 @@
 package fields
 
-import (
-	"bytes"
-	"unsafe"
-
-	"github.com/tidwall/gjson"
-)
+import "bytes"
 
 // maxDepth is how deep a value may nest and still be looked into, as in
-// encoding/json: the parser's stack grows with the depth.
+// encoding/json: the scanner's stack grows with the depth.
 const maxDepth = 10_000
 
 // looksLike reports whether the first character can begin an object or an array.
@@ -17,54 +12,43 @@ func looksLike(b []byte) bool {
 	return len(b) > 0 && (b[0] == '{' || b[0] == '[')
 }
 
-// parse is b as a JSON value that shares b's memory; ok says that it is one.
-// Python's NaN and Infinity, which are no JSON, read as null.
-func parse(b []byte) (v gjson.Result, ok bool) {
-	if tooDeep(b) {
-		return v, false
+// each yields the fields of the object that b is, or of the objects in the array that it is. ok says that it is one of these; more,
+// that there may be more. Python's NaN and Infinity, which are no JSON, read as null.
+func each(b []byte, yield func(Fields) bool) (ok, more bool) {
+	if ok, more = eachStrict(b, yield); ok {
+		return ok, more
 	}
-	if !gjson.ValidBytes(b) {
-		if b = strict(b); b == nil || !gjson.ValidBytes(b) {
-			return v, false
-		}
+	if b = strict(b); b == nil {
+		return false, true
 	}
-	// gjson.ParseBytes would copy the body. Nothing that leaves this package refers to it: see textOf.
-	return gjson.Parse(unsafe.String(unsafe.SliceData(b), len(b))), true
+	return eachStrict(b, yield)
 }
 
-// eachObject yields the fields of v, or of the elements of v; it reports
-// whether there may be more.
-func eachObject(v gjson.Result, yield func(Fields) bool) bool {
-	if v.IsObject() {
-		return yield(read(&v))
+// eachStrict is each of JSON.
+func eachStrict(b []byte, yield func(Fields) bool) (ok, more bool) {
+	i := space(b, 0)
+	if i == len(b) {
+		return false, true
 	}
-	more := true
-	v.ForEach(func(_, e gjson.Result) bool {
-		more = !e.IsObject() || yield(read(&e))
-		return more
-	})
-	return more
-}
-
-// tooDeep reports whether b nests deeper than maxDepth. Few bodies have as many brackets at all.
-func tooDeep(b []byte) bool {
-	if bytes.Count(b, []byte{'['})+bytes.Count(b, []byte{'{'}) <= maxDepth {
-		return false
+	if b[i] == '{' {
+		t, end := readTop(b, i)
+		if end < 0 || space(b, end) != len(b) {
+			return false, true
+		}
+		return true, yield(t.record())
 	}
-	depth := 0
-	for i := 0; i < len(b); i++ {
-		switch b[i] {
-		case '"':
-			i = endOfString(b, i)
-		case '[', '{':
-			if depth++; depth > maxDepth {
-				return true
-			}
-		case ']', '}':
-			depth--
+	if end := skip(b, i, 0); b[i] != '[' || end < 0 || space(b, end) != len(b) {
+		return false, true
+	}
+	for s := scan(b, i); s.next(); {
+		if !s.value.isObject() {
+			continue
+		}
+		if t, _ := readTop(s.value.bytes(), 0); !yield(t.record()) {
+			return true, false
 		}
 	}
-	return false
+	return true, true
 }
 
 // strict is a copy of b with null for each NaN, Infinity and -Infinity outside

@@ -1,135 +1,57 @@
 package fields
 
-import "github.com/tidwall/gjson"
-
-// members are the wanted members of one object, each the first of its name; the zero value has none.
-type members struct {
-	names  map[string]int
-	values []gjson.Result // by names; the zero Result where the object has none of that name
-}
-
-// get is the member of that name, nil or the zero Result if there is none.
-func (m members) get(name string) *gjson.Result {
-	if m.values == nil {
-		return nil
-	}
-	return &m.values[m.names[name]]
-}
-
-func (m members) has(name string) bool { return m.values != nil && m.get(name).Exists() }
-
-// room is where the members of the objects of one record lie: on the stack, because these are some 10 KiB for each of them.
-type room struct {
-	results [160]gjson.Result
-	used    int
-}
-
-// The members that are looked at, per object. Others cost no more than being passed over.
-var (
-	topNames = names("id", "litellm_call_id", "call_id", "request_id", "trace_id", "parent_id", "parent_request_id",
-		"custom_llm_provider", "provider", "model", "served_model", "response_model", "model_group", "api_base", "call_type", "stream",
-		"status", "error_str", "error_code", "error_class", "error_message", "error_information", "error", "finish_reason", "stop_reason", "ended_by",
-		"startTime", "start_time", "start", "timestamp", "time", "created_at", "created", "endTime", "end_time", "end", "completionStartTime", "first_token",
-		"metadata", "team", "team_alias", "team_id", "key_alias", "key_hash", "user", "user_id", "end_user", "user_agent",
-		"prompt_tokens", "completion_tokens", "tokens_in", "tokens_out", "tokens_cached", "tokens_reasoning", "usage", "response_cost", "cost",
-		"request_tags", "tags", "hidden_params", "response", "choices", "derived")
-	metadataNames = names("user_api_key_team_alias", "team_alias", "user_api_key_team_id", "team_id", "user_api_key_alias", "user_api_key_hash",
-		"user_api_key_user_id", "user_api_key_end_user_id", "user_agent", "usage_object", "tags", "parent_id")
-	hiddenNames   = names("litellm_model_name", "api_base", "usage_object", "response_cost")
-	responseNames = names("id", "model", "usage", "choices", "stop_reason", "finish_reason")
-	errorNames    = names("error_code", "error_class", "error_message", "llm_provider", "code", "type", "message")
-	usageNames    = names("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens", "cache_read_input_tokens",
-		"prompt_tokens_details", "completion_tokens_details", "input_tokens_details", "output_tokens_details")
-)
-
-// names numbers them.
-func names(list ...string) map[string]int {
-	set := make(map[string]int, len(list))
-	for i, name := range list {
-		set[name] = i
-	}
-	return set
-}
-
-// membersOf collects the wanted members of v, which may be no object.
-func (r *room) membersOf(v *gjson.Result, wanted map[string]int) members {
-	if v == nil || !v.IsObject() {
-		return members{}
-	}
-	m := members{names: wanted, values: r.results[r.used : r.used+len(wanted)]}
-	r.used += len(wanted)
-	v.ForEach(func(name, value gjson.Result) bool {
-		if i, ok := wanted[name.Str]; ok && !m.values[i].Exists() {
-			m.values[i] = value
-		}
-		return true
-	})
-	return m
-}
-
-// read is the fields of one record, an object of valid JSON. Of several names
+// record is the fields of one record, an object of valid JSON. Of several names
 // for one field, LiteLLM's comes first.
-func read(v *gjson.Result) Fields {
-	var r room
-	top := r.membersOf(v, topNames)
-	f := readMembers(&r, top)
-	if derived := top.get("derived"); derived != nil && derived.IsObject() && top.has("call_id") {
-		f.complete(readDerived(derived))
+func (t *top) record() Fields {
+	f := t.fields()
+	if t.derived.isObject() && t.callID != "" {
+		d, _ := readTop(t.derived.bytes(), 0)
+		f.complete(d.fields())
 	}
 	return f
 }
 
-// readDerived is the fields of an object in a record.
-func readDerived(v *gjson.Result) Fields {
-	var r room
-	return readMembers(&r, r.membersOf(v, topNames))
-}
-
-// readMembers is the fields of one object.
-func readMembers(r *room, top members) Fields {
-	meta := r.membersOf(top.get("metadata"), metadataNames)
-	hidden := r.membersOf(top.get("hidden_params"), hiddenNames)
-	resp := r.membersOf(top.get("response"), responseNames)
-	failure := r.membersOf(top.get("error_information"), errorNames)
-	other := r.membersOf(top.get("error"), errorNames)
+// fields is the fields of one object.
+func (t *top) fields() Fields {
+	meta, hidden, resp := readMetadata(t.metadata), readHidden(t.hiddenParams), readResponse(t.response)
+	failure, other := readFailure(t.errorInformation), readFailure(t.err)
 	f := Fields{
-		ID:       id(top.get("id"), top.get("request_id")),
-		CallID:   id(top.get("litellm_call_id"), top.get("call_id"), top.get("request_id")),
-		TraceID:  id(top.get("trace_id")),
-		ParentID: id(top.get("parent_id"), top.get("parent_request_id"), meta.get("parent_id")),
+		ID:       id(t.id, t.requestID),
+		CallID:   id(t.litellmCallID, t.callID, t.requestID),
+		TraceID:  id(t.traceID),
+		ParentID: id(t.parentID, t.parentRequestID, meta.parentID),
 
-		Provider:    str(top.get("custom_llm_provider"), top.get("provider"), failure.get("llm_provider")),
-		Model:       str(top.get("model")),
-		ServedModel: str(top.get("served_model"), resp.get("model"), top.get("response_model"), hidden.get("litellm_model_name")),
-		ModelGroup:  str(top.get("model_group")),
-		APIBase:     str(top.get("api_base"), hidden.get("api_base")),
-		CallType:    str(top.get("call_type")),
-		Stream:      boolean(top.get("stream")),
+		Provider:    str(t.customLLMProvider, t.provider, failure.llmProvider),
+		Model:       str(t.model),
+		ServedModel: str(t.servedModel, resp.model, t.responseModel, hidden.litellmModelName),
+		ModelGroup:  str(t.modelGroup),
+		APIBase:     str(t.apiBase, hidden.apiBase),
+		CallType:    str(t.callType),
+		Stream:      boolean(t.stream),
 
-		Status:       str(top.get("status")),
-		ErrorCode:    str(failure.get("error_code"), top.get("error_code"), other.get("code")),
-		ErrorClass:   str(failure.get("error_class"), top.get("error_class"), other.get("type")),
-		ErrorMessage: str(failure.get("error_message"), top.get("error_str"), top.get("error_message"), other.get("message"), onlyText(top.get("error"))),
-		FinishReason: str(r.firstChoice(resp.get("choices")), resp.get("stop_reason"), resp.get("finish_reason"), r.firstChoice(top.get("choices")), top.get("finish_reason"), top.get("stop_reason")),
-		EndedBy:      str(top.get("ended_by")),
+		Status:       str(t.status),
+		ErrorCode:    str(failure.errorCode, t.errorCode, other.code),
+		ErrorClass:   str(failure.errorClass, t.errorClass, other.kind),
+		ErrorMessage: str(failure.errorMessage, t.errorStr, t.errorMessage, other.message, t.err.onlyText()),
+		FinishReason: str(firstChoice(resp.choices), resp.stopReason, resp.finishReason, firstChoice(t.choices), t.finishReason, t.stopReason),
+		EndedBy:      str(t.endedBy),
 
-		Start:      moment(top.get("startTime"), top.get("start_time"), top.get("start"), top.get("timestamp"), top.get("time"), top.get("created_at"), top.get("created")),
-		End:        moment(top.get("endTime"), top.get("end_time"), top.get("end")),
-		FirstToken: moment(top.get("completionStartTime"), top.get("first_token")),
+		Start:      moment(t.litellmStart, t.startTime, t.start, t.timestamp, t.time, t.createdAt, t.created),
+		End:        moment(t.litellmEnd, t.endTime, t.end),
+		FirstToken: moment(t.completionStartTime, t.firstToken),
 
-		Team:      str(meta.get("user_api_key_team_alias"), meta.get("team_alias"), top.get("team_alias"), onlyText(top.get("team"))),
-		TeamID:    id(meta.get("user_api_key_team_id"), meta.get("team_id"), top.get("team_id")),
-		KeyAlias:  str(meta.get("user_api_key_alias"), top.get("key_alias")),
-		KeyHash:   id(meta.get("user_api_key_hash"), top.get("key_hash")),
-		User:      str(meta.get("user_api_key_user_id"), onlyText(top.get("user")), top.get("user_id")),
-		EndUser:   str(top.get("end_user"), meta.get("user_api_key_end_user_id")),
-		UserAgent: str(top.get("user_agent"), meta.get("user_agent")),
+		Team:      str(meta.userAPIKeyTeamAlias, meta.teamAlias, t.teamAlias, t.team.onlyText()),
+		TeamID:    id(meta.userAPIKeyTeamID, meta.teamID, t.teamID),
+		KeyAlias:  str(meta.userAPIKeyAlias, t.keyAlias),
+		KeyHash:   id(meta.userAPIKeyHash, t.keyHash),
+		User:      str(meta.userAPIKeyUserID, t.user.onlyText(), t.userID),
+		EndUser:   str(t.endUser, meta.userAPIKeyEndUserID),
+		UserAgent: str(t.userAgent, meta.userAgent),
 
-		Cost: amount(top.get("response_cost"), top.get("cost"), hidden.get("response_cost")),
-		Tags: tags(top.get("request_tags"), top.get("tags"), meta.get("tags")),
+		Cost: amount(t.responseCost, t.cost, hidden.responseCost),
+		Tags: tags(t.requestTags, t.tags, meta.tags),
 	}
-	f.readTokens(top, r.membersOf(meta.get("usage_object"), usageNames), r.membersOf(top.get("usage"), usageNames), r.membersOf(resp.get("usage"), usageNames),
-		r.membersOf(hidden.get("usage_object"), usageNames))
+	f.readTokens(t, meta.usageObject, t.usage, resp.usage, hidden.usageObject)
 	return f
 }
 
@@ -152,19 +74,20 @@ func (f *Fields) complete(d Fields) {
 }
 
 // readTokens takes the counts from the payload itself, then from the usage objects in their order.
-func (f *Fields) readTokens(top members, usages ...members) {
-	f.TokensIn = count(top.get("prompt_tokens"), top.get("tokens_in"))
-	f.TokensOut = count(top.get("completion_tokens"), top.get("tokens_out"))
-	f.TokensCached = count(top.get("tokens_cached"))
-	f.TokensReasoning = count(top.get("tokens_reasoning"))
-	for _, u := range usages {
-		if u.values == nil {
+func (f *Fields) readTokens(t *top, usages ...value) {
+	f.TokensIn = count(t.promptTokens, t.tokensIn)
+	f.TokensOut = count(t.completionTokens, t.tokensOut)
+	f.TokensCached = count(t.tokensCached)
+	f.TokensReasoning = count(t.tokensReasoning)
+	for _, v := range usages {
+		if !v.isObject() {
 			continue
 		}
-		f.TokensIn = or(f.TokensIn, count(u.get("prompt_tokens"), u.get("input_tokens")))
-		f.TokensOut = or(f.TokensOut, count(u.get("completion_tokens"), u.get("output_tokens")))
-		f.TokensCached = or(f.TokensCached, count(inside(u.get("prompt_tokens_details"), "cached_tokens"), inside(u.get("input_tokens_details"), "cached_tokens"), u.get("cache_read_input_tokens")))
-		f.TokensReasoning = or(f.TokensReasoning, count(inside(u.get("completion_tokens_details"), "reasoning_tokens"), inside(u.get("output_tokens_details"), "reasoning_tokens")))
+		u := readUsage(v)
+		f.TokensIn = or(f.TokensIn, count(u.promptTokens, u.inputTokens))
+		f.TokensOut = or(f.TokensOut, count(u.completionTokens, u.outputTokens))
+		f.TokensCached = or(f.TokensCached, count(inside(u.promptTokensDetails, "cached_tokens"), inside(u.inputTokensDetails, "cached_tokens"), u.cacheReadInputTokens))
+		f.TokensReasoning = or(f.TokensReasoning, count(inside(u.completionTokensDetails, "reasoning_tokens"), inside(u.outputTokensDetails, "reasoning_tokens")))
 	}
 }
 
@@ -176,33 +99,19 @@ func or[T any](a, b *T) *T {
 }
 
 // firstChoice is how the first of several answers ended.
-func (r *room) firstChoice(choices *gjson.Result) *gjson.Result {
-	if choices == nil || !choices.IsArray() {
-		return nil
+func firstChoice(choices value) value {
+	if s := choices.elements(); s.next() {
+		return inside(s.value, "finish_reason")
 	}
-	var first gjson.Result
-	choices.ForEach(func(_, c gjson.Result) bool {
-		first = c
-		return false
-	})
-	return r.membersOf(&first, finishNames).get("finish_reason")
-}
-
-var finishNames = names("finish_reason")
-
-// onlyText is v if it is a string.
-func onlyText(v *gjson.Result) *gjson.Result {
-	if v != nil && v.Type == gjson.String {
-		return v
-	}
-	return nil
+	return ""
 }
 
 // inside is a member of v.
-func inside(v *gjson.Result, name string) *gjson.Result {
-	if v == nil {
-		return nil
+func inside(v value, name string) (found value) {
+	for s := v.members(); s.next(); {
+		if s.name == name {
+			set(&found, s.value)
+		}
 	}
-	one := v.Get(name)
-	return &one
+	return found
 }

@@ -6,12 +6,10 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
-
-	"github.com/tidwall/gjson"
 )
 
 // str is the first value that is a text or a number, as text.
-func str(values ...*gjson.Result) *string {
+func str(values ...value) *string {
 	for _, v := range values {
 		if s := textOf(v, true); s != "" {
 			return &s
@@ -21,7 +19,7 @@ func str(values ...*gjson.Result) *string {
 }
 
 // id is str for what identifies: one that is too long is left out.
-func id(values ...*gjson.Result) *string {
+func id(values ...value) *string {
 	for _, v := range values {
 		if s := textOf(v, false); s != "" {
 			return &s
@@ -31,16 +29,13 @@ func id(values ...*gjson.Result) *string {
 }
 
 // textOf is a copy of v as valid UTF-8, or "".
-func textOf(v *gjson.Result, cut bool) string {
-	if v == nil {
-		return ""
-	}
+func textOf(v value, cut bool) string {
 	s := ""
-	switch v.Type {
-	case gjson.String:
-		s = v.Str
-	case gjson.Number:
-		s = v.Raw
+	switch {
+	case v.isText():
+		s = v.text()
+	case v.isNumber():
+		s = string(v)
 	}
 	if len(s) > MaxText {
 		if !cut {
@@ -69,32 +64,29 @@ func cutText(s string, cut bool) string {
 	return strings.Clone(s[:n])
 }
 
-func boolean(v *gjson.Result) *bool {
-	if v == nil || v.Type != gjson.True && v.Type != gjson.False {
+func boolean(v value) *bool {
+	if v != "true" && v != "false" {
 		return nil
 	}
-	b := v.Type == gjson.True
+	b := v == "true"
 	return &b
 }
 
 // number is v as a finite number; a text that holds one counts.
-func number(v *gjson.Result) (float64, bool) {
-	if v == nil {
+func number(v value) (float64, bool) {
+	s := string(v)
+	if v.isText() {
+		if s = v.text(); len(s) > 32 {
+			return 0, false
+		}
+	} else if !v.isNumber() {
 		return 0, false
 	}
-	switch v.Type {
-	case gjson.Number:
-		return v.Num, !math.IsInf(v.Num, 0) && !math.IsNaN(v.Num)
-	case gjson.String:
-		if len(v.Str) > 0 && len(v.Str) <= 32 {
-			n, err := strconv.ParseFloat(v.Str, 64)
-			return n, err == nil && !math.IsInf(n, 0) && !math.IsNaN(n)
-		}
-	}
-	return 0, false
+	n, err := strconv.ParseFloat(s, 64)
+	return n, err == nil && !math.IsInf(n, 0) && !math.IsNaN(n)
 }
 
-func amount(values ...*gjson.Result) *float64 {
+func amount(values ...value) *float64 {
 	for _, v := range values {
 		if n, ok := number(v); ok {
 			return &n
@@ -104,7 +96,7 @@ func amount(values ...*gjson.Result) *float64 {
 }
 
 // count is the first value that is a number from 0 to 2^53, without its fraction.
-func count(values ...*gjson.Result) *int64 {
+func count(values ...value) *int64 {
 	for _, v := range values {
 		if n, ok := number(v); ok && n >= 0 && n <= 1<<53 {
 			i := int64(n)
@@ -125,7 +117,7 @@ var timeForms = [...]string{time.RFC3339Nano, "2006-01-02 15:04:05Z07:00", "2006
 
 // moment is the first value that is a time: seconds, milliseconds,
 // microseconds or nanoseconds since 1970, or text. Text without a zone is UTC.
-func moment(values ...*gjson.Result) *time.Time {
+func moment(values ...value) *time.Time {
 	for _, v := range values {
 		if n, ok := number(v); ok {
 			if t, ok := unix(n); ok {
@@ -133,11 +125,15 @@ func moment(values ...*gjson.Result) *time.Time {
 			}
 			continue
 		}
-		if v == nil || v.Type != gjson.String || len(v.Str) > 64 {
+		if !v.isText() {
+			continue
+		}
+		s := v.text()
+		if len(s) > 64 {
 			continue
 		}
 		for _, form := range timeForms {
-			if t, err := time.Parse(form, v.Str); err == nil && t.Unix() >= minTime && t.Unix() < maxTime {
+			if t, err := time.Parse(form, s); err == nil && t.Unix() >= minTime && t.Unix() < maxTime {
 				t = t.UTC().Truncate(time.Microsecond)
 				return &t
 			}
@@ -157,16 +153,15 @@ func unix(n float64) (time.Time, bool) {
 }
 
 // tags is the first value that is a list with texts in it, or one text.
-func tags(values ...*gjson.Result) []string {
+func tags(values ...value) []string {
 	for _, v := range values {
 		var list []string
-		if v != nil && v.IsArray() {
-			v.ForEach(func(_, e gjson.Result) bool {
-				if s := textOf(&e, true); s != "" {
-					list = append(list, s)
+		if v.isArray() {
+			for s := v.elements(); len(list) < MaxTags && s.next(); {
+				if text := textOf(s.value, true); text != "" {
+					list = append(list, text)
 				}
-				return len(list) < MaxTags
-			})
+			}
 		} else if s := textOf(v, true); s != "" {
 			list = []string{s}
 		}
