@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"indelible/internal/layout"
+	"indelible/internal/layout/pack"
 	"indelible/internal/proof"
 	"indelible/internal/record"
 	"indelible/internal/store"
@@ -379,7 +380,7 @@ func (e *Engine) removeObject(ctx context.Context, key string, size int64, x *Ex
 
 // removeBeside removes the bodies that lie beside a pack.
 func (e *Engine) removeBeside(ctx context.Context, l *proof.Leaf, size int64, x *Expired) error {
-	for row, err := range packRows(ctx, &storeAt{ctx, e.dest.Store, l.Key}, size, false) {
+	for row, err := range packRows(ctx, &storeAt{ctx, e.dest.Store, l.Key}, size, false, (*pack.Reader).Brief) {
 		if err != nil {
 			return err
 		}

@@ -88,10 +88,10 @@ func (f packFormat) New(w io.Writer, log string) (upload.PackWriter, error) {
 	return &packWriter{pw, f.objects}, nil
 }
 
-// Rows is upload.PackFormat's.
+// Rows is upload.PackFormat's. It reads all columns: a file of which nothing else vouches may be taken for a pack.
 func (packFormat) Rows(ctx context.Context, file io.ReaderAt, size int64, bodies bool) iter.Seq2[upload.PackRow, error] {
 	return func(yield func(upload.PackRow, error) bool) {
-		for r, err := range packRows(ctx, file, size, bodies) {
+		for r, err := range packRows(ctx, file, size, bodies, (*pack.Reader).Brief) {
 			if !yield(upload.PackRow{Row: record.Row{Info: r.Info, Object: r.Object}, Body: bodyOf(&r, bodies)}, err) {
 				return
 			}
@@ -127,10 +127,11 @@ func (w *packWriter) Close() error {
 // PackReader reads packs in the form of layout/pack, for verification.
 type PackReader struct{}
 
-// Rows is proof.Packs's.
+// Rows is proof.Packs's. Columns of which no leaf is made are not decoded: package proof compares the digest of the whole file with
+// the leaf, and a file that has another is reported whatever its rows are.
 func (PackReader) Rows(ctx context.Context, file io.ReaderAt, size int64, bodies bool) iter.Seq2[proof.PackRow, error] {
 	return func(yield func(proof.PackRow, error) bool) {
-		for r, err := range packRows(ctx, file, size, bodies) {
+		for r, err := range packRows(ctx, file, size, bodies, (*pack.Reader).Proven) {
 			if !yield(proof.PackRow{Row: record.Row{Info: r.Info, Object: r.Object}, Body: bodyOf(&r, bodies)}, err) {
 				return
 			}
@@ -138,14 +139,14 @@ func (PackReader) Rows(ctx context.Context, file io.ReaderAt, size int64, bodies
 	}
 }
 
-func packRows(ctx context.Context, file io.ReaderAt, size int64, bodies bool) iter.Seq2[pack.Row, error] {
+func packRows(ctx context.Context, file io.ReaderAt, size int64, bodies bool, rows func(*pack.Reader, context.Context, bool) iter.Seq2[pack.Row, error]) iter.Seq2[pack.Row, error] {
 	return func(yield func(pack.Row, error) bool) {
 		r, err := pack.Open(file, size)
 		if err != nil {
 			yield(pack.Row{}, err)
 			return
 		}
-		for row, err := range r.Brief(ctx, bodies) {
+		for row, err := range rows(r, ctx, bodies) {
 			if !yield(row, err) {
 				return
 			}

@@ -94,6 +94,7 @@ func (v *verifier) send(ctx context.Context, j job) error {
 type objectReader struct {
 	v    *verifier
 	hash hash.Hash
+	sum  record.Digest // room for what it gives
 	buf  []byte
 
 	checked, bytes, attrs, shown, rows int64

@@ -1,6 +1,7 @@
 package proof
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -34,6 +35,9 @@ type PackRow struct {
 // packsAtOnce is how many packs are on this machine's disk at a time.
 const packsAtOnce = 4
 
+// copyBytes is how many bytes of a pack are copied at once.
+const copyBytes = 256 << 10
+
 // fetchPack copies a pack into a temporary file that the caller removes with done. It
 // reads no more than one byte beyond want, and tells size and digest of what it read.
 func fetchPack(body io.Reader, want int64, h hash.Hash) (file *os.File, size int64, sum record.Digest, done func(), err error) {
@@ -47,7 +51,7 @@ func fetchPack(body io.Reader, want int64, h hash.Hash) (file *os.File, size int
 	}
 	h.Reset()
 	local := &localWriter{w: file}
-	size, err = io.Copy(io.MultiWriter(h, local), io.LimitReader(body, want+1))
+	size, err = io.CopyBuffer(io.MultiWriter(h, local), struct{ io.Reader }{io.LimitReader(body, want+1)}, make([]byte, min(want+1, copyBytes)))
 	h.Sum(sum[:0])
 	if local.err != nil {
 		done()
@@ -138,20 +142,28 @@ func (r *objectReader) checkRows(ctx context.Context, j *job, file io.ReaderAt, 
 // checkRow compares a row's body with what the row says of it.
 func (r *objectReader) checkRow(ctx context.Context, j *job, row *PackRow) error {
 	r.rows++
-	at := job{seq: row.Seq, last: row.Seq, time: row.Time, key: j.key, object: j.object, size: row.Size, digest: row.Digest}
 	if row.Object != "" {
+		at := rowJob(j, row)
 		at.key, at.object = row.Object, r.v.packObject(j, row.Object)
 		r.v.beside(at.object)
 		return r.check(ctx, &at)
 	}
 	size, sum, err := r.hashBody(row)
-	switch {
+	if err == nil && size == row.Size && sum == row.Digest {
+		return nil
+	}
+	switch at := rowJob(j, row); {
 	case err != nil:
 		r.v.fault(at.fault("the body cannot be read from the pack: " + err.Error()))
-	case size != row.Size || sum != row.Digest:
+	default:
 		r.v.fault(at.fault(fmt.Sprintf("the body in the pack is not the record's: %d bytes with SHA-256 %s, the row says %d and %s", size, sum, row.Size, row.Digest)))
 	}
 	return nil
+}
+
+// rowJob is what is to be read of a row of the pack of j.
+func rowJob(j *job, row *PackRow) job {
+	return job{seq: row.Seq, last: row.Seq, time: row.Time, key: j.key, object: j.object, size: row.Size, digest: row.Digest}
 }
 
 func (r *objectReader) hashBody(row *PackRow) (int64, record.Digest, error) {
@@ -159,13 +171,18 @@ func (r *objectReader) hashBody(row *PackRow) (int64, record.Digest, error) {
 		return 0, sha256.Sum256(nil), nil
 	}
 	r.hash.Reset()
-	if cap(r.buf) < 64<<10 {
-		r.buf = make([]byte, 64<<10)
+	var size int64
+	var err error
+	if b, inMemory := row.Body.(*bytes.Reader); inMemory {
+		size, err = b.WriteTo(r.hash) // as it lies there
+	} else {
+		if cap(r.buf) < 64<<10 {
+			r.buf = make([]byte, 64<<10)
+		}
+		size, err = io.CopyBuffer(struct{ io.Writer }{r.hash}, struct{ io.Reader }{io.LimitReader(row.Body, row.Size+1)}, r.buf[:cap(r.buf)])
 	}
-	size, err := io.CopyBuffer(struct{ io.Writer }{r.hash}, struct{ io.Reader }{io.LimitReader(row.Body, row.Size+1)}, r.buf[:cap(r.buf)])
-	var sum record.Digest
-	r.hash.Sum(sum[:0])
-	return size, sum, err
+	r.hash.Sum(r.sum[:0])
+	return size, r.sum, err
 }
 
 // packObject is where an object that a row names lies in this store: see objectKey.

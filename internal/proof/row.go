@@ -3,6 +3,7 @@ package proof
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"strings"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -22,8 +23,8 @@ type RowTree struct {
 // Add takes the next row.
 func (t *RowTree) Add(info *record.Info) {
 	leaf := rowLeaf(info)
-	t.room = leaf.append(t.room[:0])
-	t.tree.add(leafHash(t.room))
+	t.room = leaf.append(append(t.room[:0], 0)) // what leafHash hashes
+	t.tree.add(sha256.Sum256(t.room))
 }
 
 // Root is the root over the rows so far, as a pack's leaf states it.
@@ -52,6 +53,9 @@ func rowLeaf(info *record.Info) Leaf {
 // RowAttrs is the digest of what the sender said of a record: the headers that
 // are kept, and the user metadata. It is the attrs_sha256 of the record's row.
 func RowAttrs(attrs record.Attrs) record.Digest {
+	if !slices.ContainsFunc(attrs, func(a record.Attr) bool { return strings.HasPrefix(a.Name, "x-amz-meta-") || layout.KeptHeader(a.Name) }) {
+		return store.NoAttrs()
+	}
 	header, meta := map[string]string{}, map[string]string{}
 	for _, a := range attrs {
 		name, isMeta := strings.CutPrefix(a.Name, "x-amz-meta-")

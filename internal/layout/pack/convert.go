@@ -144,10 +144,12 @@ func (c *columns) setFields(f *fields.Fields) {
 // row is the inverse of set. Its error says what in the columns contradicts itself.
 func (c *columns) row() (Row, error) {
 	var x extra
-	if c.Extra != nil {
-		if err := json.Unmarshal([]byte(*c.Extra), &x); err != nil {
+	if c.Extra != nil { // few rows have it
+		var says extra
+		if err := json.Unmarshal([]byte(*c.Extra), &says); err != nil {
 			return Row{}, fmt.Errorf("extra: %w", err)
 		}
+		x = says
 	}
 	r := Row{
 		Info: record.Info{

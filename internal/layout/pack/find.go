@@ -35,7 +35,7 @@ func (r *Reader) Find(ctx context.Context, name, value string) iter.Seq2[Row, er
 				break
 			}
 			var o *openGroup
-			if o, err = r.openGroup(&r.footer.groups[i], true, false); err != nil {
+			if o, err = r.openGroup(&r.footer.groups[i], true, whole); err != nil {
 				break
 			}
 			for j := 0; j < int(o.heads.g.rows); j++ {

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"time"
+	"unsafe"
 
 	"github.com/parquet-go/parquet-go/format"
 
@@ -25,6 +26,8 @@ type column struct {
 	words []int64
 	rows  []int32   // of each row the index of its value, -1 for null; nil: all rows have one
 	lists [][]int32 // of a list: of each row first and behind last value; nil: null
+	lent  bool      // no Row has the texts as they are: they need not be copied
+	last  string    // the text of the row before, which often is this one's as well
 }
 
 // heads are the columns of one row group but the body. It is for one goroutine.
@@ -40,19 +43,22 @@ type heads struct {
 	into   []any // of each column where in one its value goes; nil: nobody asks for it
 }
 
-// heads reads all columns but the body: one read. Where brief is set, rows are put together
-// without their Fields.
-func (r *Reader) heads(g *group, brief bool) (*heads, error) {
+// heads reads all columns but the body: one read.
+func (r *Reader) heads(g *group, how depth) (*heads, error) {
 	h, err := r.undecoded(g)
 	if err != nil {
 		return nil, err
 	}
 	for i := range h.cols { // all of them: a page that is damaged is damage, whether anybody asks for it or not
-		if err := h.decode(i); err != nil {
+		check := h.decode
+		if how == proven && !inBrief(h.plan.leaves[i].name) {
+			check = h.checkSums
+		}
+		if err := check(i); err != nil {
 			return nil, err
 		}
 	}
-	h.into = h.wanted(func(name string) bool { return !brief || slices.Contains(briefColumns[:], name) })
+	h.into = h.wanted(func(name string) bool { return how == whole || inBrief(name) })
 	return h, h.checkSeqs()
 }
 
@@ -85,7 +91,22 @@ func (h *heads) decode(i int) error {
 	if err != nil {
 		return fmt.Errorf("column %s: %w", h.plan.leaves[i].name, err)
 	}
+	h.cols[i].lent = slices.Contains(lentColumns[:], h.plan.leaves[i].name)
 	h.have[i] = true
+	return nil
+}
+
+// checkSums compares the pages of a column with their checksums, in place of decoding it.
+func (h *heads) checkSums(i int) error {
+	c := &h.g.chunks[i]
+	pages, err := h.r.pages(c, h.g.rows)
+	if err == nil {
+		from := h.g.chunks[0].from
+		err = checkSums(c, pages, h.region[c.from-from:c.to-from])
+	}
+	if err != nil {
+		return fmt.Errorf("column %s: %w", h.plan.leaves[i].name, err)
+	}
 	return nil
 }
 
@@ -151,6 +172,21 @@ func (d *decoder) column(l *leaf, c *chunk, pages []format.PageLocation, b []byt
 	return col, nil
 }
 
+// checkSums compares the pages of a column chunk, which b is, with their checksums.
+func checkSums(c *chunk, pages []format.PageLocation, b []byte) error {
+	if c.data > c.from {
+		if err := checkSum(b[:c.data-c.from]); err != nil {
+			return err
+		}
+	}
+	for i, at := range pages {
+		if err := checkSum(b[at.Offset-c.from:][:at.CompressedPageSize]); err != nil {
+			return fmt.Errorf("page %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
 // dictOf is the dictionary that a chunk begins with, if it does.
 func (d *decoder) dictOf(c *chunk, b []byte) ([][]byte, error) {
 	if c.data == c.from {
@@ -207,6 +243,8 @@ func (c *column) at(row int) int {
 // briefColumns are what a row is made of without its Fields.
 var briefColumns = [...]string{"seq", "time_ns", "door", "source", "bucket", ColumnKey, "sent_key", "size", "sha256", "attrs_sha256", "headers", "extra"}
 
+func inBrief(name string) bool { return slices.Contains(briefColumns[:], name) }
+
 // row puts one row together, without its body.
 func (h *heads) row(i int) (Row, error) {
 	h.fill(i, h.into)
@@ -245,9 +283,9 @@ func (h *heads) fill(i int, into []any) {
 func (c *column) set(field any, at int) {
 	switch p := field.(type) {
 	case *string:
-		*p = string(c.texts[at])
+		*p = c.text(at)
 	case **string:
-		s := string(c.texts[at])
+		s := c.text(at)
 		*p = &s
 	case *int64:
 		*p = c.words[at]
@@ -265,4 +303,19 @@ func (c *column) set(field any, at int) {
 		f := math.Float64frombits(uint64(c.words[at]))
 		*p = &f
 	}
+}
+
+// lentColumns are read for what they say, when the row is put together.
+var lentColumns = [...]string{"sha256", "attrs_sha256", "headers", "extra"}
+
+// text is a text that a Row may keep, unless the column is lent.
+func (c *column) text(at int) string {
+	b := c.texts[at]
+	if c.lent {
+		return unsafe.String(unsafe.SliceData(b), len(b))
+	}
+	if string(b) != c.last {
+		c.last = string(b)
+	}
+	return c.last
 }

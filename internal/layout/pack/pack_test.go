@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"math/rand/v2"
 	"reflect"
 	"strings"
@@ -176,20 +177,22 @@ func TestRoundTrip(t *testing.T) {
 			i++
 		}
 		for _, bodies := range []bool{true, false} {
-			i = 0
-			for got, err := range p.Brief(t.Context(), bodies) {
-				if err != nil {
-					t.Fatal(name, err)
+			for _, rowsOf := range []iter.Seq2[Row, error]{p.Brief(t.Context(), bodies), p.Proven(t.Context(), bodies)} {
+				i = 0
+				for got, err := range rowsOf {
+					if err != nil {
+						t.Fatal(name, err)
+					}
+					want := *rows[i]
+					if want.Fields = (fields.Fields{}); !bodies {
+						want.Body = nil
+					}
+					equal(t, got, &want)
+					i++
 				}
-				want := *rows[i]
-				if want.Fields = (fields.Fields{}); !bodies {
-					want.Body = nil
+				if i != len(rows) {
+					t.Fatalf("%s: %d rows of %d without their fields", name, i, len(rows))
 				}
-				equal(t, got, &want)
-				i++
-			}
-			if i != len(rows) {
-				t.Fatalf("%s: %d rows of %d without their fields", name, i, len(rows))
 			}
 		}
 		for _, i := range []int{0, len(rows) / 2, len(rows) - 1} {

@@ -71,17 +71,33 @@ func (r *Reader) Summary() Summary {
 
 // Rows yields all rows in order. It holds one row group without its bodies, and the bodies of one read (1 MiB, or one body) at
 // a time. It ends after an error.
-func (r *Reader) Rows(ctx context.Context) iter.Seq2[Row, error] { return r.all(ctx, true, false) }
+func (r *Reader) Rows(ctx context.Context) iter.Seq2[Row, error] { return r.all(ctx, true, whole) }
 
 // Heads yields all rows in order without their bodies, which it does not read.
-func (r *Reader) Heads(ctx context.Context) iter.Seq2[Row, error] { return r.all(ctx, false, false) }
+func (r *Reader) Heads(ctx context.Context) iter.Seq2[Row, error] { return r.all(ctx, false, whole) }
 
 // Brief yields all rows in order without their Fields, and with their bodies or without. A body is good until the next row is asked for.
 func (r *Reader) Brief(ctx context.Context, bodies bool) iter.Seq2[Row, error] {
-	return r.all(ctx, bodies, true)
+	return r.all(ctx, bodies, brief)
 }
 
-func (r *Reader) all(ctx context.Context, bodies, brief bool) iter.Seq2[Row, error] {
+// Proven is Brief without decoding the columns of the Fields, of which no leaf is made: their pages are compared with their checksums only.
+// It is for a file whose digest its caller compares with a signed one. Of any other, Brief tells more: that whoever made the
+// checksums also made pages that can be read.
+func (r *Reader) Proven(ctx context.Context, bodies bool) iter.Seq2[Row, error] {
+	return r.all(ctx, bodies, proven)
+}
+
+// depth is how much of the columns is read.
+type depth int
+
+const (
+	whole  depth = iota // all
+	brief               // all are decoded, and rows are put together without their Fields
+	proven              // those of the Fields are not even decoded
+)
+
+func (r *Reader) all(ctx context.Context, bodies bool, how depth) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
 		var kept room
 		for i := range r.footer.groups {
@@ -89,8 +105,8 @@ func (r *Reader) all(ctx context.Context, bodies, brief bool) iter.Seq2[Row, err
 				yield(Row{}, ctx.Err())
 				return
 			}
-			g, err := r.openGroup(&r.footer.groups[i], bodies, brief)
-			if err == nil && bodies && brief {
+			g, err := r.openGroup(&r.footer.groups[i], bodies, how)
+			if err == nil && bodies && how != whole {
 				g.body.room = &kept
 			}
 			for j := 0; err == nil && j < int(g.heads.g.rows); j++ {
@@ -118,7 +134,7 @@ func (r *Reader) Seq(seq record.Seq) (_ Row, err error) {
 		if seq < g.first || seq > g.last {
 			continue
 		}
-		o, err := r.openGroup(g, true, false)
+		o, err := r.openGroup(g, true, whole)
 		if err != nil {
 			return Row{}, err
 		}
@@ -138,9 +154,9 @@ type openGroup struct {
 	body  *bodies // nil: they are not read
 }
 
-func (r *Reader) openGroup(g *group, withBodies, brief bool) (_ *openGroup, err error) {
+func (r *Reader) openGroup(g *group, withBodies bool, how depth) (_ *openGroup, err error) {
 	defer guard("", &err)
-	h, err := r.heads(g, brief)
+	h, err := r.heads(g, how)
 	if err != nil {
 		return nil, damaged(err)
 	}

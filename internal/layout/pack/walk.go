@@ -3,6 +3,8 @@ package pack
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"hash/crc32"
 
 	"github.com/parquet-go/parquet-go/encoding/thrift"
 )
@@ -57,6 +59,50 @@ func (w *walker) structure(depth int) error {
 			return err
 		}
 	}
+}
+
+// checkSum compares the page that b is, header and all, with its CRC-32. It looks at no more of the header than that needs.
+func checkSum(b []byte) error {
+	const compressedSize, sum = 3, 4 // fields of PageHeader
+	var have [5]int64
+	w, id := walker{b: b}, int64(0)
+	for {
+		head, err := w.byte()
+		if err != nil {
+			return err
+		}
+		if head == 0 {
+			break
+		}
+		if id += int64(head >> 4); head>>4 == 0 {
+			v, err := w.varint()
+			if err != nil {
+				return err
+			}
+			id = unzigzag(v)
+		}
+		switch kind := head & 15; {
+		case kind == 1 || kind == 2:
+		case kind == 5 && (id == compressedSize || id == sum):
+			v, err := w.varint()
+			if err != nil {
+				return err
+			}
+			have[id] = unzigzag(v)
+		default:
+			if err := w.value(kind, 0); err != nil {
+				return err
+			}
+		}
+	}
+	b = b[w.at:]
+	switch {
+	case have[compressedSize] != int64(len(b)):
+		return fmt.Errorf("page of %d bytes in %d", have[compressedSize], len(b))
+	case uint32(have[sum]) != crc32.ChecksumIEEE(b):
+		return fmt.Errorf("CRC-32 is not %08x", uint32(have[sum]))
+	}
+	return nil
 }
 
 // value passes over one value of a kind as compact-protocol lists have them.
