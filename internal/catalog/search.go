@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"indelible/internal/fields"
@@ -187,35 +188,42 @@ func (s *search) floor(first record.Seq) record.Seq {
 
 // record gives the calls of one record that match; false once yield has had enough.
 func (s *search) record(e query.Row) bool {
+	bodies := s.bodies && s.f.HasWords()
+	if e.Fields != nil && !bodies { // as most are
+		return s.call(&filter.Row{Info: e.Info, State: s.states.of(&e.Info), Fields: *e.Fields}, nil)
+	}
 	var rows []filter.Row
-	var bodies [][]byte
-	ok := index.Calls(e, s.bodies && s.f.HasWords(), func(line int, f fields.Fields, body []byte) {
-		info := e.Info
-		rows, bodies = append(rows, filter.Row{Info: info, Line: line, State: s.states.of(&info), Fields: f}), append(bodies, body)
+	var texts [][]byte
+	ok := index.Calls(e, bodies, func(line int, f fields.Fields, body []byte) {
+		rows, texts = append(rows, filter.Row{Info: e.Info, Line: line, State: s.states.of(&e.Info), Fields: f}), append(texts, body)
 	})
 	if !ok {
 		s.sum.Unread++
 		return true
 	}
 	for i := range slices.Backward(rows) {
-		r := &rows[i]
-		text := ""
-		if s.f.HasWords() {
-			if text = filter.FieldText(r); s.bodies && !s.f.MayHold(r, text, bodies[i]) {
-				continue
-			}
-		}
-		words := func() []string {
-			if s.bodies {
-				return filter.Words(text + filter.BodyText(bodies[i], fields.MaxBody))
-			}
-			return filter.Words(text)
-		}
-		if s.f.Match(r, words) && !s.yield(r) {
+		if !s.call(&rows[i], texts[i]) {
 			return false
 		}
 	}
 	return true
+}
+
+// call gives a call to yield if it matches; false once that has had enough.
+func (s *search) call(r *filter.Row, body []byte) bool {
+	text := ""
+	if s.f.HasWords() {
+		if text = filter.FieldText(r); s.bodies && !s.f.MayHold(r, text, body) {
+			return true
+		}
+	}
+	words := func() []string {
+		if s.bodies {
+			return filter.Words(text + filter.BodyText(body, fields.MaxBody))
+		}
+		return filter.Words(text)
+	}
+	return !s.f.Match(r, words) || s.yield(r)
 }
 
 // of is the state of a record.
@@ -260,7 +268,10 @@ func (c *Catalog) Stats(ctx context.Context, q StatsQuery) (sums []index.Sum, su
 	groups := map[string]*index.Sum{}
 	tooMany := false
 	add := func(one index.Sum) bool {
-		key := fmt.Sprintf("%q", one.By)
+		key := ""
+		for _, value := range one.By {
+			key += strconv.Itoa(len(value)) + ":" + value
+		}
 		if groups[key] == nil {
 			if tooMany = len(groups) >= maxGroups; tooMany {
 				return false

@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -29,11 +30,11 @@ type Walk struct {
 	Back       bool       // the newest first
 	// Filter leaves out rows none of whose calls can match it; what it lets pass has still to be asked. nil: all.
 	Filter *filter.Filter
-	// Bodies: words of Filter are looked for in bodies, too, so that no row is left out by them.
+	// Bodies: words of Filter are looked for in bodies, too.
 	Bodies bool
 	// ID leaves out rows whose calls cannot carry this id, in the body or in the key; "": none.
 	ID string
-	// Only are the fields of filter.Row that are wanted, besides seq, time and size; nil: all.
+	// Only are the columns that are wanted, besides seq, time and size; nil: all. A row whose Fields are known has nothing else then, and cannot be opened.
 	Only []string
 	// Passed is told how many rows were looked at, and left out. nil: nobody asks.
 	Passed func(n int)
@@ -154,7 +155,15 @@ func (w *Walk) pick(packs *packs, n packName, p *pack.Reader, i int) (got picked
 			got.passed++
 			continue
 		}
-		row, err := w.row(b, j, known)
+		if known && w.Only != nil {
+			row, err := b.Part(j)
+			if err != nil {
+				return picked{err: err}
+			}
+			got.rows = append(got.rows, Row{Entry: record.Entry{Info: row.Info, Open: partial}, Fields: &row.Fields})
+			continue
+		}
+		row, err := b.Row(j)
 		if err != nil {
 			return picked{err: err}
 		}
@@ -182,12 +191,9 @@ func (w *Walk) pick(packs *packs, n packName, p *pack.Reader, i int) (got picked
 	return got
 }
 
-// row is a row, of the wanted fields alone where these are enough.
-func (w *Walk) row(b *pack.Block, j int, known bool) (pack.Row, error) {
-	if w.Only != nil && known {
-		return b.Part(j)
-	}
-	return b.Row(j)
+// partial opens a row of which some columns were read.
+func partial() (io.ReadSeekCloser, error) {
+	return nil, errors.New("open a row: only some of its columns were read")
 }
 
 // blocks are the row groups that may have a wanted row, in the order of the walk.

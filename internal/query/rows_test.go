@@ -120,12 +120,13 @@ func TestRowsThatMatch(t *testing.T) {
 	}
 	key := packOf(t, st, names, infos, bodies)
 	reader := query.New(pending{}, st, names).WithPacks()
-	all, words := make([][]filter.Row, n), make([][][]string, n)
+	all, words, inBodies := make([][]filter.Row, n), make([][][]string, n), make([][][]string, n)
 	for i := range infos {
 		all[i] = calls(infos[i], bodies[i])
 		for j := range all[i] {
 			all[i][j].State = record.Proven
 			words[i] = append(words[i], filter.Words(filter.FieldText(&all[i][j])))
+			inBodies[i] = append(inBodies[i], filter.Words(filter.FieldText(&all[i][j])+filter.BodyText(bodies[i], 1<<20)))
 		}
 	}
 	for _, expr := range []string{
@@ -133,7 +134,13 @@ func TestRowsThatMatch(t *testing.T) {
 		"tags=t1", "tags!=t1", "tags~T", "tags=", "start>=2026-11-01", "start<2026-11-01", "since=2026-11-29T09:00:00Z", "until=2026-11-29T09:00:00Z", "time=2026-11-29T08:00:05Z", "seq>8000", "seq=17", "size>300",
 		"door=http", "source=ann", "bucket!=audit", "key~JSONL", "key=2026-11-29/12.json", "sha256~ab", "id=id-77-0", "id=id-77-1", "call_id=call-1", "state=proven", "user=Zoë", "error_code=",
 		"failure", "zoë", `"gpt 5"`, "gpt*", "team-1 claude", "id-80-0", "call-1", "nothing", "prod",
+		"bodies refund", `bodies "refund policy"`, "bodies gpt-5 refund*", "bodies nothing", "bodies team-1 policy", "bodies status=failure zoë",
 	} {
+		expr, inBody := strings.CutPrefix(expr, "bodies ")
+		words := words
+		if inBody {
+			words = inBodies
+		}
 		f, err := filter.Parse([]string{expr}, day)
 		if err != nil {
 			t.Fatal(err)
@@ -149,7 +156,7 @@ func TestRowsThatMatch(t *testing.T) {
 		for _, back := range []bool{false, true} {
 			given, passed := map[record.Seq]bool{}, 0
 			last := record.Seq(0)
-			for row, err := range reader.Rows(t.Context(), key, "", query.Walk{From: 1, Upto: n, Back: back, Filter: f, Passed: func(n int) { passed += n }}) {
+			for row, err := range reader.Rows(t.Context(), key, "", query.Walk{From: 1, Upto: n, Back: back, Filter: f, Bodies: inBody, Passed: func(n int) { passed += n }}) {
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -16,6 +16,7 @@ type sieve struct {
 	exact []test // about numbers and times of the record
 	names []test // about its texts, which are exact where the column extra has nothing
 	call  []test // about the call in it, which the columns tell where it holds just one
+	text  []test // about words in that call: the dearest
 	key   pack.Column
 	sent  pack.Column
 	extra pack.Column
@@ -56,11 +57,8 @@ func newSieve(b *pack.Block, w *Walk) (*sieve, error) {
 // add adds the test of a term.
 func (s *sieve) add(b *pack.Block, t *filter.Term, bodies bool) error {
 	if t.Field == nil {
-		if bodies {
-			return nil
-		}
-		words, err := s.words(b, t)
-		s.call = append(s.call, words)
+		words, err := s.words(b, t, bodies)
+		s.text = append(s.text, words)
 		return err
 	}
 	switch name := t.Field.Name; name {
@@ -106,7 +104,7 @@ func (s *sieve) may(row int) (may, known bool) {
 	if key, _ := s.sentKey(row); HoldsLines(string(key[max(0, len(key)-len(".ndjson")):])) {
 		return true, false
 	}
-	return all(s.call, row), true
+	return all(s.call, row) && all(s.text, row), true
 }
 
 func all(tests []test, row int) bool {
@@ -210,8 +208,9 @@ var wordColumns = [...]string{
 	"finish_reason", "key_alias", "user", "end_user",
 }
 
-// words is the test of a term of words. A row that has all of them in its fields may have them one behind the other.
-func (s *sieve) words(b *pack.Block, t *filter.Term) (test, error) {
+// words is the test of a term of words: a row that has all of them in its fields, or in its body if bodies is set, may have them one
+// behind the other.
+func (s *sieve) words(b *pack.Block, t *filter.Term, bodies bool) (test, error) {
 	var masks []func(row int) uint64
 	for _, name := range wordColumns {
 		col, err := b.Column(name)
@@ -251,7 +250,11 @@ func (s *sieve) words(b *pack.Block, t *filter.Term) (test, error) {
 				return true
 			}
 		}
-		return false
+		if !bodies {
+			return false
+		}
+		body, err := b.Body(row) // it is compared with its digest when the row is opened, and so is an error told then
+		return err != nil || got|maskOf(t.Words, filter.MayBeIn(body)) == want
 	}, nil
 }
 

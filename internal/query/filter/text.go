@@ -90,28 +90,37 @@ func add(b *strings.Builder, s string, limit int) {
 // MayHold says whether the words of the filter can be in a row: in text, which is its FieldText, in its body, or as its key or an id. It
 // looks at the bytes of the body as they are, which takes a part of the time of taking it apart; false is sure.
 func (f *Filter) MayHold(r *Row, text string, body []byte) bool {
-	lower, raw := strings.ToLower(text), []byte(nil)
+	lower, in := strings.ToLower(text), MayBeIn(body)
 	for i := range f.Terms {
 		t := &f.Terms[i]
 		if t.Field != nil || r.carries(t.Text) {
 			continue
 		}
 		for _, w := range t.Words {
-			if strings.Contains(lower, w) || !isPlain(w) {
-				continue
-			}
-			if raw == nil {
-				if hasEscapes(body) {
-					return true
-				}
-				raw = lowered(body)
-			}
-			if !bytes.Contains(raw, []byte(w)) {
+			if !strings.Contains(lower, w) && !in(w) {
 				return false
 			}
 		}
 	}
 	return true
+}
+
+// MayBeIn returns a test of whether a word, or the beginning of one, can be in the text of a body: false is sure.
+func MayBeIn(body []byte) func(word string) bool {
+	var raw []byte
+	escaped := false
+	return func(word string) bool {
+		if escaped || !isPlain(word) {
+			return true
+		}
+		if raw == nil {
+			if escaped = hasEscapes(body); escaped {
+				return true
+			}
+			raw = lowered(body)
+		}
+		return bytes.Contains(raw, []byte(word))
+	}
 }
 
 // isPlain says whether a word is of letters and digits of ASCII: these stand in a JSON text as they are, or as \u.
