@@ -150,11 +150,13 @@ func hours(ctx context.Context, d asker, c *clause, t *filter.Term) error {
 	default:
 		return nil
 	}
-	if first.Valid {
+	switch {
+	case first.Valid:
 		c.and("r >= ?", first.Int64)
-	}
-	if last.Valid {
+	case last.Valid:
 		c.and("r <= ?", last.Int64)
+	default: // no record arrived then
+		c.and("0")
 	}
 	return err
 }
