@@ -78,7 +78,7 @@ func (r *Reader) rows(ctx context.Context, stored, version string, w *Walk, yiel
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	for one := range inOrder(ctx, w.blocks(p), func(i int) picked { return w.pick(packs, n, p, i) }) {
+	for one := range inOrder(ctx, w.blocks(p), w.ahead(), func(i int) picked { return w.pick(packs, n, p, i) }) {
 		if one.err != nil {
 			return fmt.Errorf("read the pack %s: %w", stored, one.err)
 		}
@@ -94,11 +94,17 @@ func (r *Reader) rows(ctx context.Context, stored, version string, w *Walk, yiel
 	return ctx.Err()
 }
 
-// aheadBlocks is how many row groups are decoded at once: as many as there are processors, within what memory allows.
-func aheadBlocks() int { return min(max(runtime.GOMAXPROCS(0), 2), 4) }
+// ahead is how many row groups are decoded before they are needed. Who leaves most rows out waits for the decoding, and as many are
+// decoded at once as there are processors; who takes all of them has more to do with them, and they take memory.
+func (w *Walk) ahead() int {
+	if w.Filter == nil && w.ID == "" {
+		return 1
+	}
+	return min(max(runtime.GOMAXPROCS(0), 2), 4)
+}
 
-// inOrder does something with each of a list, some of them at once, and yields the results in the order of the list.
-func inOrder[T any](ctx context.Context, list []int, do func(int) T) iter.Seq[T] {
+// inOrder does something with each of a list, ahead of them at once, and yields the results in the order of the list.
+func inOrder[T any](ctx context.Context, list []int, ahead int, do func(int) T) iter.Seq[T] {
 	return func(yield func(T) bool) {
 		var wg sync.WaitGroup
 		defer wg.Wait()
@@ -111,7 +117,7 @@ func inOrder[T any](ctx context.Context, list []int, do func(int) T) iter.Seq[T]
 			list, queue = list[1:], append(queue, one)
 			wg.Go(func() { one <- do(i) })
 		}
-		for range aheadBlocks() {
+		for range ahead {
 			begin()
 		}
 		for len(queue) > 0 {
@@ -145,7 +151,7 @@ func (w *Walk) pick(packs *packs, n packName, p *pack.Reader, i int) (got picked
 	if w.Only != nil {
 		b.Only(w.Only)
 	}
-	mu := &sync.Mutex{} // b is for one goroutine, and entries may be opened by several
+	shared := &bodiesOf{packs: packs, pack: n.key, block: b}
 	for j := range b.Len() {
 		if seq := b.Seq(j); seq < w.From || seq > w.Upto {
 			continue
@@ -155,40 +161,60 @@ func (w *Walk) pick(packs *packs, n packName, p *pack.Reader, i int) (got picked
 			got.passed++
 			continue
 		}
-		if known && w.Only != nil {
-			row, err := b.Part(j)
-			if err != nil {
-				return picked{err: err}
-			}
-			got.rows = append(got.rows, Row{Entry: record.Entry{Info: row.Info, Open: partial}, Fields: &row.Fields})
-			continue
-		}
-		row, err := b.Row(j)
+		row, err := w.row(shared, j, known)
 		if err != nil {
 			return picked{err: err}
 		}
-		one := Row{Entry: record.Entry{Info: row.Info}}
-		if known {
-			one.Fields = &row.Fields
-		}
-		one.Open = func() (io.ReadSeekCloser, error) {
-			if row.Object != "" {
-				return newBody(packs.store, store.Info{Key: row.Object, Size: row.Info.Size, Version: row.ObjectVersion}, row.Info.Digest), nil
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			body, err := b.Body(j)
-			if err != nil {
-				return nil, fmt.Errorf("read the pack %s: %w", n.key, err)
-			}
-			return newPackedBody(n.key, body, row.Info.Digest)
-		}
-		got.rows = append(got.rows, one)
+		got.rows = append(got.rows, row)
 	}
+	b.Done() // the rows have what they need of the columns, and may wait long
 	if w.Back {
 		slices.Reverse(got.rows)
 	}
 	return got
+}
+
+// row is row j of a row group, of the wanted columns alone where these are enough.
+func (w *Walk) row(of *bodiesOf, j int, known bool) (Row, error) {
+	if known && w.Only != nil {
+		row, err := of.block.Part(j)
+		return Row{Entry: record.Entry{Info: row.Info, Open: partial}, Fields: &row.Fields}, err
+	}
+	row, err := of.block.Row(j)
+	if err != nil {
+		return Row{}, err
+	}
+	one, object, version := Row{Entry: record.Entry{Info: row.Info}}, row.Object, row.ObjectVersion
+	if known {
+		one.Fields = new(row.Fields)
+	}
+	size, digest := row.Info.Size, row.Info.Digest
+	one.Open = func() (io.ReadSeekCloser, error) {
+		if object != "" {
+			return newBody(of.packs.store, store.Info{Key: object, Size: size, Version: version}, digest), nil
+		}
+		return of.open(j, digest)
+	}
+	return one, nil
+}
+
+// bodiesOf opens the bodies of a row group's rows.
+type bodiesOf struct {
+	packs *packs
+	pack  string // its key
+
+	mu    sync.Mutex  // several goroutines may open entries
+	block *pack.Block // guarded by mu once the rows were given away
+}
+
+func (o *bodiesOf) open(j int, digest record.Digest) (io.ReadSeekCloser, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	body, err := o.block.Body(j)
+	if err != nil {
+		return nil, fmt.Errorf("read the pack %s: %w", o.pack, err)
+	}
+	return newPackedBody(o.pack, body, digest)
 }
 
 // partial opens a row of which some columns were read.

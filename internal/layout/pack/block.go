@@ -115,6 +115,11 @@ func (b *Block) Body(j int) (_ []byte, err error) {
 	return b.body.at(j)
 }
 
+// Done forgets the columns, and what was given of them as bytes: nothing but Body may be called then.
+func (b *Block) Done() {
+	b.heads.region, b.heads.cols, b.heads.into, b.some = nil, nil, nil, nil
+}
+
 // Column is a decoded column of a Block.
 type Column struct{ c *column }
 
