@@ -1,6 +1,7 @@
 """Drives the provider SDKs with nothing but a base URL, and prints what a program gets, one JSON value a call."""
 import gc
 import json
+import os
 import sys
 import time
 
@@ -80,3 +81,5 @@ show("gemini retry", lambda: g.generate_content(model="retry", contents="x", con
 show("gemini error", lambda: g.generate_content(model="error", contents="x"))
 show("gemini cut", lambda: list(g.generate_content_stream(model="cut", contents="x")))
 show("gemini left", lambda: leave(g.generate_content_stream(model="left", contents="x")))
+sys.stdout.flush()
+os._exit(0)  # google-genai 3.6.1 leaves the stream open, and the interpreter's end collects garbage for minutes
