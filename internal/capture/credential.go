@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"hash"
 	"net/http"
 	"net/url"
 	"strings"
@@ -70,6 +71,11 @@ func splitScheme(v string) (scheme, value string) {
 
 // NewCredential describes a request's credential; nil where it has none.
 func NewCredential(key []byte, h http.Header, rawQuery string) *Credential {
+	return DescribeCredential(hmac.New(sha256.New, key), h, rawQuery)
+}
+
+// DescribeCredential is NewCredential with an HMAC-SHA256 that was used before: making one takes as long as everything else of a credential.
+func DescribeCredential(m hash.Hash, h http.Header, rawQuery string) *Credential {
 	in, scheme, value := FindCredential(h, rawQuery)
 	if in == "" {
 		if value = protocolKey(h); value == "" {
@@ -77,7 +83,8 @@ func NewCredential(key []byte, h http.Header, rawQuery string) *Credential {
 		}
 		in = "sec-websocket-protocol"
 	}
-	m := hmac.New(sha256.New, key)
+	m.Reset()
 	m.Write([]byte(value))
-	return &Credential{In: in, Scheme: scheme, HMAC: hex.EncodeToString(m.Sum(nil))}
+	var sum [sha256.Size]byte
+	return &Credential{In: in, Scheme: scheme, HMAC: hex.EncodeToString(m.Sum(sum[:0]))}
 }

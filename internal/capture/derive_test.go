@@ -146,9 +146,7 @@ func (d *Derived) clean() {
 			*p = strings.ReplaceAll(*p, "\uFFFD\uFFFD", "\uFFFD")
 		}
 	}
-	for _, p := range d.texts() {
-		scrub(p)
-	}
+	d.eachText(scrub)
 	for i := range d.Usage {
 		u := string(d.Usage[i])
 		scrub(&u)

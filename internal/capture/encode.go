@@ -69,9 +69,13 @@ func (e *Exchange) encode(s *output) {
 	s.text("upstream", e.Upstream)
 	s.some("upstream_provider", e.Provider)
 	s.some("client", e.Client)
-	s.text("start", stamp(e.Start))
-	s.some("first_byte", stamp(e.FirstByte))
-	s.some("end", stamp(e.End))
+	s.time("start", e.Start)
+	if !e.FirstByte.IsZero() {
+		s.time("first_byte", e.FirstByte)
+	}
+	if !e.End.IsZero() {
+		s.time("end", e.End)
+	}
 	s.some("open", e.Open)
 	s.some("retry_count", e.Retry)
 	s.some("retry_of", e.RetryOf)

@@ -85,22 +85,38 @@ func valid(b []byte) bool {
 	if len(b) <= maxDepth {
 		return gjson.ValidBytes(b)
 	}
-	depth, most, text := 0, 0, false
+	depth, most := 0, 0
 	for i := 0; i < len(b); i++ {
-		switch c := b[i]; {
-		case text && c == '\\':
-			i++
-		case c == '"':
-			text = !text
-		case text:
-		case c == '{' || c == '[':
+		switch b[i] {
+		case '"':
+			i += textEnd(b[i+1:]) + 1
+		case '{', '[':
 			depth++
 			most = max(most, depth)
-		case c == '}' || c == ']':
+		case '}', ']':
 			depth--
 		}
 	}
 	return most <= maxDepth && gjson.ValidBytes(b)
+}
+
+// textEnd is where the quotation mark is that ends a text of JSON.
+func textEnd(b []byte) int {
+	for at := 0; ; {
+		n := bytes.IndexByte(b[at:], '"')
+		if n < 0 {
+			return len(b)
+		}
+		at += n
+		slashes := at
+		for slashes > 0 && b[slashes-1] == '\\' {
+			slashes--
+		}
+		if (at-slashes)%2 == 0 {
+			return at
+		}
+		at++
+	}
 }
 
 // splitArray finds the elements of an array that may lack its end.

@@ -29,8 +29,15 @@ var keptPrefixes = []string{"x-stainless-", "x-ratelimit-", "ratelimit-", "anthr
 
 // KeepHeaders splits headers into those that are recorded and the names of the others.
 func KeepHeaders(h http.Header) (kept []Field, withheld []string) {
+	if len(h) == 0 {
+		return nil, nil
+	}
+	kept = make([]Field, 0, len(h))
 	for name, values := range h {
-		lower := strings.ToLower(name)
+		lower, ok := usualHeaders[name]
+		if !ok {
+			lower = strings.ToLower(name)
+		}
 		if !keepHeader(lower) {
 			withheld = append(withheld, lower)
 			continue
@@ -43,6 +50,22 @@ func KeepHeaders(h http.Header) (kept []Field, withheld []string) {
 	slices.Sort(withheld)
 	return kept, withheld
 }
+
+// usualHeaders are the names in lower case of headers that are in most requests and answers, by their canonical names.
+var usualHeaders = func() map[string]string {
+	table := map[string]string{}
+	for _, lower := range []string{
+		"accept", "accept-encoding", "accept-language", "alt-svc", "anthropic-organization-id", "anthropic-version", "api-key", "authorization", "cache-control", "cf-cache-status", "cf-ray", "connection",
+		"content-encoding", "content-length", "content-type", "date", "openai-organization", "openai-processing-ms", "openai-project", "openai-version", "request-id", "server", "set-cookie",
+		"strict-transport-security", "traceparent", "transfer-encoding", "user-agent", "vary", "via", "x-api-key", "x-content-type-options", "x-goog-api-key", "x-request-id", "x-should-retry",
+		"x-stainless-arch", "x-stainless-async", "x-stainless-lang", "x-stainless-os", "x-stainless-package-version", "x-stainless-read-timeout", "x-stainless-retry-count", "x-stainless-runtime",
+		"x-stainless-runtime-version", "x-stainless-timeout", "x-ratelimit-limit-requests", "x-ratelimit-limit-tokens", "x-ratelimit-remaining-requests", "x-ratelimit-remaining-tokens",
+		"x-ratelimit-reset-requests", "x-ratelimit-reset-tokens",
+	} {
+		table[http.CanonicalHeaderKey(lower)] = lower
+	}
+	return table
+}()
 
 func keepHeader(lower string) bool {
 	return knownHeader(lower) || slices.ContainsFunc(keptPrefixes, func(p string) bool { return strings.HasPrefix(lower, p) })

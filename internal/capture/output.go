@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -69,6 +70,15 @@ func (s *output) some(name, value string) {
 	if value != "" {
 		s.text(name, value)
 	}
+}
+
+// time writes a moment; the zero one is empty.
+func (s *output) time(name string, t time.Time) {
+	if s.name(name); t.IsZero() {
+		s.b = append(s.b, `""`...)
+		return
+	}
+	s.b = append(t.UTC().AppendFormat(append(s.b, '"'), time.RFC3339Nano), '"')
 }
 
 func (s *output) int(name string, value int64) {

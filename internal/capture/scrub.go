@@ -78,9 +78,11 @@ func (d *Derived) scrub(secrets []string) {
 	if len(secrets) == 0 {
 		return
 	}
-	for _, t := range d.texts() {
-		*t = Mask(*t, secrets)
-	}
+	d.eachText(func(t *string) {
+		if len(*t) >= minSecret {
+			*t = Mask(*t, secrets)
+		}
+	})
 	for _, raw := range d.Usage {
 		if v := string(raw); Mask(v, secrets) != v {
 			d.Usage = nil // numbers and names are in it: what else is there is not taken apart
@@ -89,32 +91,35 @@ func (d *Derived) scrub(secrets []string) {
 	}
 }
 
-// texts are all texts that an upstream or a client can have chosen.
-func (d *Derived) texts() []*string {
-	texts := []*string{
+// eachText calls f with all texts that an upstream or a client can have chosen.
+func (d *Derived) eachText(f func(*string)) {
+	for _, t := range [...]*string{
 		&d.RequestedModel, &d.ServedModel, &d.ResponseID, &d.PreviousID, &d.TraceID, &d.User, &d.UserAgent,
 		&d.Text, &d.ErrorClass, &d.ErrorCode, &d.ErrorMessage, &d.FinishReason,
+	} {
+		f(t)
 	}
 	for i := range d.FinishReasons {
-		texts = append(texts, &d.FinishReasons[i])
+		f(&d.FinishReasons[i])
 	}
 	for i := range d.ToolCalls {
 		t := &d.ToolCalls[i]
-		texts = append(texts, &t.ID, &t.Name, &t.Arguments)
+		f(&t.ID)
+		f(&t.Name)
+		f(&t.Arguments)
 	}
 	for i := range d.Unparsed {
-		texts = append(texts, &d.Unparsed[i])
+		f(&d.Unparsed[i])
 	}
-	return texts
 }
 
 // Contains says whether a secret stands in b. It looks for the byte of it that is rarest in texts: prompts are long, and bytes.Index,
 // which looks for the first byte, stops at each "s" of them for a key that begins with "sk-".
 func Contains(b []byte, secret string) bool {
-	anchor := 0
-	for i := range secret {
-		if rarity(secret[i]) > rarity(secret[anchor]) {
-			anchor = i
+	anchor, rare := 0, rarities[secret[0]]
+	for i := 1; i < len(secret) && rare < rarest; i++ {
+		if r := rarities[secret[i]]; r > rare {
+			anchor, rare = i, r
 		}
 	}
 	last := len(b) - len(secret) + anchor // of the places where the anchor can stand
@@ -135,18 +140,24 @@ func Contains(b []byte, secret string) bool {
 	return false
 }
 
-// rarity is greater for what is rarer in prompts and answers.
-func rarity(c byte) int {
-	switch {
-	case c >= 'a' && c <= 'z' && c != 'q' && c != 'z' && c != 'x' && c != 'j', c == '"', c == ' ', c == '-', c == ',', c == '.', c == ':', c == '/':
-		return 0
-	case c >= '0' && c <= '9', c == '_':
-		return 1
-	case c >= 'a' && c <= 'z', strings.IndexByte("AEIST", c) >= 0:
-		return 2
+// rarities are greater for what is rarer in prompts and answers.
+var rarities = func() (table [256]uint8) {
+	for i := range table {
+		switch c := byte(i); {
+		case c >= 'a' && c <= 'z' && c != 'q' && c != 'z' && c != 'x' && c != 'j', c == '"', c == ' ', c == '-', c == ',', c == '.', c == ':', c == '/':
+			table[c] = 0
+		case c >= '0' && c <= '9', c == '_':
+			table[c] = 1
+		case c >= 'a' && c <= 'z', strings.IndexByte("AEIST", c) >= 0:
+			table[c] = 2
+		default:
+			table[c] = rarest
+		}
 	}
-	return 3
-}
+	return table
+}()
+
+const rarest = 3
 
 func (b *Body) scrub(secrets []string) {
 	if b.File != nil {

@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"bytes"
 	"encoding/base64"
 	"net/http"
 	"net/url"
@@ -181,21 +182,38 @@ func AnswerSecrets(h http.Header) []string {
 // Spellings are the secrets in base64, as they stand in the base64 of a longer text: an upstream that encodes what it repeats must not bring
 // them into the log either. Of the characters at the ends, which what stands beside a secret decides as well, there is none in them.
 func Spellings(list []string) (spelled []string) {
-	var space [512]byte
-	plain, code := space[:0:128], space[128:128]
-	spelled = make([]string, 0, 3*len(list))
+	var space [1024]byte
+	plain, code := space[:0:256], space[256:256]
+	var few [32]int
+	ends := few[:0] // of each
 	for _, secret := range list {
 		for before := range 3 {
 			plain = append(append(plain[:0], "\x00\x00"[:before]...), secret...)
-			code = base64.StdEncoding.AppendEncode(code[:0], plain)
-			one := string(code[[...]int{0, 2, 3}[before] : 4*len(plain)/3]) // what nothing but plain decides
-			if len(one) < minSecret {
+			begun := len(code)
+			code = base64.StdEncoding.AppendEncode(code, plain)
+			from, to := begun+[...]int{0, 2, 3}[before], begun+4*len(plain)/3 // what nothing but plain decides
+			if code = code[:begun+copy(code[begun:], code[from:to])]; to-from < minSecret {
+				code = code[:begun]
 				continue
 			}
-			if spelled = append(spelled, one); strings.ContainsAny(one, "+/") {
-				spelled = append(spelled, strings.NewReplacer("+", "-", "/", "_").Replace(one))
+			if ends = append(ends, len(code)); bytes.ContainsAny(code[begun:], "+/") {
+				for _, c := range code[begun:len(code):len(code)] {
+					switch c {
+					case '+':
+						c = '-'
+					case '/':
+						c = '_'
+					}
+					code = append(code, c)
+				}
+				ends = append(ends, len(code))
 			}
 		}
+	}
+	all, from := string(code), 0
+	spelled = make([]string, len(ends))
+	for i, to := range ends {
+		spelled[i], from = all[from:to], to
 	}
 	return spelled
 }

@@ -25,7 +25,10 @@ func DefaultKey(at time.Time, id string) string {
 // "<door>/2006-01-02/15/time-15-04-05-000000_<id>.json".
 func DoorKey(door string, at time.Time, id string) string {
 	var space [keySpace]byte
-	return string(appendFileName(at.AppendFormat(append(space[:0], door...), "/2006-01-02/15/"), at, id))
+	hour, _, _ := at.Clock()
+	b := appendDate(append(append(space[:0], door...), '/'), at)
+	b = append(appendDigits(append(b, '/'), hour, 2), '/')
+	return string(appendFileName(b, at, id))
 }
 
 // keySpace is room for most keys.
@@ -33,9 +36,11 @@ const keySpace = 160
 
 func appendFileName(dst []byte, at time.Time, id string) []byte {
 	begun := len(dst)
-	dst = at.AppendFormat(append(dst, "time-"...), "15-04-05.000000")
-	dst[len(dst)-len(".000000")] = '-'
-	dst = append(dst, '_')
+	hour, minute, second := at.Clock() // time.Format takes three times as long
+	dst = append(appendDigits(append(dst, "time-"...), hour, 2), '-')
+	dst = append(appendDigits(dst, minute, 2), '-')
+	dst = append(appendDigits(dst, second, 2), '-')
+	dst = append(appendDigits(dst, at.Nanosecond()/1000, 6), '_')
 	if len(dst)-begun+len(id)+len(ext) > maxFileName || !clean(id) {
 		return append(dst[:begun], fileName(string(dst[begun:])+id)...)
 	}
@@ -43,6 +48,27 @@ func appendFileName(dst []byte, at time.Time, id string) []byte {
 }
 
 const ext = ".json"
+
+// appendDate appends a day as 2006-01-02.
+func appendDate(dst []byte, at time.Time) []byte {
+	year, month, day := at.Date()
+	if year < 0 || year > 9999 {
+		return at.AppendFormat(dst, time.DateOnly)
+	}
+	dst = append(appendDigits(dst, year, 4), '-')
+	dst = append(appendDigits(dst, int(month), 2), '-')
+	return appendDigits(dst, day, 2)
+}
+
+// appendDigits appends a number with so many digits.
+func appendDigits(dst []byte, n, digits int) []byte {
+	at := len(dst)
+	dst = append(dst, "000000"[:digits]...)
+	for i := at + digits - 1; i >= at; i-- {
+		dst[i], n = byte('0'+n%10), n/10
+	}
+	return dst
+}
 
 // clean reports whether an id is in a file name what it is.
 func clean(id string) bool {

@@ -15,3 +15,17 @@ func TestFileNames(t *testing.T) {
 		}
 	}
 }
+
+// TestKeysAreFormatted compares with what time.Format makes.
+func TestKeysAreFormatted(t *testing.T) {
+	for i, at := range []time.Time{
+		{}, time.Unix(0, 0), time.Unix(1764000000, 123456789), time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC), time.Date(1999, 12, 31, 23, 59, 59, 999999999, time.UTC),
+		time.Date(12026, 1, 2, 3, 4, 5, 6, time.UTC), time.Date(-5, 1, 2, 3, 4, 5, 6, time.UTC),
+	} {
+		at = at.UTC()
+		want := "d/" + at.Format("2006-01-02/15/") + "time-" + strings.Replace(at.Format("15-04-05.000000"), ".", "-", 1) + "_x.json"
+		if got := DoorKey("d", at, "x"); got != want {
+			t.Errorf("%d: %s, want %s", i, got, want)
+		}
+	}
+}

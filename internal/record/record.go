@@ -98,7 +98,10 @@ type Receipt struct {
 
 // String is the receipt as the doors send it: "<log>/<seq>/<sha256 hex>".
 func (r Receipt) String() string {
-	return r.Log + "/" + strconv.FormatUint(uint64(r.Seq), 10) + "/" + r.Digest.String()
+	var space [160]byte
+	b := append(append(space[:0], r.Log...), '/')
+	b = append(strconv.AppendUint(b, uint64(r.Seq), 10), '/')
+	return string(hex.AppendEncode(b, r.Digest[:]))
 }
 
 // ParseReceipt reads what Receipt.String wrote. Time, Size and Resent are not

@@ -90,7 +90,7 @@ func TestNothingReadsABodyThatWasNotRecorded(t *testing.T) {
 		return record.ErrPushback
 	})}, shared: &shared{long: make(chan struct{}, 1)}}
 	c := capture.Exchange{Kind: capture.Open, Request: capture.Message{Body: capture.Body{File: f, Kept: 1 << 20, Size: 1 << 20}}}
-	if _, err := r.append(t.Context(), &c, "", "", nil); !errors.Is(err, record.ErrPushback) || f.reading.Load() {
+	if _, err := r.append(&c, "", "", nil); !errors.Is(err, record.ErrPushback) || f.reading.Load() {
 		t.Errorf("%v, and it is being read: %v", err, f.reading.Load())
 	}
 }

@@ -3,10 +3,13 @@ package recorder
 import (
 	"bytes"
 	"context"
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"log/slog"
 	"net/http"
@@ -26,6 +29,7 @@ type exchange struct {
 	r       *Recorder
 	mu      sync.Mutex // guards c once there is an answer
 	c       capture.Exchange
+	record  capture.Exchange // what is recorded of it: of the open record, and then of the last one
 	source  string
 	secrets []string
 	open    bool // the open record is durable
@@ -56,7 +60,7 @@ func (r *Recorder) begin(req *http.Request) *exchange {
 	x.sortSecrets()
 	x.c = capture.Exchange{
 		ID: hex.EncodeToString(id[:]), Upstream: call.Upstream, Provider: call.Provider, Client: call.Client,
-		Start: now, Retry: h.Get("X-Stainless-Retry-Count"), Credential: capture.NewCredential(r.key, h, query),
+		Start: now, Retry: h.Get("X-Stainless-Retry-Count"), Credential: r.credential(h, query),
 		Method: req.Method, URL: capture.RedactURL(req.URL), Derive: true,
 	}
 	if x.c.Upstream == "" {
@@ -68,6 +72,16 @@ func (r *Recorder) begin(req *http.Request) *exchange {
 	x.c.Request.Proto = req.Proto
 	x.c.Request.Headers, x.c.Request.Withheld = capture.KeepHeaders(h)
 	return x
+}
+
+// credential describes the credential of a request.
+func (r *Recorder) credential(h http.Header, query string) *capture.Credential {
+	m, ok := r.macs.Get().(hash.Hash)
+	if !ok {
+		m = hmac.New(sha256.New, r.key)
+	}
+	defer r.macs.Put(m)
+	return capture.DescribeCredential(m, h, query)
 }
 
 // readRequest reads the request's body to its end: it is recorded before it is sent.
@@ -201,14 +215,17 @@ func (x *exchange) link() {
 }
 
 // openRecord makes the open record durable.
-func (x *exchange) openRecord(ctx context.Context) error {
-	c := x.c
+func (x *exchange) openRecord() error {
+	c := &x.record
+	*c = x.c
 	c.Kind = capture.Open
-	receipt, err := x.r.append(ctx, &c, x.source, "-open", x.secrets)
+	receipt, err := x.r.append(c, x.source, "-open", x.secrets)
+	asked := c.Asked
+	*c = capture.Exchange{} // it may hold a copy of the body
 	if err != nil {
 		return err
 	}
-	x.open, x.c.Open, x.c.Asked = true, receipt.String(), c.Asked
+	x.open, x.c.Open, x.c.Asked = true, receipt.String(), asked
 	return nil
 }
 
@@ -341,8 +358,9 @@ func (x *exchange) closeRecord() (record.Receipt, error) {
 		x.drop()
 		return record.Receipt{}, nil
 	}
+	c := &x.record
 	x.mu.Lock()
-	c := x.final()
+	*c = x.final()
 	x.mu.Unlock()
 	c.Request.Body = x.reqBody
 	var bad error
@@ -356,11 +374,11 @@ func (x *exchange) closeRecord() (record.Receipt, error) {
 	if bad != nil {
 		x.r.log.Warn("an answer could not be kept whole while it passed; its record says how much of it is there", "exchange", c.ID, "error", bad)
 	}
-	receipt, err := x.r.append(context.Background(), &c, x.source, "", x.secrets)
+	receipt, err := x.r.append(c, x.source, "", x.secrets)
 	if err != nil {
 		x.r.lost("close", err)
 		if x.r.o.PassFull {
-			x.r.gap.note(&c)
+			x.r.gap.note(c)
 			err = nil
 		}
 		if x.response != nil {
@@ -385,9 +403,9 @@ func (x *exchange) drop() {
 	}
 }
 
-// append makes a record of an exchange durable. It is not given up when ctx, the client's,
-// ends: what was sent is recorded.
-func (r *Recorder) append(ctx context.Context, c *capture.Exchange, source, suffix string, secrets []string) (record.Receipt, error) {
+// append makes a record of an exchange durable. It is not given up when the client
+// leaves: what was sent is recorded.
+func (r *Recorder) append(c *capture.Exchange, source, suffix string, secrets []string) (record.Receipt, error) {
 	begun := time.Now()
 	release := func() {}
 	if !c.InMemory() {
@@ -397,8 +415,7 @@ func (r *Recorder) append(ctx context.Context, c *capture.Exchange, source, suff
 		c.Request.Body.Load(loadBytes)
 		c.Response.Body.Load(loadBytes)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.hold())
-	defer cancel()
+	ctx := r.holds.begin(r.hold(), begun)
 	c.Scrub(secrets)
 	rec := record.Record{
 		Door: r.o.Door, Source: source, Key: r.keyOf(c, suffix),

@@ -84,7 +84,10 @@ type shared struct {
 	short   sync.Pool     // *bytes.Buffer, of short ones
 	scratch sync.Pool     // *[]byte, of frames
 	bursts  sync.Pool     // *[burstBytes]byte, of bodies under way
-	left    []string      // files of the process before, for Recover
+	sums    sync.Pool     // hash.Hash: SHA-256, of bodies
+	macs    sync.Pool     // hash.Hash: HMAC-SHA256 under key
+	holds   holds
+	left    []string // files of the process before, for Recover
 }
 
 // maxLate bounds the records that are appended with nobody waiting, and maxLong those that are made of files.

@@ -157,7 +157,7 @@ func (r *Recorder) recoverExchange(ctx context.Context, id string, has map[strin
 		c.Fault += "; what the client sent was not written whole, and is left out from there on"
 	}
 	c.Derive = true
-	if _, err := r.append(ctx, c, c.Client, "", nil); err != nil {
+	if _, err := r.append(c, c.Client, "", nil); err != nil {
 		return false, errors.Join(bad, err)
 	}
 	return true, errors.Join(bad, r.removeLeft(answer, sent))

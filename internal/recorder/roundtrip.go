@@ -141,7 +141,7 @@ func (x *exchange) openOrPass(ctx context.Context) error {
 	r := x.r
 	err := r.flushGap(ctx)
 	if err == nil {
-		err = x.openRecord(ctx)
+		err = x.openRecord()
 	}
 	if err == nil {
 		return nil

@@ -32,6 +32,7 @@ type tape struct {
 	reserve int64
 	scratch *sync.Pool    // *[]byte, for frames
 	bursts  *sync.Pool    // *[burstBytes]byte, for more than a little in memory
+	sums    *sync.Pool    // takes sum back
 	name    string        // of the file, once there is one
 	limit   int64         // bytes kept
 	most    int64         // bytes in memory
@@ -43,7 +44,8 @@ type tape struct {
 
 	mu         sync.Mutex
 	begun      time.Time         // the first write; guarded by mu
-	sum        hash.Hash         // of all that passed but the end of mem; guarded by mu
+	sum        hash.Hash         // of all that passed but the end of mem; nil once it was told; guarded by mu
+	digest     [sha256.Size]byte // that was told; guarded by mu
 	unsummed   int               // bytes at the end of mem that are not in sum: events are short, and hashed together; guarded by mu
 	size       int64             // likewise; written under mu, read by the goroutine that writes
 	mem        []byte            // not yet in the file; guarded by mu
@@ -72,8 +74,17 @@ var errEnded = errors.New("the record is written already")
 // errNoRoom says that the reserve of the disk begins.
 var errNoRoom = errors.New("no room beyond the reserve")
 
+// newSum is a SHA-256, often one that was used before.
+func (r *Recorder) newSum() hash.Hash {
+	if sum, ok := r.sums.Get().(hash.Hash); ok {
+		sum.Reset()
+		return sum
+	}
+	return sha256.New()
+}
+
 func (r *Recorder) newTape(name string, most int64) *tape {
-	return &tape{data: r.o.Data, reserve: r.o.Reserve, scratch: &r.scratch, bursts: &r.bursts, name: Dir + "/" + name, limit: r.o.MaxKept, most: most, sum: sha256.New()}
+	return &tape{data: r.o.Data, reserve: r.o.Reserve, scratch: &r.scratch, bursts: &r.bursts, name: Dir + "/" + name, limit: r.o.MaxKept, most: most, sum: r.newSum(), sums: &r.sums}
 }
 
 // write keeps p. Its error says that bytes could not be kept, because of the disk, where they are counted all the same, or because the tape has ended.
@@ -178,6 +189,9 @@ const sumBytes = 1 << 10
 
 // summed hashes what is not. The caller holds mu.
 func (t *tape) summed() {
+	if t.sum == nil {
+		return // it was told, and nothing came since
+	}
 	t.sum.Write(t.mem[len(t.mem)-t.unsummed:])
 	t.unsummed = 0
 }
@@ -353,9 +367,13 @@ func (t *tape) body() (capture.Body, error) {
 	defer t.mu.Unlock()
 	err := t.flush(true)
 	t.done = true
-	t.summed()
-	b := capture.Body{Size: t.size, Kept: t.kept, Masked: t.masked}
-	t.sum.Sum(b.Digest[:0])
+	if t.sum != nil {
+		t.summed()
+		t.sum.Sum(t.digest[:0])
+		t.sums.Put(t.sum)
+		t.sum = nil
+	}
+	b := capture.Body{Size: t.size, Kept: t.kept, Masked: t.masked, Digest: t.digest}
 	b.Kept += int64(len(t.unwritten)) // it has passed
 	if t.file == nil {
 		b.Bytes = t.mem
