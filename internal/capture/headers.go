@@ -34,11 +34,13 @@ func KeepHeaders(h http.Header) (kept []Field, withheld []string) {
 	}
 	kept = make([]Field, 0, len(h))
 	for name, values := range h {
-		lower, ok := usualHeaders[name]
+		usual, ok := usualHeaders[name]
+		lower := usual.lower
 		if !ok {
 			lower = strings.ToLower(name)
+			usual.kept = keepHeader(lower)
 		}
-		if !keepHeader(lower) {
+		if !usual.kept {
 			withheld = append(withheld, lower)
 			continue
 		}
@@ -51,9 +53,16 @@ func KeepHeaders(h http.Header) (kept []Field, withheld []string) {
 	return kept, withheld
 }
 
-// usualHeaders are the names in lower case of headers that are in most requests and answers, by their canonical names.
-var usualHeaders = func() map[string]string {
-	table := map[string]string{}
+// usualHeader is what is known of a header that is in many requests and answers.
+type usualHeader struct {
+	lower  string // its name
+	kept   bool
+	secret bool // it holds a credential
+}
+
+// usualHeaders are such headers by their canonical names.
+var usualHeaders = func() map[string]usualHeader {
+	table := map[string]usualHeader{}
 	for _, lower := range []string{
 		"accept", "accept-encoding", "accept-language", "alt-svc", "anthropic-organization-id", "anthropic-version", "api-key", "authorization", "cache-control", "cf-cache-status", "cf-ray", "connection",
 		"content-encoding", "content-length", "content-type", "date", "openai-organization", "openai-processing-ms", "openai-project", "openai-version", "request-id", "server", "set-cookie",
@@ -62,7 +71,8 @@ var usualHeaders = func() map[string]string {
 		"x-stainless-runtime-version", "x-stainless-timeout", "x-ratelimit-limit-requests", "x-ratelimit-limit-tokens", "x-ratelimit-remaining-requests", "x-ratelimit-remaining-tokens",
 		"x-ratelimit-reset-requests", "x-ratelimit-reset-tokens",
 	} {
-		table[http.CanonicalHeaderKey(lower)] = lower
+		name := http.CanonicalHeaderKey(lower)
+		table[name] = usualHeader{lower, keepHeader(lower), slices.Contains(credentialHeaders, name)}
 	}
 	return table
 }()

@@ -46,8 +46,12 @@ func Secrets(h http.Header, rawQuery string) []string {
 				}
 			}
 		default:
-			if namesSecret(name) && !keepHeader(strings.ToLower(name)) {
-				for _, v := range values {
+			usual, ok := usualHeaders[name]
+			if !ok && (!namesSecret(name) || keepHeader(strings.ToLower(name))) || ok && !usual.secret {
+				break
+			}
+			for _, v := range values {
+				if usual.secret || name == "Proxy-Authorization" || random(v) {
 					all.header(v)
 				}
 			}
@@ -56,6 +60,9 @@ func Secrets(h http.Header, rawQuery string) []string {
 	all.query(rawQuery)
 	return all
 }
+
+// random says whether a text may be made by a machine, as credentials are: what is named like one may be a name, or a word.
+func random(v string) bool { return len(v) >= 12 && strings.ContainsAny(v, "0123456789") }
 
 // namesSecret says whether a header, by its canonical name, holds a credential.
 func namesSecret(name string) bool {
@@ -131,7 +138,7 @@ func (s *secrets) query(raw string) {
 	}
 	for pair := range strings.SplitSeq(raw, "&") {
 		name, v, _ := strings.Cut(pair, "=")
-		if !namesCredential(name) {
+		if !IsKey(name) && (!namesCredential(name) || !random(v)) {
 			continue
 		}
 		s.add(v)

@@ -39,6 +39,8 @@ func TestSecrets(t *testing.T) {
 		"a shared access signature":      {query: "sv=2026&sig=" + secret},
 		"a token in the query":           {query: "access_token=" + secret},
 		"a key in the query":             {query: "subscription-key=" + secret},
+		"the name of a key":              {header: http.Header{"X-Key-Alias": {"production-of-the-team"}}, none: true},
+		"what to sort by":                {query: "sort_key=created_at_of_it", none: true},
 		"the token of a page":            {query: "pageToken=" + secret, none: true},
 		"a key of idempotency":           {header: http.Header{"Idempotency-Key": {secret}}, none: true},
 		"the key of a WebSocket":         {header: http.Header{"Sec-Websocket-Key": {secret}}, none: true},
