@@ -53,7 +53,7 @@ the file stays.`,
 				return err
 			}
 			if s.Network {
-				s.KeyID, s.KeySecret, s.HTTPToken = "litellm", rand.Text(), rand.Text()
+				s.Key.ID, s.Key.Secret, s.HTTPToken = "litellm", config.NewSecret(rand.Text()), config.NewSecret(rand.Text())
 			}
 			l, err := begin(file, s)
 			if err != nil {
@@ -184,7 +184,7 @@ func (c *cli) tellNext(ctx context.Context, l *config.Loaded, s config.Starter, 
 	}
 	fmt.Fprint(c.stdout, "\nPut into LiteLLM's environment:\n\n  DEFAULT_S3_FLUSH_INTERVAL_SECONDS=1\n")
 	if s.Network {
-		fmt.Fprintf(c.stdout, "  INDELIBLE_SECRET=%s\n\nOn other machines, put this machine's name into s3_endpoint_url.\n", s.KeySecret)
+		fmt.Fprintf(c.stdout, "  INDELIBLE_SECRET=%s\n\nOn other machines, put this machine's name into s3_endpoint_url.\n", s.Key.Secret.Reveal())
 	}
 	fmt.Fprint(c.stdout, "\nSo that no answered call is without a record: \"indelible litellm config --callback\".\n")
 	return nil

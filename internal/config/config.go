@@ -1,242 +1,187 @@
-// Package config is everything that can be set: the table of settings, where their
-// values come from (flag, environment, file, default), and what they must hold.
+// Package config is everything that can be set: the settings, where their values come
+// from (flag, environment, file, default), and what they must hold.
 package config
 
-import (
-	"slices"
-	"time"
-)
-
-// Config is everything that can be set, and the reference of the YAML file:
-// each field names its place there. fields.go binds the same places to flags
-// and environment variables; docs/configuration.md is written from both.
-// A Config that Load returned has passed Validate.
+// Config is everything that can be set, and the one description of it: a field is a section
+// of the YAML file or a setting, and its tags say the rest.
+//
+//	yaml     its name in the file
+//	default  its value where none is given, written as in the file
+//	flag     the flag, and what stands for its value in the help; common: every command has it
+//	env      the environment variable
+//	usage    what it is, for the help and for the reader of this file
+//	oneof    the only texts that it takes
+//	min      the least that it takes
+//	empty    ok: the text may be empty
+//	only     s3: it is for s3:// destinations
+//
+// A setting is a string, a bool, an int, or of a type that reads and writes itself as text
+// (values.go, lists.go, credentials.go, upstreams.go). One whose type holds a Secret is shown nowhere.
+// A Config that Load returned has passed validate.
 type Config struct {
-	Data        string      // data: the directory of spool, key, lock and socket; absolute after Load
-	Destination Destination // destination: where the records end up
-	Layout      string      // layout: object (one object per record) or pack (many records in one)
-	Pack        Pack        // pack: when a pack is closed
-	Doors       Doors       // doors: where records come in
-	Admin       Admin       // admin: health, metrics and the JSON API
-	Log         Log         // log: our own log lines on stderr
-	Spool       Spool       // spool: the durable queue on this disk
-	Upload      Upload      // upload: the pace of delivery
-	Proof       Proof       // proof: the transparency log
-	Scrub       Scrub       // scrub: verification in the background
-	Index       Index       // index: the local index
-	Shutdown    Shutdown    // shutdown: how serve stops
+	Data        string      `yaml:"data" default:"indelible-data" flag:"data DIR" common:"yes" env:"INDELIBLE_DATA" usage:"directory of spool, key, lock and socket"` // absolute after Load
+	Destination Destination `yaml:"destination"`
+	Layout      string      `yaml:"layout" default:"object" oneof:"object pack" flag:"layout object|pack" env:"INDELIBLE_LAYOUT" usage:"how records are stored: one object per record, or many in a pack"`
+	Pack        Pack        `yaml:"pack"`
+	Doors       Doors       `yaml:"doors"`
+	Admin       Admin       `yaml:"admin"`
+	Log         Log         `yaml:"log"`
+	Spool       Spool       `yaml:"spool"`
+	Upload      Upload      `yaml:"upload"`
+	Proof       Proof       `yaml:"proof"`
+	Scrub       Scrub       `yaml:"scrub"`
+	Index       Index       `yaml:"index"`
+	Shutdown    Shutdown    `yaml:"shutdown"`
 }
 
-// Destination is the store that records are delivered to. Everything but URL
-// and MaxConcurrency speaks of s3:// only.
+// Destination is the store that records are delivered to. "" leaves it to S3, or to the AWS SDK's chain.
 type Destination struct {
-	URL            string            // destination.url: s3://bucket[/prefix], file:///dir or a path; the prefix may hold {bucket}
-	Endpoint       string            // destination.endpoint: an S3-compatible server; path style when given
-	Region         string            // destination.region: "" leaves it to the SDK's chain
-	SSE            string            // destination.sse: "", AES256, aws:kms or aws:kms:dsse
-	KMSKeyID       string            // destination.kms_key_id: the key of aws:kms
-	StorageClass   string            // destination.storage_class: as S3 spells it, such as STANDARD_IA
-	Tags           map[string]string // destination.tags: on every object
-	ObjectLock     ObjectLock        // destination.object_lock
-	AssumeRole     string            // destination.assume_role: ARN of a role to assume
-	Retain         time.Duration     // destination.retain: how old records may become; 0 is for ever
-	MaxConcurrency int               // destination.max_concurrency: uploads at a time at most; 0 is the uploader's own bound
-}
-
-// Pack says when a pack is closed: by whichever comes first.
-type Pack struct {
-	MaxBytes   int64         // pack.max_bytes: of its file
-	MaxRecords int           // pack.max_records
-	MaxAge     time.Duration // pack.max_age: since its first record was written
+	URL            StoreURL     `yaml:"url" flag:"to URL" common:"yes" env:"INDELIBLE_TO" usage:"where records end up: s3://bucket[/prefix], file:///dir or a path"` // the prefix may hold {bucket}
+	Endpoint       HTTPURL      `yaml:"endpoint" only:"s3" flag:"endpoint URL" common:"yes" env:"AWS_ENDPOINT_URL_S3" usage:"an S3-compatible server in place of AWS"`
+	Region         string       `yaml:"region" only:"s3" flag:"region R" common:"yes" env:"AWS_REGION" usage:"region of the bucket"`
+	SSE            string       `yaml:"sse" only:"s3" oneof:"AES256 aws:kms aws:kms:dsse" usage:"server-side encryption"`
+	KMSKeyID       string       `yaml:"kms_key_id" only:"s3" usage:"key of aws:kms"`
+	StorageClass   StorageClass `yaml:"storage_class" only:"s3" usage:"storage class as S3 spells it"`
+	Tags           Tags         `yaml:"tags" only:"s3" usage:"tags of every object"`
+	ObjectLock     ObjectLock   `yaml:"object_lock"`
+	Retain         Duration     `yaml:"retain" min:"1ns" usage:"how old records may become before \"indelible expire\" removes them"` // 0 is for ever
+	AssumeRole     ARN          `yaml:"assume_role" only:"s3" usage:"ARN of a role to assume"`
+	MaxConcurrency int          `yaml:"max_concurrency" usage:"uploads at a time at most; 0: the uploader's own bound"`
 }
 
 // ObjectLock makes every stored object immutable until its time has passed.
 type ObjectLock struct {
-	Mode   string        // destination.object_lock.mode: "", governance or compliance
-	Retain time.Duration // destination.object_lock.retain: how long, such as 180d
+	Mode   string   `yaml:"mode" only:"s3" oneof:"governance compliance" usage:"the kind of Object Lock"`
+	Retain Duration `yaml:"retain" only:"s3" min:"1ns" usage:"how long every object is locked"`
+}
+
+// Pack says when a pack is closed: by whichever comes first.
+type Pack struct {
+	MaxBytes   Size     `yaml:"max_bytes" default:"64MiB" min:"1MiB" usage:"size of a pack's file at which it is closed"`
+	MaxRecords int      `yaml:"max_records" default:"100000" min:"1" usage:"records at which a pack is closed"`
+	MaxAge     Duration `yaml:"max_age" default:"1m" min:"1s" usage:"how long a pack waits for more records"`
 }
 
 // Doors are the listeners that take records.
 type Doors struct {
-	S3   S3Door   // doors.s3
-	HTTP HTTPDoor // doors.http
-	// Proxy is doors.proxy.
-	Proxy ProxyDoor
+	S3    S3Door    `yaml:"s3"`
+	HTTP  HTTPDoor  `yaml:"http"`
+	Proxy ProxyDoor `yaml:"proxy"`
 }
 
-// S3Door takes PUTs as S3 does.
+// S3Door takes PUTs as S3 does. Without keys it is for loopback only, and checks no signature.
 type S3Door struct {
-	Listen  string        // doors.s3.listen: host:port, or off
-	Keys    []S3Key       // doors.s3.keys: who may sign; none: loopback only, signatures not checked
-	MaxHold time.Duration // doors.s3.max_hold: how long a PUT waits for room before 503 SlowDown
-	Trust   bool          // doors.s3.trust: take requests whatever their signature, also beyond loopback
-	Bucket  string        // doors.s3.bucket: the bucket of bucket-less requests
-	Domains []string      // doors.s3.domains: hosts <bucket>.<domain> are virtual-hosted requests
-	TLS     TLS           // doors.s3.tls
+	Listen  Address  `yaml:"listen" default:"127.0.0.1:9000" flag:"s3 ADDR|off" env:"INDELIBLE_S3" usage:"address of the S3 door"`
+	Keys    S3Keys   `yaml:"keys" env:"INDELIBLE_S3_KEYS" usage:"access keys of senders, id:secret or {id, secret, name, team}"`
+	MaxHold Duration `yaml:"max_hold" default:"20s" min:"1ms" usage:"how long a PUT waits for room before it is refused"`
+	Trust   bool     `yaml:"trust" usage:"do not check signatures, also beyond loopback"`
+	Bucket  string   `yaml:"bucket" default:"default" usage:"bucket of bucket-less requests"`
+	Domains List     `yaml:"domains" usage:"domains of virtual-hosted requests"`
+	TLS     TLS      `yaml:"tls"`
 }
 
-// HTTPDoor takes JSON records.
+// HTTPDoor takes JSON records. Without tokens it is for loopback only.
 type HTTPDoor struct {
-	Listen     string        // doors.http.listen: host:port, or off
-	Tokens     []Token       // doors.http.tokens: bearer tokens; none: loopback only
-	MaxRequest int64         // doors.http.max_request: bytes of one request, decoded
-	MaxHold    time.Duration // doors.http.max_hold: how long a request waits for room before 503
-	Bucket     string        // doors.http.bucket: the records are kept as if sent to this bucket of the S3 door
-	LiteLLM    LiteLLMKeys   // doors.http.litellm
-	OTLP       OTLPDoor      // doors.http.otlp
-	TLS        TLS           // doors.http.tls
+	Listen     Address     `yaml:"listen" default:"127.0.0.1:4318" flag:"http ADDR|off" env:"INDELIBLE_HTTP" usage:"address of the JSON and OTLP doors"`
+	Tokens     Tokens      `yaml:"tokens" env:"INDELIBLE_HTTP_TOKENS" usage:"bearer tokens of senders, or {token, name, team}"`
+	MaxRequest Size        `yaml:"max_request" default:"64MiB" min:"1" usage:"size of one request at most, decoded"`
+	MaxHold    Duration    `yaml:"max_hold" default:"20s" min:"1ns" usage:"how long a request waits for room before it is refused"`
+	Bucket     string      `yaml:"bucket" empty:"ok" usage:"keep records as if they had been sent to this bucket of the S3 door"`
+	LiteLLM    LiteLLMKeys `yaml:"litellm"`
+	OTLP       OTLPDoor    `yaml:"otlp"`
+	TLS        TLS         `yaml:"tls"`
+}
+
+// LiteLLMKeys says how the keys of LiteLLM's payloads are made: as LiteLLM's
+// s3_v2 callback makes them under the s3_callback_params that usage names.
+type LiteLLMKeys struct {
+	Path       string `yaml:"path" empty:"ok" usage:"s3_path"`
+	TeamPrefix bool   `yaml:"team_prefix" usage:"s3_use_team_prefix"`
+	KeyPrefix  bool   `yaml:"key_prefix" usage:"s3_use_key_prefix"`
+	Partition  string `yaml:"partition" default:"day" oneof:"day hour" usage:"s3_partition_granularity"`
 }
 
 // OTLPDoor takes spans and log records at the listener of the JSON door.
 type OTLPDoor struct {
-	Other string // doors.http.otlp.other: drop or keep what has nothing to do with a model
+	Other string `yaml:"other" default:"drop" oneof:"drop keep" usage:"spans and log records that have nothing to do with a model: drop (and count) or keep"`
 }
 
-// ProxyDoor passes calls to model providers and records them.
+// ProxyDoor passes calls to model providers and records them. Without tokens it is for loopback only.
 type ProxyDoor struct {
-	Listen    string        // doors.proxy.listen: host:port, or off
-	Upstreams []Upstream    // doors.proxy.upstreams: by name; the built-in ones are there unless one of the name is given
-	Tokens    []Token       // doors.proxy.tokens: who may call; none: loopback only
-	Trust     bool          // doors.proxy.trust: let everybody call, also beyond loopback
-	Mode      string        // doors.proxy.mode: strict or relaxed
-	OnFull    string        // doors.proxy.on_full: fail_closed or pass_and_record_gap
-	OnLeave   string        // doors.proxy.on_client_disconnect: cancel or drain
-	DrainMax  time.Duration // doors.proxy.drain_max: how long an answer is read on
-	MaxBody   int64         // doors.proxy.max_request: bytes of one request
-	MaxKept   int64         // doors.proxy.max_kept: bytes recorded of one answer
-	MaxHold   time.Duration // doors.proxy.max_hold: how long a call waits for room before 503
-	TLS       TLS           // doors.proxy.tls
+	Listen    Address   `yaml:"listen" default:"127.0.0.1:4100" flag:"proxy ADDR|off" env:"INDELIBLE_PROXY" usage:"address of the recording proxy"`
+	Upstreams Upstreams `yaml:"upstreams" usage:"upstreams besides the built-in ones, or in place of them"`
+	Tokens    Tokens    `yaml:"tokens" env:"INDELIBLE_PROXY_TOKENS" usage:"tokens of callers, in x-indelible-token or as the API key"`
+	Trust     bool      `yaml:"trust" usage:"let everybody call, also from beyond loopback"`
+	Mode      string    `yaml:"mode" default:"strict" oneof:"strict relaxed" usage:"strict: records are durable before the request and the end of the answer pass; relaxed: after"`
+	OnFull    string    `yaml:"on_full" default:"fail_closed" oneof:"fail_closed pass_and_record_gap" usage:"without room for a record: fail_closed (503) or pass_and_record_gap"`
+	OnLeave   string    `yaml:"on_client_disconnect" default:"cancel" oneof:"cancel drain" usage:"when the client leaves: cancel the call, or drain its answer"`
+	DrainMax  Duration  `yaml:"drain_max" default:"5m" min:"1s" usage:"how long an answer is read on without its client"`
+	MaxBody   Size      `yaml:"max_request" default:"512MiB" min:"1" usage:"size of one request's body at most"`
+	MaxKept   Size      `yaml:"max_kept" default:"512MiB" min:"1" usage:"how much of one answer is recorded at most; all of it passes"`
+	MaxHold   Duration  `yaml:"max_hold" default:"20s" min:"1ms" usage:"how long a call waits for room before it is refused"`
+	TLS       TLS       `yaml:"tls"`
 }
 
-// Upstream is a server that the proxy calls.
-type Upstream struct {
-	Name     string
-	URL      string // url
-	Provider string // provider: as records name it; "" leaves it to the bytes
-	KeyFile  string // key_file: holds the credential that is sent in place of the client's
-	Header   string // key_header: where that goes; "" is Authorization, as Bearer
-	Sign     string // sign: "aws" signs each request with AWS credentials of the process
-	Region   string // region: of such a signature; "" is the host's, or the environment's
-	Service  string // service: likewise; "" is bedrock
-	Profile  string // profile: of AWS's shared configuration
-}
-
-// BuiltinUpstreams are there without being configured.
-func BuiltinUpstreams() []Upstream {
-	return []Upstream{
-		{Name: "openai", URL: "https://api.openai.com", Provider: "openai"},
-		{Name: "anthropic", URL: "https://api.anthropic.com", Provider: "anthropic"},
-		{Name: "gemini", URL: "https://generativelanguage.googleapis.com", Provider: "gemini"},
-		{Name: "mistral", URL: "https://api.mistral.ai", Provider: "mistral"},
-		{Name: "cohere", URL: "https://api.cohere.com", Provider: "cohere"},
-		{Name: "ollama", URL: "http://127.0.0.1:11434", Provider: "ollama"},
-		{Name: "litellm", URL: "http://127.0.0.1:4000"},
-	}
-}
-
-// All are the configured upstreams, and the built-in ones that none of them replaces.
-func (p *ProxyDoor) All() []Upstream {
-	all := slices.Clone(p.Upstreams)
-	for _, b := range BuiltinUpstreams() {
-		if !slices.ContainsFunc(all, func(u Upstream) bool { return u.Name == b.Name }) {
-			all = append(all, b)
-		}
-	}
-	return all
-}
-
-// LiteLLMKeys says how the keys of LiteLLM's payloads are made: as LiteLLM's
-// s3_v2 callback makes them under the s3_callback_params of these names.
-type LiteLLMKeys struct {
-	Path       string // doors.http.litellm.path: s3_path
-	TeamPrefix bool   // doors.http.litellm.team_prefix: s3_use_team_prefix
-	KeyPrefix  bool   // doors.http.litellm.key_prefix: s3_use_key_prefix
-	Partition  string // doors.http.litellm.partition: s3_partition_granularity, day or hour
-}
-
-// Admin is the listener for operators.
+// Admin is the listener for operators. Without Token it is for loopback only, and a token is
+// made; without OperatorToken operating takes the socket.
 type Admin struct {
-	Listen string // admin.listen: host:port, or off
-	Token  Secret // admin.token: bearer token that may read; none: loopback only, and one is made
-	// OperatorToken may also operate. admin.operator_token; none: operating takes the socket.
-	OperatorToken Secret
-	TLS           TLS // admin.tls
+	Listen        Address `yaml:"listen" default:"127.0.0.1:9001" flag:"admin ADDR|off" env:"INDELIBLE_ADMIN" usage:"address of health, metrics and the dashboard"`
+	Token         Secret  `yaml:"token" env:"INDELIBLE_ADMIN_TOKEN" usage:"bearer token that may read the API of the admin listener"`
+	OperatorToken Secret  `yaml:"operator_token" env:"INDELIBLE_ADMIN_OPERATOR_TOKEN" usage:"bearer token that may also operate: redrive, rotate the key"`
+	TLS           TLS     `yaml:"tls"`
 }
 
 // TLS makes a listener speak TLS; both files or neither.
 type TLS struct {
-	Cert string // tls.cert: PEM file with the certificate chain
-	Key  string // tls.key: PEM file with the private key
+	Cert string `yaml:"cert" usage:"PEM file with the certificate chain"`
+	Key  string `yaml:"key" usage:"PEM file with the private key"`
 }
 
-// Log is about the daemon's own log lines.
+// Log is about the daemon's own log lines, on stderr.
 type Log struct {
-	Format string // log.format: text, json, or "" for text on a terminal and json elsewhere
-	Level  string // log.level: debug, info, warn or error
+	Format string `yaml:"format" oneof:"text json" flag:"log-format text|json" usage:"form of log lines"` // "": text on a terminal, json elsewhere
+	Level  string `yaml:"level" default:"info" oneof:"debug info warn error" flag:"log-level LEVEL" usage:"debug, info, warn or error"`
 }
 
 // Spool bounds the durable queue.
 type Spool struct {
-	MaxBytes     int64 // spool.max_bytes: 0 is the disk, less the reserve
-	SegmentBytes int64 // spool.segment_bytes: size of one segment file
-	ReserveBytes int64 // spool.reserve_bytes: what is left free on the disk
+	MaxBytes     Size `yaml:"max_bytes" flag:"max-spool SIZE" env:"INDELIBLE_MAX_SPOOL" usage:"bound of the spool; 0: the disk, less the reserve"`
+	SegmentBytes Size `yaml:"segment_bytes" default:"64MiB" min:"64KiB" usage:"size of one segment file"`
+	ReserveBytes Size `yaml:"reserve_bytes" default:"128MiB" min:"1" usage:"what is left free on the disk"`
 }
 
-// Upload sets the pace of delivery; zero values are the uploader's own.
+// Upload sets the pace of delivery.
 type Upload struct {
-	AttemptTimeout time.Duration // upload.attempt_timeout: bound of one attempt
-	BackoffMin     time.Duration // upload.backoff_min
-	BackoffMax     time.Duration // upload.backoff_max
-	Confirm        string        // upload.confirm: "off", "head" or "read"
-	ConfirmAfter   time.Duration // upload.confirm_after: how long after an object was stored it is looked at once more
-}
-
-// Scrub looks at the destination in the background.
-type Scrub struct {
-	Every  time.Duration // scrub.every: 0: never
-	Sample float64       // scrub.sample: percentage of the objects that are read
+	AttemptTimeout Duration `yaml:"attempt_timeout" default:"30s" min:"1ns" usage:"bound of one attempt"`
+	BackoffMin     Duration `yaml:"backoff_min" default:"100ms" min:"1ns" usage:"first wait after a failure"`
+	BackoffMax     Duration `yaml:"backoff_max" default:"30s" min:"1ns" usage:"longest wait after a failure"`
+	Confirm        string   `yaml:"confirm" default:"off" oneof:"off head read" usage:"look at each object once more before its record counts as stored: off, head (that it is there) or read (its bytes)"`
+	ConfirmAfter   Duration `yaml:"confirm_after" default:"1m" min:"1s" usage:"how long after it was stored"`
 }
 
 // Proof is about the transparency log.
 type Proof struct {
-	Name            string        // proof.name: the log's name; "" makes one at first start
-	KeyFile         string        // proof.key_file: the signing key; "" is <data>/log.key
-	CheckpointEvery time.Duration // proof.checkpoint_every
-	Witnesses       []string      // proof.witnesses: each the URL of a C2SP tlog-witness, a space, and its verifier key
-	Key             Secret        // proof.key: the signing key itself, its 32-byte seed, out of a secret manager, or command: and the program that holds it; "" is KeyFile
-	MLDSA           bool          // proof.ml_dsa: keys that are made sign with ML-DSA-44 as well
+	Name            LogName  `yaml:"name" usage:"the log's name; made at first start"`
+	KeyFile         string   `yaml:"key_file" usage:"the signing key; default <data>/log.key"`
+	Key             Secret   `yaml:"key" env:"INDELIBLE_LOG_KEY" usage:"the signing key itself, its seed in hex or base64, or command: and the program that signs"`
+	MLDSA           bool     `yaml:"ml_dsa" usage:"keys that are made sign with ML-DSA-44 as well as Ed25519"`
+	CheckpointEvery Duration `yaml:"checkpoint_every" default:"1m" min:"1ns" usage:"longest time between checkpoints"`
+	Witnesses       List     `yaml:"witnesses" usage:"witnesses (C2SP tlog-witness) that cosign checkpoints: \"URL KEY\" each"`
+}
+
+// Scrub looks at the destination in the background.
+type Scrub struct {
+	Every  Duration `yaml:"every" usage:"how often the destination is verified in the background; 0: never"`
+	Sample Percent  `yaml:"sample" default:"1%" usage:"percentage of the objects that are read then"`
 }
 
 // Index is about the local index of what was stored and is pending.
 type Index struct {
-	Mode string // index.mode, or index itself: on or off
-	Text string // index.text: what words are looked for in: off, fields or body
+	Mode string `yaml:"mode" default:"on" oneof:"on off" usage:"the local index, <data>/index.db; \"index: off\" is the same"`
+	Text string `yaml:"text" default:"fields" oneof:"off fields body" usage:"what search looks for words in: off, fields, or body (and the fields)"`
 }
 
 // Shutdown says how serve stops.
 type Shutdown struct {
-	Drain time.Duration // shutdown.drain: how long delivery goes on after the doors have closed
-}
-
-// Default is the configuration of a bare `indelible serve`.
-func Default() Config {
-	return Config{
-		Data:   "indelible-data",
-		Layout: "object",
-		Pack:   Pack{MaxBytes: 64 << 20, MaxRecords: 100_000, MaxAge: time.Minute},
-		Doors: Doors{
-			S3:   S3Door{Listen: "127.0.0.1:9000", MaxHold: 20 * time.Second, Bucket: "default"},
-			HTTP: HTTPDoor{Listen: "127.0.0.1:4318", MaxRequest: 64 << 20, MaxHold: 20 * time.Second, LiteLLM: LiteLLMKeys{Partition: "day"}, OTLP: OTLPDoor{Other: "drop"}},
-			Proxy: ProxyDoor{Listen: "127.0.0.1:4100", Mode: "strict", OnFull: "fail_closed", OnLeave: "cancel", DrainMax: 5 * time.Minute,
-				MaxBody: 512 << 20, MaxKept: 512 << 20, MaxHold: 20 * time.Second},
-		},
-		Admin:    Admin{Listen: "127.0.0.1:9001"},
-		Log:      Log{Level: "info"},
-		Spool:    Spool{SegmentBytes: 64 << 20, ReserveBytes: 128 << 20},
-		Upload:   Upload{AttemptTimeout: 30 * time.Second, BackoffMin: 100 * time.Millisecond, BackoffMax: 30 * time.Second, Confirm: "off", ConfirmAfter: time.Minute},
-		Proof:    Proof{CheckpointEvery: time.Minute},
-		Scrub:    Scrub{Sample: 1},
-		Index:    Index{Mode: "on", Text: "fields"},
-		Shutdown: Shutdown{Drain: 10 * time.Second},
-	}
+	Drain Duration `yaml:"drain" default:"10s" usage:"how long delivery goes on after the doors have closed"`
 }

@@ -3,192 +3,136 @@ package config
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
+
+	"go.yaml.in/yaml/v4"
 )
 
 // Sender is what the operator calls whoever has a credential. Both may be empty.
 type Sender struct {
-	Name string // stands in the records' source, in status and metrics
-	Team string // whom it belongs to
+	Name string `yaml:"name" empty:"ok"` // stands in the records' source, in status and metrics
+	Team string `yaml:"team" empty:"ok"` // whom it belongs to
 }
 
 // S3Key is an access key that senders sign with.
 type S3Key struct {
-	ID     string
-	Secret Secret
+	ID     string `yaml:"id"`
+	Secret Secret `yaml:"secret"`
 	Sender
 }
 
 // Token is a bearer token that senders show.
 type Token struct {
-	Secret Secret
+	Secret Secret `yaml:"token"`
 	Sender
 }
 
-// keysValue is the access keys of the S3 door: "id:secret,..." as one text; in
-// YAML also a list of "id:secret", a list of {id, secret, name, team}, or a mapping of ids
-// to secrets or to {secret, name, team}.
-type keysValue struct{ p *[]S3Key }
+// S3Keys are the access keys of the S3 door: "id:secret,..." as one text; in the file also a list of "id:secret" or
+// {id, secret, name, team}, or a mapping of ids to secrets or to {secret, name, team}.
+type S3Keys []S3Key
 
-func (v keysValue) String() string {
-	pairs := make([]string, len(*v.p))
-	for i, k := range *v.p {
-		pairs[i] = k.ID + ":" + k.Secret.Reveal()
+// MarshalText shows ids and names, and masks the secrets.
+func (k S3Keys) MarshalText() ([]byte, error) {
+	list := make([]string, len(k))
+	for i, key := range k {
+		list[i] = key.ID + ":" + key.Secret.String() + key.label()
 	}
-	return strings.Join(pairs, ",")
+	return []byte(strings.Join(list, ",")), nil
 }
 
-// masked is keysValue's text with the secrets hidden, and ids and names kept.
-func (v keysValue) masked() string {
-	pairs := make([]string, len(*v.p))
-	for i, k := range *v.p {
-		pairs[i] = k.ID + ":" + mask + k.label()
-	}
-	return strings.Join(pairs, ",")
-}
+// UnmarshalText reads "id:secret,...".
+func (k *S3Keys) UnmarshalText(text []byte) error { return k.UnmarshalYAML(list(trimmed(text))) }
 
-func (v keysValue) set(s string) error {
-	var items []item
-	for part := range strings.SplitSeq(s, ",") {
-		items = append(items, item{path: []string{""}, index: len(items), text: strings.TrimSpace(part)})
-	}
-	return v.setItems(items)
-}
-
-func (v keysValue) setItems(items []item) error {
-	var keys []S3Key
-	for _, entry := range entriesOf(items) {
-		k := S3Key{ID: entry.name}
-		var err error
+// UnmarshalYAML reads a list or a mapping.
+func (k *S3Keys) UnmarshalYAML(n *yaml.Node) error {
+	var keys S3Keys
+	for e := range elements(n) {
+		key := S3Key{ID: e.name}
 		switch {
-		case entry.fields != nil:
-			err = setFields(entry.fields, k.Sender.fields(map[string]*string{"id": &k.ID, "secret": (*string)(&k.Secret)}))
-		case entry.name != "": // id: secret
-			k.Secret = Secret(entry.text)
-		default: // "id:secret"
-			id, secret, _ := strings.Cut(entry.text, ":")
-			k.ID, k.Secret = id, Secret(secret)
+		case e.value.Kind != yaml.ScalarNode:
+			if err := readFields(e.value, &key); err != nil {
+				return err
+			}
+		case e.name != "":
+			key.Secret = NewSecret(e.value.Value)
+		default:
+			id, secret, _ := strings.Cut(e.value.Value, ":")
+			key.ID, key.Secret = id, NewSecret(secret)
 		}
-		if err == nil && (k.ID == "" || k.Secret == "") {
+		err := key.check(key.Secret)
+		switch {
+		case key.ID == "" || !key.Secret.IsSet():
 			err = errors.New("want id:secret pairs, or {id, secret, name, team}")
-		}
-		if err == nil {
-			err = k.Sender.check(k.Secret)
+		case slices.ContainsFunc(keys, func(o S3Key) bool { return o.ID == key.ID }):
+			err = fmt.Errorf("the id %q is there twice", key.ID)
 		}
 		if err != nil {
-			return err
+			return &nodeError{e.key, err}
 		}
-		if slices.ContainsFunc(keys, func(o S3Key) bool { return o.ID == k.ID }) {
-			return fmt.Errorf("the id %q is there twice", k.ID)
-		}
-		keys = append(keys, k)
+		keys = append(keys, key)
 	}
-	*v.p = keys
+	*k = keys
 	return nil
 }
 
-// tokensValue is the tokens of a door: "token,..." as one text; in YAML also a list of
-// tokens or of {token, name, team}.
-type tokensValue struct{ p *[]Token }
+// Tokens are the tokens of a door: "token,..." as one text; in the file also a list of tokens or of {token, name, team}.
+type Tokens []Token
 
-func (v tokensValue) String() string {
-	list := make([]string, len(*v.p))
-	for i, t := range *v.p {
-		list[i] = t.Secret.Reveal()
+// MarshalText shows names, and masks the tokens.
+func (t Tokens) MarshalText() ([]byte, error) {
+	list := make([]string, len(t))
+	for i, token := range t {
+		list[i] = token.Secret.String() + token.label()
 	}
-	return strings.Join(list, ",")
+	return []byte(strings.Join(list, ",")), nil
 }
 
-// masked is tokensValue's text with the tokens hidden, and the names kept.
-func (v tokensValue) masked() string {
-	list := make([]string, len(*v.p))
-	for i, t := range *v.p {
-		list[i] = mask + t.label()
-	}
-	return strings.Join(list, ",")
-}
-
-func (v tokensValue) set(s string) error {
-	var tokens []Token
-	for part := range strings.SplitSeq(s, ",") {
-		t := Token{Secret: Secret(strings.TrimSpace(part))}
-		if t.Secret == "" {
+// UnmarshalText reads "token,...".
+func (t *Tokens) UnmarshalText(text []byte) error {
+	var tokens Tokens
+	for _, secret := range trimmed(text) {
+		if secret == "" {
 			return errors.New("want tokens separated by commas, none of them empty")
 		}
-		tokens = append(tokens, t)
+		tokens = append(tokens, Token{Secret: NewSecret(secret)})
 	}
-	*v.p = tokens
+	*t = tokens
 	return nil
 }
 
-func (v tokensValue) setItems(items []item) error {
-	var tokens []Token
-	for _, entry := range entriesOf(items) {
-		t := Token{Secret: Secret(entry.text)}
-		var err error
-		if entry.fields != nil {
-			err = setFields(entry.fields, t.Sender.fields(map[string]*string{"token": (*string)(&t.Secret)}))
+// UnmarshalYAML reads a list.
+func (t *Tokens) UnmarshalYAML(n *yaml.Node) error {
+	var tokens Tokens
+	for e := range elements(n) {
+		token := Token{Secret: NewSecret(e.value.Value)}
+		if e.value.Kind != yaml.ScalarNode {
+			if err := readFields(e.value, &token); err != nil {
+				return err
+			}
 		}
-		if err == nil && (t.Secret == "" || entry.name != "") {
+		err := token.check(token.Secret)
+		if !token.Secret.IsSet() || n.Kind != yaml.SequenceNode {
 			err = errors.New("want a list of tokens, or of {token, name, team}")
 		}
-		if err == nil {
-			err = t.Sender.check(t.Secret)
-		}
 		if err != nil {
-			return err
+			return &nodeError{e.value, err}
 		}
-		tokens = append(tokens, t)
+		tokens = append(tokens, token)
 	}
-	*v.p = tokens
+	*t = tokens
 	return nil
-}
-
-// entry is one element of a list, or one name of a mapping.
-type entry struct {
-	name   string            // in a mapping
-	text   string            // where it is one text
-	fields map[string]string // where it is a mapping itself; else nil
-}
-
-// entriesOf brings the items of each element together.
-func entriesOf(items []item) []entry {
-	var list []entry
-	for i, it := range items {
-		if len(it.path) == 0 {
-			list = append(list, entry{text: it.text})
-			continue
-		}
-		e := entry{name: it.path[0], text: it.text}
-		if len(it.path) == 1 {
-			list = append(list, e)
-			continue
-		}
-		same := i > 0 && len(items[i-1].path) == 2 && items[i-1].index == it.index && items[i-1].path[0] == it.path[0]
-		if !same {
-			list = append(list, entry{name: it.path[0], fields: map[string]string{}})
-		}
-		list[len(list)-1].fields[it.path[1]] = it.text
-	}
-	return list
-}
-
-// fields are the fields of a credential: those of its sender, and more.
-func (s *Sender) fields(more map[string]*string) map[string]*string {
-	more["name"], more["team"] = &s.Name, &s.Team
-	return more
 }
 
 // check says what is wrong with a name or a team. They are shown, and a secret is not to be.
 func (s Sender) check(secret Secret) error {
-	for what, text := range map[string]string{"name": s.Name, "team": s.Team} {
+	for _, f := range fieldsOf(&s) {
+		text := f.text()
 		if len(text) > 64 || strings.Trim(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._@-") != "" {
-			return fmt.Errorf("%s: want up to 64 letters, digits, '.', '_', '@' and '-'", what)
+			return fmt.Errorf("%s: want up to 64 letters, digits, '.', '_', '@' and '-'", f.Path)
 		}
 		if text != "" && text == secret.Reveal() {
-			return fmt.Errorf("%s is the secret itself, and would be shown", what)
+			return fmt.Errorf("%s is the secret itself, and would be shown", f.Path)
 		}
 	}
 	if s.Team != "" && s.Name == "" {
@@ -206,20 +150,4 @@ func (s Sender) label() string {
 		return " (" + s.Name + ")"
 	}
 	return " (" + s.Team + "/" + s.Name + ")"
-}
-
-// setFields sets what a mapping gives. Its error repeats nothing of it: a name may be a secret in the wrong place.
-func setFields(given map[string]string, known map[string]*string) error {
-	for name, text := range given {
-		p := known[name]
-		if p == nil {
-			names := slices.Sorted(maps.Keys(known))
-			if near := Suggest(name, names); near != "" {
-				return fmt.Errorf("a field is unknown (did you mean %q?)", near)
-			}
-			return errors.New("a field is unknown; known are " + strings.Join(names, ", "))
-		}
-		*p = text
-	}
-	return nil
 }

@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"strings"
 	"testing"
 )
 
@@ -17,14 +16,13 @@ func FuzzYAML(f *testing.F) {
 	f.Add("doors:\n  s3:\n    keys:\n      - {id: a}\n      - [b]\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		l := &Loaded{Config: Default(), Sources: map[string]Source{}}
-		y := &yamlFile{name: "F", lines: strings.Split(text, "\n"), lookup: environment(nil), fields: l.Config.fields(), set: func(f Field, s Source) { l.Sources[f.Path] = s }}
-		y.read([]byte(text))
-		for _, err := range y.errs {
+		errs := readYAML("F", []byte(text), environment(nil), fieldsOf(&l.Config), l.Sources)
+		for _, err := range errs {
 			if _, ok := errors.AsType[*Error](err); !ok {
 				t.Errorf("%T: %v", err, err)
 			}
 		}
-		if len(y.errs) == 0 {
+		if len(errs) == 0 {
 			_ = l.Settings()
 		}
 	})

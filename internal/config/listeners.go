@@ -27,10 +27,10 @@ func (c *Config) Listeners() []Listener {
 		ids, signers = append(ids, k.ID), append(signers, k.Sender)
 	}
 	return []Listener{
-		{Name: "s3", Path: "doors.s3", Addr: s3.Listen, TLS: s3.TLS, Credentials: len(ids) > 0, KeyIDs: ids, Bucket: s3.Bucket, Senders: named(signers)},
-		{Name: "http", Path: "doors.http", Addr: http.Listen, TLS: http.TLS, Credentials: len(http.Tokens) > 0, Bucket: http.Bucket, Senders: named(senders(http.Tokens))},
-		{Name: "proxy", Path: "doors.proxy", Addr: proxy.Listen, TLS: proxy.TLS, Credentials: len(proxy.Tokens) > 0, Senders: named(senders(proxy.Tokens))},
-		{Name: "admin", Path: "admin", Addr: c.Admin.Listen, TLS: c.Admin.TLS, Credentials: c.Admin.Token != ""},
+		{Name: "s3", Path: "doors.s3", Addr: string(s3.Listen), TLS: s3.TLS, Credentials: len(ids) > 0, KeyIDs: ids, Bucket: s3.Bucket, Senders: named(signers)},
+		{Name: "http", Path: "doors.http", Addr: string(http.Listen), TLS: http.TLS, Credentials: len(http.Tokens) > 0, Bucket: http.Bucket, Senders: named(senders(http.Tokens))},
+		{Name: "proxy", Path: "doors.proxy", Addr: string(proxy.Listen), TLS: proxy.TLS, Credentials: len(proxy.Tokens) > 0, Senders: named(senders(proxy.Tokens))},
+		{Name: "admin", Path: "admin", Addr: string(c.Admin.Listen), TLS: c.Admin.TLS, Credentials: c.Admin.Token.IsSet()},
 	}
 }
 

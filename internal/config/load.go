@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 )
 
 // Error is a mistake in a flag, a variable or the file: the call was
@@ -77,7 +76,7 @@ func Load(in Input) (*Loaded, error) {
 	if env == nil {
 		env = os.LookupEnv
 	}
-	fields := l.Config.fields()
+	fields := fieldsOf(&l.Config)
 	errs := l.readFile(in, env, fields)
 	for _, f := range fields {
 		if text, ok := env(f.Env); ok && f.Env != "" && text != "" {
@@ -114,14 +113,12 @@ func (l *Loaded) readFile(in Input, env func(string) (string, bool), fields []Fi
 		return []error{&Error{Where: "--config", Problem: err.Error()}}
 	}
 	l.File = name
-	y := &yamlFile{name: name, lines: strings.Split(string(text), "\n"), lookup: env, fields: fields, set: func(f Field, s Source) { l.Sources[f.Path] = s }}
-	y.read(text)
-	return y.errs
+	return readYAML(name, text, env, fields, l.Sources)
 }
 
 func (l *Loaded) setText(f Field, text string, s Source) error {
-	if err := f.value.set(text); err != nil {
-		return &Error{Where: s.Name, Problem: err.Error() + got(f, text)}
+	if err := f.set(text); err != nil {
+		return &Error{Where: s.Name, Problem: err.Error() + f.quote(text)}
 	}
 	l.Sources[f.Path] = s
 	return nil
@@ -141,17 +138,17 @@ func (l *Loaded) complete(remember bool) error {
 		}
 	}
 	if c.Destination.URL == "" {
-		c.Destination.URL = fileURL(filepath.Join(abs, "store"))
+		c.Destination.URL = StoreURL(fileURL(filepath.Join(abs, "store")))
 		return nil
 	}
-	if loc, err := ParseLocation(c.Destination.URL); err == nil && loc.Dir != "" {
+	if loc, err := ParseLocation(string(c.Destination.URL)); err == nil && loc.Dir != "" {
 		dir, err := filepath.Abs(loc.Dir)
 		if err != nil {
 			return fmt.Errorf("find the destination: %w", err)
 		}
-		c.Destination.URL = fileURL(dir)
+		c.Destination.URL = StoreURL(fileURL(dir))
 		if loc.Prefix != "" {
-			c.Destination.URL += "/" + urlEscape(loc.Prefix)
+			c.Destination.URL += StoreURL("/" + urlEscape(loc.Prefix))
 		}
 	}
 	return nil

@@ -125,30 +125,30 @@ scrub: {every: 6h, sample: 5}
 	want := Config{
 		Data: mustAbs(t, "/d"),
 		Destination: Destination{URL: "s3://audit/llm/{bucket}", Endpoint: "https://s3.example:9000", Region: "eu-west-1", SSE: "aws:kms", KMSKeyID: "k1",
-			StorageClass: "STANDARD_IA", Tags: map[string]string{"team": "audit", "env": "1"}, ObjectLock: ObjectLock{"compliance", 180 * day}, AssumeRole: "arn:aws:iam::1:role/x", MaxConcurrency: 7, Retain: 400 * 24 * time.Hour},
-		Layout: "pack", Pack: Pack{2 << 20, 9, 5 * time.Second},
+			StorageClass: "STANDARD_IA", Tags: map[string]string{"team": "audit", "env": "1"}, ObjectLock: ObjectLock{"compliance", Duration(180 * day)}, AssumeRole: "arn:aws:iam::1:role/x", MaxConcurrency: 7, Retain: Duration(400 * 24 * time.Hour)},
+		Layout: "pack", Pack: Pack{2 << 20, 9, Duration(5 * time.Second)},
 		Doors: Doors{
-			S3: S3Door{Listen: "0.0.0.0:9000", Keys: []S3Key{{ID: "id1", Secret: "s1"}, {"id2", "a:b,c", Sender{"eu", "search"}}}, MaxHold: 5 * time.Second, Bucket: "dflt",
+			S3: S3Door{Listen: "0.0.0.0:9000", Keys: []S3Key{{ID: "id1", Secret: NewSecret("s1")}, {"id2", NewSecret("a:b,c"), Sender{"eu", "search"}}}, MaxHold: Duration(5 * time.Second), Bucket: "dflt",
 				Domains: []string{"s3.internal", "logs.local"}, TLS: tls},
-			HTTP: HTTPDoor{Listen: Off, Tokens: []Token{{Secret: "t1"}, {"t,2", Sender{Name: "billing"}}}, MaxRequest: 1 << 20, MaxHold: 3 * time.Second, Bucket: "audit", LiteLLM: LiteLLMKeys{"logs", true, true, "hour"}, OTLP: OTLPDoor{Other: "keep"}},
+			HTTP: HTTPDoor{Listen: Off, Tokens: []Token{{Secret: NewSecret("t1")}, {NewSecret("t,2"), Sender{Name: "billing"}}}, MaxRequest: 1 << 20, MaxHold: Duration(3 * time.Second), Bucket: "audit", LiteLLM: LiteLLMKeys{"logs", true, true, "hour"}, OTLP: OTLPDoor{Other: "keep"}},
 			Proxy: ProxyDoor{Listen: "127.0.0.1:5", Upstreams: []Upstream{
 				{Name: "bedrock", URL: "https://b.example", Sign: "aws", Region: "r", Service: "s", Profile: "p"},
 				{Name: "cohere", URL: "https://api.cohere.com", Provider: "cohere", KeyFile: "c"},
 				{Name: "mine", URL: "https://m.example/v1", Provider: "azure", KeyFile: "/k", Header: "api-key"},
 				{Name: "ollama", URL: "http://10.0.0.1:1", Provider: "ollama"},
-			}, Tokens: []Token{{Secret: "p1"}}, Mode: "relaxed", OnFull: "pass_and_record_gap", OnLeave: "drain", DrainMax: 2 * time.Minute,
-				MaxBody: 1 << 20, MaxKept: 2 << 20, MaxHold: 4 * time.Second, TLS: tls},
+			}, Tokens: []Token{{Secret: NewSecret("p1")}}, Mode: "relaxed", OnFull: "pass_and_record_gap", OnLeave: "drain", DrainMax: Duration(2 * time.Minute),
+				MaxBody: 1 << 20, MaxKept: 2 << 20, MaxHold: Duration(4 * time.Second), TLS: tls},
 		},
-		Admin: Admin{Listen: "[::1]:0", Token: "${x}", OperatorToken: "op"}, Log: Log{"json", "debug"},
+		Admin: Admin{Listen: "[::1]:0", Token: NewSecret("${x}"), OperatorToken: NewSecret("op")}, Log: Log{"json", "debug"},
 		Spool:  Spool{10e9, 1 << 20, 3 << 29},
-		Upload: Upload{10 * time.Second, time.Millisecond, 2 * time.Minute, "read", 5 * time.Minute},
-		Proof:  Proof{Name: "n-1", KeyFile: "/k", MLDSA: true, CheckpointEvery: 2 * time.Minute, Witnesses: []string{"https://w.example witness.example/w1+f21125f6+BJ89VWwVeWM8CRyWHE73gjGEEVogeE/H08J2G6wGl7ti"}}, Scrub: Scrub{Every: 6 * time.Hour, Sample: 5},
-		Index: Index{Mode: "off", Text: "body"}, Shutdown: Shutdown{90 * time.Second},
+		Upload: Upload{Duration(10 * time.Second), Duration(time.Millisecond), Duration(2 * time.Minute), "read", Duration(5 * time.Minute)},
+		Proof:  Proof{Name: "n-1", KeyFile: "/k", MLDSA: true, CheckpointEvery: Duration(2 * time.Minute), Witnesses: []string{"https://w.example witness.example/w1+f21125f6+BJ89VWwVeWM8CRyWHE73gjGEEVogeE/H08J2G6wGl7ti"}}, Scrub: Scrub{Every: Duration(6 * time.Hour), Sample: 5},
+		Index: Index{Mode: "off", Text: "body"}, Shutdown: Shutdown{Duration(90 * time.Second)},
 	}
 	if !reflect.DeepEqual(l.Config, want) {
 		t.Errorf("got  %+v\nwant %+v", l.Config, want)
 	}
-	for _, f := range l.Config.fields() {
+	for _, f := range fieldsOf(&l.Config) {
 		if l.Sources[f.Path].Kind != "yaml" && f.Path != "proof.key" && !strings.HasPrefix(f.Path, "doors.http.tls") && !strings.HasPrefix(f.Path, "admin.tls") {
 			t.Errorf("%s was not read from the file: add it to this test", f.Path)
 		}

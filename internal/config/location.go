@@ -6,6 +6,15 @@ import (
 	"strings"
 )
 
+// StoreURL is a destination as text, such as ParseLocation takes apart.
+type StoreURL string
+
+// UnmarshalText refuses what ParseLocation refuses.
+func (u *StoreURL) UnmarshalText(text []byte) error {
+	_, err := ParseLocation(string(text))
+	return take(u, StoreURL(text), err)
+}
+
 // Location is a destination, taken apart.
 type Location struct {
 	Bucket string // of an s3:// URL; "" for a directory

@@ -14,20 +14,14 @@ type Setting struct {
 	Source Source `json:"source"`
 }
 
-// Settings are all effective settings in the order of the table, secrets
-// masked.
+// Settings are all effective settings in the order of the documentation,
+// secrets masked.
 func (l *Loaded) Settings() []Setting {
 	var out []Setting
-	for _, f := range l.Config.fields() {
-		s := Setting{Path: f.Path, Value: f.value.String(), Source: l.Sources[f.Path]}
+	for _, f := range fieldsOf(&l.Config) {
+		s := Setting{Path: f.Path, Value: f.text(), Source: l.Sources[f.Path]}
 		if s.Source.Kind == "" {
 			s.Source.Kind = "default"
-		}
-		if f.secret && s.Value != "" {
-			s.Value = mask
-			if named, ok := f.value.(interface{ masked() string }); ok {
-				s.Value = named.masked()
-			}
 		}
 		out = append(out, s)
 	}
@@ -40,7 +34,7 @@ func (l *Loaded) Settings() []Setting {
 func (l *Loaded) Print(w io.Writer, set bool) error {
 	var b strings.Builder
 	var open []string // the sections that the last line stood in
-	for _, s := range grouped(l.Settings()) {
+	for _, s := range l.Settings() {
 		if set && s.Source.Kind == "default" {
 			continue
 		}
@@ -64,30 +58,6 @@ func (l *Loaded) Print(w io.Writer, set bool) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
-}
-
-// grouped brings settings of one section together, sections in the order of
-// their first setting.
-func grouped(settings []Setting) []Setting {
-	var out []Setting
-	done := make([]bool, len(settings))
-	var take func(prefix string)
-	take = func(prefix string) {
-		for i, s := range settings {
-			rest, ok := strings.CutPrefix(s.Path, prefix)
-			if !ok || done[i] {
-				continue
-			}
-			if section, _, deeper := strings.Cut(rest, "."); deeper {
-				take(prefix + section + ".")
-				continue
-			}
-			done[i] = true
-			out = append(out, s)
-		}
-	}
-	take("")
-	return out
 }
 
 // YAMLText is a text as a YAML scalar, quoted where it has to be.

@@ -25,7 +25,7 @@ func (p *Proof) Command() []string {
 }
 
 // Outside says that the configuration names a signing key outside the data directory.
-func (p *Proof) Outside() bool { return p.Key != "" || p.KeyFile != "" }
+func (p *Proof) Outside() bool { return p.Key.IsSet() || p.KeyFile != "" }
 
 // key refuses a key that contradicts itself.
 func (l *Loaded) key() error {
@@ -33,7 +33,7 @@ func (l *Loaded) key() error {
 	switch {
 	case strings.HasPrefix(p.Key.Reveal(), commandPrefix) && len(p.Command()) == 0:
 		return l.wrong("proof.key", "proof.key: want command: and the program that signs, as in command:/usr/local/bin/sign-with-kms alias/indelible")
-	case p.Key != "" && p.KeyFile != "":
+	case p.Key.IsSet() && p.KeyFile != "":
 		return l.wrong("proof.key", "proof.key and proof.key_file both say where the signing key is: remove one of them")
 	}
 	return nil
@@ -44,7 +44,7 @@ func (p *Proof) Secret() (string, error) {
 	if p.Command() != nil {
 		return "", nil
 	}
-	if p.Key != "" || p.KeyFile == "" {
+	if p.Key.IsSet() || p.KeyFile == "" {
 		return p.Key.Reveal(), nil
 	}
 	b, err := os.ReadFile(p.KeyFile)
@@ -61,7 +61,7 @@ func (p *Proof) Secret() (string, error) {
 // that a key from outside bears; "" if it gives none.
 func (p *Proof) WantedName() string {
 	if p.Name != "" {
-		return p.Name
+		return string(p.Name)
 	}
 	secret, err := p.Secret()
 	if err != nil {

@@ -25,7 +25,7 @@ type remembered struct {
 // a copy of that directory must not be answered for by the store of the original.
 func (l *Loaded) Remember() error {
 	d := l.Config.Destination
-	r := remembered{d.URL, d.Endpoint, d.Region}
+	r := remembered{string(d.URL), string(d.Endpoint), d.Region}
 	if _, configured := l.Sources["destination.url"]; !configured {
 		r.URL = ""
 	}
@@ -55,14 +55,10 @@ func (l *Loaded) recall() error {
 	if json.Unmarshal(b, &r) != nil || wrongLocation(r.URL) != "" {
 		return nil
 	}
-	d := &l.Config.Destination
-	for path, set := range map[string]struct {
-		to   *string
-		text string
-	}{"destination.url": {&d.URL, r.URL}, "destination.endpoint": {&d.Endpoint, r.Endpoint}, "destination.region": {&d.Region, r.Region}} {
-		if *set.to == "" && set.text != "" {
-			*set.to = set.text
-			l.Sources[path] = Source{Kind: "remembered", Name: file}
+	kept := map[string]string{"destination.url": r.URL, "destination.endpoint": r.Endpoint, "destination.region": r.Region}
+	for _, f := range fieldsOf(&l.Config) {
+		if text := kept[f.Path]; text != "" && f.text() == "" && f.set(text) == nil {
+			l.Sources[f.Path] = Source{Kind: "remembered", Name: file}
 		}
 	}
 	return nil

@@ -28,7 +28,7 @@ func TestRememberedDefaultMovesWithTheData(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := l.Config.Destination.URL, fileURL(filepath.Join(after, "store")); got != want {
+	if got, want := l.Config.Destination.URL, StoreURL(fileURL(filepath.Join(after, "store"))); got != want {
 		t.Errorf("after the move commands read %s, want %s", got, want)
 	}
 }

@@ -14,9 +14,9 @@ type Starter struct {
 	Endpoint string // destination.endpoint; with an s3:// URL only
 	Region   string // destination.region; with an s3:// URL only
 	// Network has the doors listen for other machines, with the credentials below.
-	Network          bool
-	KeyID, KeySecret string // an access key of the S3 door
-	HTTPToken        string // a token of the HTTP door
+	Network   bool
+	Key       S3Key  // of the S3 door
+	HTTPToken Secret // of the HTTP door
 }
 
 // File is a commented configuration file with these settings. What is commented out in it
@@ -31,7 +31,7 @@ func (s Starter) File() string {
 	s.destination(&b)
 	s.doors(&b, d)
 	b.WriteString("# Health, metrics and the dashboard. Without a token one is made at the first start, and only this machine is answered.\n")
-	fmt.Fprintf(&b, "admin:\n  listen: %s\n  # token: ${INDELIBLE_ADMIN_TOKEN}\n  # operator_token: ${INDELIBLE_ADMIN_OPERATOR_TOKEN}\n\n", YAMLText(d.Admin.Listen))
+	fmt.Fprintf(&b, "admin:\n  listen: %s\n  # token: ${INDELIBLE_ADMIN_TOKEN}\n  # operator_token: ${INDELIBLE_ADMIN_OPERATOR_TOKEN}\n\n", YAMLText(string(d.Admin.Listen)))
 	b.WriteString("# The longest time until a record is covered by a signed checkpoint in the bucket.\nproof:\n  checkpoint_every: 1m\n")
 	return b.String()
 }
@@ -62,7 +62,7 @@ func (s Starter) destination(b *strings.Builder) {
 }
 
 func (s Starter) doors(b *strings.Builder, d Config) {
-	s3, http := d.Doors.S3.Listen, d.Doors.HTTP.Listen
+	s3, http := string(d.Doors.S3.Listen), string(d.Doors.HTTP.Listen)
 	if !s.Network {
 		b.WriteString("# Where records come in. Without keys and tokens a door answers this machine only.\ndoors:\n")
 		fmt.Fprintf(b, "  s3:\n    listen: %s\n    # keys: [\"litellm:${INDELIBLE_SECRET}\"]\n  http:\n    listen: %s\n    # tokens: [\"${INDELIBLE_TOKEN}\"]\n\n", YAMLText(s3), YAMLText(http))
@@ -71,8 +71,8 @@ func (s Starter) doors(b *strings.Builder, d Config) {
 	s3, http = everywhere(s3), everywhere(http)
 	b.WriteString("# Where records come in, from other machines too. Keep this file to yourself: it holds what senders sign with.\n" +
 		"# Nothing is encrypted on the way unless a door has tls: {cert: FILE, key: FILE}, or something before it does that.\ndoors:\n")
-	fmt.Fprintf(b, "  s3:\n    listen: %s\n    keys: [%s]\n    # tls: {cert: /etc/indelible/tls.crt, key: /etc/indelible/tls.key}\n", YAMLText(s3), YAMLText(s.KeyID+":"+s.KeySecret))
-	fmt.Fprintf(b, "  http:\n    listen: %s\n    tokens: [%s]\n    # tls: {cert: /etc/indelible/tls.crt, key: /etc/indelible/tls.key}\n\n", YAMLText(http), YAMLText(s.HTTPToken))
+	fmt.Fprintf(b, "  s3:\n    listen: %s\n    keys: [%s]\n    # tls: {cert: /etc/indelible/tls.crt, key: /etc/indelible/tls.key}\n", YAMLText(s3), YAMLText(s.Key.ID+":"+s.Key.Secret.Reveal()))
+	fmt.Fprintf(b, "  http:\n    listen: %s\n    tokens: [%s]\n    # tls: {cert: /etc/indelible/tls.crt, key: /etc/indelible/tls.key}\n\n", YAMLText(http), YAMLText(s.HTTPToken.Reveal()))
 }
 
 // everywhere is an address on every interface.

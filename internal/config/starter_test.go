@@ -29,7 +29,7 @@ func TestStarter(t *testing.T) {
 		check   func(c *Config) bool
 	}{
 		{"nothing", Starter{}, func(c *Config) bool {
-			return strings.HasSuffix(c.Destination.URL, "/indelible-data/store") && c.Doors.S3.Listen == "127.0.0.1:9000"
+			return strings.HasSuffix(string(c.Destination.URL), "/indelible-data/store") && c.Doors.S3.Listen == "127.0.0.1:9000"
 		}},
 		{"a directory", Starter{URL: "file:///srv/audit", Data: "/var/lib/indelible"}, func(c *Config) bool {
 			return c.Destination.URL == "file:///srv/audit" && c.Data == "/var/lib/indelible"
@@ -40,9 +40,9 @@ func TestStarter(t *testing.T) {
 		{"a server", Starter{URL: "s3://audit", Endpoint: "http://minio:9000", Data: "with: a # and 'quotes'"}, func(c *Config) bool {
 			return c.Destination.Endpoint == "http://minio:9000" && strings.HasSuffix(c.Data, "/with: a # and 'quotes'")
 		}},
-		{"the network", Starter{URL: "s3://audit", Network: true, KeyID: "litellm", KeySecret: "s3cret", HTTPToken: "t0ken"}, func(c *Config) bool {
-			return c.Doors.S3.Listen == "0.0.0.0:9000" && len(c.Doors.S3.Keys) == 1 && c.Doors.S3.Keys[0] == S3Key{ID: "litellm", Secret: "s3cret"} &&
-				c.Doors.HTTP.Listen == "0.0.0.0:4318" && c.Doors.HTTP.Tokens[0].Secret == "t0ken" && c.Admin.Listen == "127.0.0.1:9001"
+		{"the network", Starter{URL: "s3://audit", Network: true, Key: S3Key{ID: "litellm", Secret: NewSecret("s3cret")}, HTTPToken: NewSecret("t0ken")}, func(c *Config) bool {
+			return c.Doors.S3.Listen == "0.0.0.0:9000" && len(c.Doors.S3.Keys) == 1 && c.Doors.S3.Keys[0] == S3Key{ID: "litellm", Secret: NewSecret("s3cret")} &&
+				c.Doors.HTTP.Listen == "0.0.0.0:4318" && c.Doors.HTTP.Tokens[0].Secret == NewSecret("t0ken") && c.Admin.Listen == "127.0.0.1:9001"
 		}},
 	}
 	setting := regexp.MustCompile(`^( *)# ( *(?:[a-z_]+:.*))$`)

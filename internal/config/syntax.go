@@ -36,7 +36,7 @@ func (y *yamlFile) syntaxError(err error) *Error {
 	if from := wrong.ContextMark.Line; from > 0 && from < mark.Line {
 		problem += fmt.Sprintf(" (%s that begins in line %d)", wrong.ContextMsg, from)
 	}
-	return &Error{Where: where, Problem: problem, Excerpt: y.syntaxExcerpt(mark)}
+	return &Error{Where: where, Problem: problem, Excerpt: y.fieldExcerpt(mark.Line, mark.Column)}
 }
 
 // cure says what to do about a message of the parser.
@@ -102,17 +102,17 @@ func (y *yamlFile) at(m yaml.Mark) rune {
 // leadingField is a field's name at the beginning of a line, and what is in front of it.
 var leadingField = regexp.MustCompile(`^[ \t-]*([A-Za-z0-9_]+):`)
 
-// syntaxExcerpt is the line up to the name of its field, if that is one of ours, and a caret below
+// fieldExcerpt is the line up to the name of its field, if that is one of ours, and a caret below
 // the place. Behind the name stands "...": a value is never shown, nothing says yet whether it is secret.
-func (y *yamlFile) syntaxExcerpt(m yaml.Mark) string {
-	if m.Line < 1 || m.Line > len(y.lines) || m.Column < 1 {
+func (y *yamlFile) fieldExcerpt(number, column int) string {
+	if number < 1 || number > len(y.lines) || column < 1 {
 		return ""
 	}
-	found := leadingField.FindStringSubmatch(y.lines[m.Line-1])
+	found := leadingField.FindStringSubmatch(y.lines[number-1])
 	if found == nil || !slices.ContainsFunc(y.fields, func(f Field) bool { return slices.Contains(strings.Split(f.Path, "."), found[1]) }) {
 		return ""
 	}
-	shown, at := found[0], m.Column-1
+	shown, at := found[0], column-1
 	if at >= len(shown) {
 		shown, at = shown+" ...", len(shown)+1
 	}

@@ -1,104 +1,105 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
+
+	"go.yaml.in/yaml/v4"
 )
 
-// upstreamsValue is the upstreams of the proxy: in YAML a mapping of names to URLs or to
-// {url, provider, key_file, key_header, sign, region, service, profile}; as one text, "name=url,...".
-type upstreamsValue struct{ p *[]Upstream }
+// Upstream is a server that the proxy calls.
+type Upstream struct {
+	Name     string
+	URL      HTTPURL `yaml:"url"`
+	Provider string  `yaml:"provider"`         // as records name it; "" leaves it to the bytes
+	KeyFile  string  `yaml:"key_file"`         // holds the credential that is sent in place of the client's
+	Header   string  `yaml:"key_header"`       // where that goes; "" is Authorization, as Bearer
+	Sign     string  `yaml:"sign" oneof:"aws"` // "aws" signs each request with AWS credentials of the process
+	Region   string  `yaml:"region"`           // of such a signature; "" is the host's, or the environment's
+	Service  string  `yaml:"service"`          // likewise; "" is bedrock
+	Profile  string  `yaml:"profile"`          // of AWS's shared configuration
+}
 
-func (v upstreamsValue) String() string {
+// BuiltinUpstreams are there without being configured.
+func BuiltinUpstreams() []Upstream {
+	return []Upstream{
+		{Name: "openai", URL: "https://api.openai.com", Provider: "openai"},
+		{Name: "anthropic", URL: "https://api.anthropic.com", Provider: "anthropic"},
+		{Name: "gemini", URL: "https://generativelanguage.googleapis.com", Provider: "gemini"},
+		{Name: "mistral", URL: "https://api.mistral.ai", Provider: "mistral"},
+		{Name: "cohere", URL: "https://api.cohere.com", Provider: "cohere"},
+		{Name: "ollama", URL: "http://127.0.0.1:11434", Provider: "ollama"},
+		{Name: "litellm", URL: "http://127.0.0.1:4000"},
+	}
+}
+
+// Upstreams are those of the proxy that are configured, by name: in the file a mapping of names to URLs or to
+// the fields of an Upstream; as one text, "name=url,...".
+type Upstreams []Upstream
+
+var errUpstreams = errors.New("want a mapping of names to URLs")
+
+// All are the configured upstreams, and the built-in ones that none of them replaces.
+func (us Upstreams) All() []Upstream {
+	all := slices.Clone(us)
+	for _, b := range BuiltinUpstreams() {
+		if !slices.ContainsFunc(us, func(u Upstream) bool { return u.Name == b.Name }) {
+			all = append(all, b)
+		}
+	}
+	return all
+}
+
+// MarshalText is the upstreams as one text, without what stands beside their URLs.
+func (us Upstreams) MarshalText() ([]byte, error) {
 	var pairs []string
-	for _, u := range *v.p {
-		pairs = append(pairs, u.Name+"="+u.URL)
+	for _, u := range us {
+		pairs = append(pairs, u.Name+"="+string(u.URL))
 	}
-	return strings.Join(pairs, ",")
+	return []byte(strings.Join(pairs, ",")), nil
 }
 
-func (v upstreamsValue) set(s string) error {
-	var items []item
-	for part := range strings.SplitSeq(s, ",") {
-		name, text, ok := strings.Cut(strings.TrimSpace(part), "=")
-		if !ok {
-			return errors.New("want a mapping of names to URLs")
-		}
-		items = append(items, item{path: []string{name}, text: text})
+// UnmarshalText reads "name=url,...".
+func (us *Upstreams) UnmarshalText(text []byte) error {
+	n, ok := mapping(trimmed(text))
+	if !ok {
+		return errUpstreams
 	}
-	return v.setItems(items)
+	return us.UnmarshalYAML(n)
 }
 
-func (v upstreamsValue) setItems(items []item) error {
-	byName := map[string]*Upstream{}
-	for _, it := range items {
-		name := it.path[0]
-		if wrong := wrongUpstreamName(name); wrong != "" {
-			return fmt.Errorf("upstream %q: %s", name, wrong)
+// UnmarshalYAML reads a mapping.
+func (us *Upstreams) UnmarshalYAML(n *yaml.Node) error {
+	var list Upstreams
+	for e := range elements(n) {
+		if n.Kind != yaml.MappingNode {
+			return errUpstreams
 		}
-		u := byName[name]
-		if u == nil {
-			u = &Upstream{Name: name}
-			byName[name] = u
+		if wrong := wrongUpstreamName(e.name); wrong != "" {
+			return &nodeError{e.key, fmt.Errorf("upstream %q: %s", e.name, wrong)}
 		}
-		what := "url"
-		if len(it.path) == 2 {
-			what = it.path[1]
+		u := Upstream{Name: e.name}
+		fields := e.value
+		if e.value.Kind == yaml.ScalarNode {
+			fields = &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{{Kind: yaml.ScalarNode, Value: "url"}, e.value}}
 		}
-		if err := u.set(what, it.text); err != nil {
-			return fmt.Errorf("upstream %s: %w", name, err)
+		if err := readFields(fields, &u); err != nil {
+			return fmt.Errorf("upstream %s: %w", e.name, err)
 		}
-	}
-	var list []Upstream
-	for _, name := range slices.Sorted(maps.Keys(byName)) {
-		u := byName[name]
-		if i := slices.IndexFunc(BuiltinUpstreams(), func(b Upstream) bool { return b.Name == name }); i >= 0 {
+		if i := slices.IndexFunc(BuiltinUpstreams(), func(b Upstream) bool { return b.Name == u.Name }); i >= 0 {
 			b := BuiltinUpstreams()[i]
-			if u.URL == "" {
-				u.URL = b.URL
-			}
-			if u.Provider == "" {
-				u.Provider = b.Provider
-			}
+			u.URL, u.Provider = cmp.Or(u.URL, b.URL), cmp.Or(u.Provider, b.Provider)
 		}
 		if wrong := u.wrong(); wrong != "" {
-			return fmt.Errorf("upstream %s: %s", name, wrong)
+			return &nodeError{e.key, fmt.Errorf("upstream %s: %s", e.name, wrong)}
 		}
-		list = append(list, *u)
+		list = append(list, u)
 	}
-	*v.p = list
-	return nil
-}
-
-// set sets one field of an upstream.
-func (u *Upstream) set(what, text string) error {
-	fields := map[string]*string{
-		"url": &u.URL, "provider": &u.Provider, "key_file": &u.KeyFile, "key_header": &u.Header,
-		"sign": &u.Sign, "region": &u.Region, "service": &u.Service, "profile": &u.Profile,
-	}
-	p := fields[what]
-	if p == nil {
-		known := slices.Sorted(maps.Keys(fields))
-		if near := Suggest(what, known); near != "" {
-			return fmt.Errorf("unknown field %q (did you mean %q?)", what, near)
-		}
-		return fmt.Errorf("unknown field %q; known are %s", what, strings.Join(known, ", "))
-	}
-	if wrong := notEmpty(text); wrong != "" {
-		return fmt.Errorf("%s: %s", what, wrong)
-	}
-	if what == "url" {
-		if wrong := wrongURL(text); wrong != "" {
-			return fmt.Errorf("url: %s", wrong)
-		}
-	}
-	if what == "sign" && text != "aws" {
-		return fmt.Errorf("sign: want aws, not %q", text)
-	}
-	*p = text
+	slices.SortFunc(list, func(a, b Upstream) int { return strings.Compare(a.Name, b.Name) })
+	*us = list
 	return nil
 }
 

@@ -43,9 +43,9 @@ func (l *Loaded) witnesses() error {
 // doors refuses what strangers could reach without credentials.
 func (l *Loaded) doors() error {
 	c := &l.Config
-	open := func(addr string) bool { return addr != Off && !IsLoopback(addr) }
+	open := func(addr Address) bool { return addr != Off && !IsLoopback(string(addr)) }
 	var errs []error
-	refuse := func(path, addr, cure string) {
+	refuse := func(path string, addr Address, cure string) {
 		errs = append(errs, l.wrong(path, "%s %s can be reached from beyond this machine, and anybody could use it: %s", path, addr, cure))
 	}
 	if s := c.Doors.S3; open(s.Listen) && len(s.Keys) == 0 && !s.Trust {
@@ -58,7 +58,7 @@ func (l *Loaded) doors() error {
 		refuse("doors.http.listen", h.Listen, "set INDELIBLE_HTTP_TOKENS=token (or doors.http.tokens), or listen on 127.0.0.1")
 	}
 	if n := c.Doors.HTTP.MaxRequest; n > record.MaxBody {
-		errs = append(errs, l.wrong("doors.http.max_request", "doors.http.max_request %s is more than a record can hold: want at most %s", FormatSize(n), FormatSize(record.MaxBody)))
+		errs = append(errs, l.wrong("doors.http.max_request", "doors.http.max_request %s is more than a record can hold: want at most %s", n, Size(record.MaxBody)))
 	}
 	if p := c.Doors.Proxy; open(p.Listen) && len(p.Tokens) == 0 && !p.Trust {
 		refuse("doors.proxy.listen", p.Listen, "set INDELIBLE_PROXY_TOKENS=token (or doors.proxy.tokens), listen on 127.0.0.1, or say doors.proxy.trust: true where the network itself is trusted")
@@ -66,12 +66,12 @@ func (l *Loaded) doors() error {
 	if p := c.Doors.Proxy; p.Trust && len(p.Tokens) > 0 {
 		errs = append(errs, l.wrong("doors.proxy.trust", "doors.proxy.trust: true and doors.proxy.tokens contradict each other: with trust, no token is asked for; remove one of them"))
 	}
-	for path, n := range map[string]int64{"doors.proxy.max_request": c.Doors.Proxy.MaxBody, "doors.proxy.max_kept": c.Doors.Proxy.MaxKept} {
+	for path, n := range map[string]Size{"doors.proxy.max_request": c.Doors.Proxy.MaxBody, "doors.proxy.max_kept": c.Doors.Proxy.MaxKept} {
 		if n > record.MaxBody/2 {
-			errs = append(errs, l.wrong(path, "%s %s is more than a record can hold: want at most %s", path, FormatSize(n), FormatSize(record.MaxBody/2)))
+			errs = append(errs, l.wrong(path, "%s %s is more than a record can hold: want at most %s", path, n, Size(record.MaxBody/2)))
 		}
 	}
-	if a := c.Admin; open(a.Listen) && a.Token == "" {
+	if a := c.Admin; open(a.Listen) && !a.Token.IsSet() {
 		refuse("admin.listen", a.Listen, "set INDELIBLE_ADMIN_TOKEN (or admin.token), or listen on 127.0.0.1")
 	}
 	return errors.Join(errs...)
@@ -96,7 +96,7 @@ func (l *Loaded) sameAddress() error {
 func (l *Loaded) destination() error {
 	c := &l.Config
 	d := &c.Destination
-	loc, err := ParseLocation(d.URL)
+	loc, err := ParseLocation(string(d.URL))
 	if err != nil {
 		return l.wrong("destination.url", "%v", err)
 	}
@@ -108,8 +108,8 @@ func (l *Loaded) destination() error {
 		return errors.Join(errs...)
 	}
 	if loc.Bucket == "" {
-		for _, f := range c.fields() {
-			if s := l.Sources[f.Path]; f.remote && (s.Kind == "yaml" || s.Kind == "flag") {
+		for _, f := range fieldsOf(c) {
+			if s := l.Sources[f.Path]; f.tag.Get("only") == "s3" && (s.Kind == "yaml" || s.Kind == "flag") {
 				errs = append(errs, l.wrong(f.Path, "%s is for s3:// destinations, and this one is %s", f.Path, d.URL))
 			}
 		}
@@ -122,9 +122,9 @@ func (l *Loaded) destination() error {
 		errs = append(errs, l.wrong("destination.object_lock.mode", "destination.object_lock needs both mode and retain, such as {mode: governance, retain: 180d}"))
 	}
 	if lock := d.ObjectLock; d.Retain > 0 && lock.Retain > d.Retain {
-		errs = append(errs, l.wrong("destination.retain", "destination.retain %s is less than destination.object_lock.retain %s: nothing may remove a record before its lock ends", FormatDuration(d.Retain), FormatDuration(lock.Retain)))
+		errs = append(errs, l.wrong("destination.retain", "destination.retain %s is less than destination.object_lock.retain %s: nothing may remove a record before its lock ends", d.Retain, lock.Retain))
 	}
-	if u, err := url.Parse(d.Endpoint); err == nil && d.Endpoint != "" && u.Host == c.Doors.S3.Listen {
+	if u, err := url.Parse(string(d.Endpoint)); err == nil && d.Endpoint != "" && u.Host == string(c.Doors.S3.Listen) {
 		errs = append(errs, l.wrong("destination.endpoint", "destination.endpoint %s is this daemon's own S3 door: records would come back for ever; name the real S3 server", d.Endpoint))
 	}
 	return errors.Join(errs...)
@@ -132,7 +132,7 @@ func (l *Loaded) destination() error {
 
 func (l *Loaded) upload() error {
 	if u := l.Config.Upload; u.BackoffMin > u.BackoffMax {
-		return l.wrong("upload.backoff_min", "upload.backoff_min %s is more than upload.backoff_max %s", FormatDuration(u.BackoffMin), FormatDuration(u.BackoffMax))
+		return l.wrong("upload.backoff_min", "upload.backoff_min %s is more than upload.backoff_max %s", u.BackoffMin, u.BackoffMax)
 	}
 	return nil
 }

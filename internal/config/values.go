@@ -6,127 +6,83 @@ import (
 	"math"
 	"net"
 	"net/netip"
-	"slices"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
+
+	"indelible/internal/proof"
 )
 
-// value is one setting's place in a Config, as text. An error of set says what
-// is allowed, and never repeats the text: it may be a secret.
-type value interface {
-	set(text string) error
-	String() string
+// take sets to to what was read, if nothing is wrong with it.
+func take[T any](to *T, v T, err error) error {
+	if err == nil {
+		*to = v
+	}
+	return err
 }
 
-// compound is a value that YAML may also give as a list or a mapping.
-type compound interface {
-	value
-	setItems([]item) error
+// Duration is a time.Duration that is written as ParseDuration reads it.
+type Duration time.Duration
+
+// String writes whole days as days, and no zero parts.
+func (d Duration) String() string {
+	if t := time.Duration(d); t >= day && t%day == 0 {
+		return strconv.FormatInt(int64(t/day), 10) + "d"
+	}
+	s := time.Duration(d).String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }
 
-// item is one scalar inside a list or mapping: path leads to it, with "" for
-// a list's index (index tells the items apart).
-type item struct {
-	path  []string
-	index int
-	text  string
+// MarshalText is String.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText is ParseDuration.
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := ParseDuration(string(text))
+	return take(d, Duration(v), err)
 }
 
-type textValue struct {
-	p    *string
-	pick []string            // what is allowed; nil is anything
-	ok   func(string) string // what is wrong with a text, or ""; may be nil
-}
+// Size is a number of bytes.
+type Size int64
 
-func (v textValue) String() string { return *v.p }
-
-func (v textValue) set(s string) error {
-	if v.pick != nil && !slices.Contains(v.pick, s) {
-		hint := ""
-		if near := Suggest(s, v.pick); near != "" {
-			hint = fmt.Sprintf(" (did you mean %s?)", near)
+// String is the size exactly, in the largest unit that divides it.
+func (n Size) String() string {
+	for _, u := range sizeUnits {
+		if int64(n) >= u.n && int64(n)%u.n == 0 && u.n > 1 {
+			return strconv.FormatInt(int64(n)/u.n, 10) + u.name
 		}
-		return errors.New("want " + strings.Join(v.pick, ", ") + hint)
 	}
-	if v.ok != nil {
-		if wrong := v.ok(s); wrong != "" {
-			return errors.New(wrong)
-		}
-	}
-	*v.p = s
-	return nil
+	return strconv.FormatInt(int64(n), 10) + "B"
 }
 
-type boolValue struct{ p *bool }
+// MarshalText is String.
+func (n Size) MarshalText() ([]byte, error) { return []byte(n.String()), nil }
 
-func (v boolValue) String() string { return strconv.FormatBool(*v.p) }
-
-func (v boolValue) set(s string) error {
-	switch s {
-	case "true":
-		*v.p = true
-	case "false":
-		*v.p = false
-	default:
-		return errors.New("want true or false")
-	}
-	return nil
+// UnmarshalText is ParseSize.
+func (n *Size) UnmarshalText(text []byte) error {
+	v, err := ParseSize(string(text))
+	return take(n, Size(v), err)
 }
 
-type intValue struct {
-	p   *int
-	min int
+// Percent is above 0 and at most 100.
+type Percent float64
+
+// MarshalText writes it with its sign.
+func (p Percent) MarshalText() ([]byte, error) {
+	return []byte(strconv.FormatFloat(float64(p), 'g', -1, 64) + "%"), nil
 }
 
-func (v intValue) String() string { return strconv.Itoa(*v.p) }
-
-func (v intValue) set(s string) error {
-	n, err := strconv.Atoi(s)
-	if err != nil || n < v.min {
-		return fmt.Errorf("want a whole number, %d or more", v.min)
-	}
-	*v.p = n
-	return nil
-}
-
-type durationValue struct {
-	p   *time.Duration
-	min time.Duration
-}
-
-// String is "" for an unset duration that may not be zero.
-func (v durationValue) String() string {
-	if *v.p == 0 && v.min > 0 {
-		return ""
-	}
-	return FormatDuration(*v.p)
-}
-
-func (v durationValue) set(s string) error {
-	d, err := ParseDuration(s)
-	if err != nil {
-		return err
-	}
-	if d < v.min {
-		return fmt.Errorf("want at least %s", FormatDuration(v.min))
-	}
-	*v.p = d
-	return nil
-}
-
-// percentValue is above 0% and at most 100%.
-type percentValue struct{ p *float64 }
-
-func (v percentValue) String() string { return strconv.FormatFloat(*v.p, 'g', -1, 64) + "%" }
-
-func (v percentValue) set(s string) error {
-	n, err := ParsePercent(s)
-	if err != nil {
-		return err
-	}
-	*v.p = n
-	return nil
+// UnmarshalText is ParsePercent.
+func (p *Percent) UnmarshalText(text []byte) error {
+	v, err := ParsePercent(string(text))
+	return take(p, Percent(v), err)
 }
 
 // ParsePercent reads a percentage above 0 and up to 100, with its sign or without.
@@ -166,41 +122,6 @@ func ParseDuration(s string) (time.Duration, error) {
 	return time.Duration(n)*day + d, nil
 }
 
-// FormatDuration writes what ParseDuration reads, with whole days as days and
-// without zero parts.
-func FormatDuration(d time.Duration) string {
-	if d >= day && d%day == 0 {
-		return strconv.FormatInt(int64(d/day), 10) + "d"
-	}
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
-}
-
-type sizeValue struct {
-	p   *int64
-	min int64
-}
-
-func (v sizeValue) String() string { return FormatSize(*v.p) }
-
-func (v sizeValue) set(s string) error {
-	n, err := ParseSize(s)
-	if err != nil {
-		return err
-	}
-	if n < v.min {
-		return fmt.Errorf("want at least %s", FormatSize(v.min))
-	}
-	*v.p = n
-	return nil
-}
-
 var sizeUnits = []struct {
 	name string
 	n    int64
@@ -229,34 +150,21 @@ func ParseSize(s string) (int64, error) {
 	return int64(f * float64(unit)), nil
 }
 
-// FormatSize writes a size exactly, in the largest unit that divides it.
-func FormatSize(n int64) string {
-	for _, u := range sizeUnits {
-		if n >= u.n && n%u.n == 0 && u.n > 1 {
-			return strconv.FormatInt(n/u.n, 10) + u.name
-		}
-	}
-	return strconv.FormatInt(n, 10) + "B"
-}
+// Address is host:port, or Off.
+type Address string
 
-type addrValue struct{ p *string }
-
-func (v addrValue) String() string { return *v.p }
-
-func (v addrValue) set(s string) error {
-	if s == Off {
-		*v.p = s
+// UnmarshalText refuses what is no address, and suggests one for a port alone.
+func (a *Address) UnmarshalText(text []byte) error {
+	s := string(text)
+	_, port, err := net.SplitHostPort(s)
+	if _, perr := strconv.ParseUint(port, 10, 16); s == Off || err == nil && perr == nil {
+		*a = Address(s)
 		return nil
 	}
-	_, port, err := net.SplitHostPort(s)
-	if n, perr := strconv.ParseUint(port, 10, 16); err != nil || perr != nil || n > 65535 {
-		if _, err := strconv.ParseUint(s, 10, 16); err == nil {
-			return fmt.Errorf("want host:port, or off (did you mean 127.0.0.1:%s?)", s)
-		}
-		return errors.New("want host:port, or off")
+	if _, err := strconv.ParseUint(s, 10, 16); err == nil {
+		return fmt.Errorf("want host:port, or off (did you mean 127.0.0.1:%s?)", s)
 	}
-	*v.p = s
-	return nil
+	return errors.New("want host:port, or off")
 }
 
 // Off is the address of a listener that is not to be opened.
@@ -274,4 +182,54 @@ func IsLoopback(addr string) bool {
 	}
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.Unmap().IsLoopback()
+}
+
+// HTTPURL is the URL of a server.
+type HTTPURL string
+
+// UnmarshalText refuses what is none, and one with more in it than a server's place.
+func (u *HTTPURL) UnmarshalText(text []byte) error {
+	p, err := url.Parse(string(text))
+	switch {
+	case err != nil || p.Host == "" || p.Scheme != "http" && p.Scheme != "https":
+		err = errors.New("want a URL such as https://host[:port]")
+	case p.User != nil:
+		err = errors.New("want a URL without a user name: credentials are set elsewhere")
+	case p.RawQuery != "" || p.Fragment != "":
+		err = errors.New("want a URL without ? and #")
+	}
+	return take(u, HTTPURL(text), err)
+}
+
+// StorageClass is one of S3, which knows which there are.
+type StorageClass string
+
+// UnmarshalText takes capital letters and "_".
+func (c *StorageClass) UnmarshalText(text []byte) (err error) {
+	if len(text) == 0 || strings.Trim(string(text), "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") != "" {
+		err = errors.New("want a storage class as S3 spells it, such as STANDARD_IA")
+	}
+	return take(c, StorageClass(text), err)
+}
+
+// ARN names a role of AWS, which knows which there are.
+type ARN string
+
+// UnmarshalText takes what begins as one.
+func (a *ARN) UnmarshalText(text []byte) (err error) {
+	if !strings.HasPrefix(string(text), "arn:") {
+		err = errors.New("want the ARN of a role, such as arn:aws:iam::123456789012:role/name")
+	}
+	return take(a, ARN(text), err)
+}
+
+// LogName is the name of a log.
+type LogName string
+
+// UnmarshalText refuses what proof.CheckName refuses.
+func (n *LogName) UnmarshalText(text []byte) (err error) {
+	if proof.CheckName(string(text)) != nil {
+		err = errors.New("want up to 200 letters, digits, '.', '_' and '-'")
+	}
+	return take(n, LogName(text), err)
 }

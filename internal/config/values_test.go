@@ -31,8 +31,8 @@ func TestParseDuration(t *testing.T) {
 		if got != tt.want || (err == nil) != tt.ok {
 			t.Errorf("ParseDuration(%q) = %v, %v; want %v, ok %v", tt.in, got, err, tt.want, tt.ok)
 		}
-		if again, err := ParseDuration(FormatDuration(got)); tt.ok && (err != nil || again != got) {
-			t.Errorf("%v is written as %q and read as %v, %v", got, FormatDuration(got), again, err)
+		if again, err := ParseDuration(Duration(got).String()); tt.ok && (err != nil || again != got) {
+			t.Errorf("%v is written as %q and read as %v, %v", got, Duration(got).String(), again, err)
 		}
 	}
 }
@@ -64,8 +64,8 @@ func TestParseSize(t *testing.T) {
 		if got != tt.want || (err == nil) != tt.ok {
 			t.Errorf("ParseSize(%q) = %v, %v; want %v, ok %v", tt.in, got, err, tt.want, tt.ok)
 		}
-		if again, err := ParseSize(FormatSize(got)); tt.ok && (err != nil || again != got) {
-			t.Errorf("%v is written as %q and read as %v, %v", got, FormatSize(got), again, err)
+		if again, err := ParseSize(Size(got).String()); tt.ok && (err != nil || again != got) {
+			t.Errorf("%v is written as %q and read as %v, %v", got, Size(got).String(), again, err)
 		}
 	}
 }

@@ -1,9 +1,11 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -12,41 +14,41 @@ import (
 // yamlFile reads one configuration file into a table of settings, strictly:
 // every field must be known, every value of its type.
 type yamlFile struct {
-	name   string
-	lookup func(string) (string, bool) // the environment, for ${NAME}
-	fields []Field
-	set    func(f Field, s Source)
-	lines  []string // of the text, for excerpts
-	hide   bool     // what is being read is a secret
-	errs   []error
+	name    string
+	lookup  func(string) (string, bool) // the environment, for ${NAME}
+	fields  []Field
+	sources map[string]Source     // by Field.Path, of what was read
+	lines   []string              // of the text, for excerpts
+	written map[*yaml.Node]string // values as they are written, before variables are replaced; "" for secrets
+	hide    bool                  // what is being read may be a secret
+	errs    []error
 }
 
-// read parses the file's text. It goes on after a mistake, so that one run
-// names them all.
-func (y *yamlFile) read(text []byte) {
+// readYAML reads the text of a file into fields, and notes in sources where each stands. It goes on after
+// a mistake, so that one run names them all. Its errors are *Error.
+func readYAML(name string, text []byte, lookup func(string) (string, bool), fields []Field, sources map[string]Source) []error {
+	y := &yamlFile{name: name, lookup: lookup, fields: fields, sources: sources, lines: strings.Split(string(text), "\n"), written: map[*yaml.Node]string{}}
 	var doc yaml.Node
-	if err := yaml.Load(text, &doc, yaml.WithUniqueKeys()); err != nil {
-		if len(strings.TrimSpace(string(text))) == 0 || strings.Contains(err.Error(), "no document") {
-			return
-		}
-		y.errs = append(y.errs, y.syntaxError(err))
-		return
+	err := yaml.Load(text, &doc, yaml.WithUniqueKeys())
+	switch {
+	case err != nil && (len(strings.TrimSpace(string(text))) == 0 || strings.Contains(err.Error(), "no document")):
+	case err != nil:
+		return []error{y.syntaxError(err)}
+	case doc.Kind == yaml.DocumentNode && len(doc.Content) > 0:
+		y.section(doc.Content[0], "")
+	case doc.Kind != 0:
+		y.section(&doc, "")
 	}
-	root := &doc
-	if root.Kind == yaml.DocumentNode && len(root.Content) > 0 {
-		root = root.Content[0]
-	}
-	if root.Kind == 0 || isNull(root) {
-		return
-	}
-	y.section(root, "")
+	return y.errs
 }
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
 
 func (y *yamlFile) fail(n *yaml.Node, format string, args ...any) {
-	y.errs = append(y.errs, &Error{Where: fmt.Sprintf("%s:%d", y.name, n.Line), Problem: fmt.Sprintf(format, args...), Excerpt: y.excerpt(n)})
+	y.errs = append(y.errs, &Error{Where: y.where(n), Problem: fmt.Sprintf(format, args...), Excerpt: y.excerpt(n)})
 }
+
+func (y *yamlFile) where(n *yaml.Node) string { return fmt.Sprintf("%s:%d", y.name, n.Line) }
 
 // block is what may stand in front of a key or a value in an excerpt: other
 // keys. Whatever else stands there may be a secret.
@@ -54,7 +56,11 @@ var block = regexp.MustCompile(`^[ -]*([A-Za-z0-9_]+: +)*$`)
 
 // excerpt is the line of a node up to its end, and a caret below its beginning.
 func (y *yamlFile) excerpt(n *yaml.Node) string {
-	if y.hide || n.Kind != yaml.ScalarNode || n.Line < 1 || n.Line > len(y.lines) || len(n.Value) > 80 || strings.ContainsAny(n.Value, "\n") {
+	text, isValue := y.written[n]
+	if !isValue {
+		text = n.Value
+	}
+	if y.hide || isValue && mayHoldSecret(text) || n.Kind != yaml.ScalarNode || n.Line < 1 || n.Line > len(y.lines) || len(text) > 80 || strings.Contains(text, "\n") {
 		return ""
 	}
 	line := strings.TrimRight(y.lines[n.Line-1], "\r")
@@ -62,11 +68,11 @@ func (y *yamlFile) excerpt(n *yaml.Node) string {
 	if at < 0 || at > len(line) || !block.MatchString(line[:at]) {
 		return ""
 	}
-	end := at + strings.Index(line[at:], n.Value) + len(n.Value)
-	if end < at || !strings.Contains(line[at:], n.Value) {
+	begin := strings.Index(line[at:], text)
+	if begin < 0 {
 		return ""
 	}
-	return line[:end] + "\n" + strings.Repeat(" ", at) + "^"
+	return line[:at+begin+len(text)] + "\n" + strings.Repeat(" ", at) + "^"
 }
 
 // section reads the mapping at path, "" being the whole file.
@@ -76,35 +82,36 @@ func (y *yamlFile) section(n *yaml.Node, path string) {
 		return
 	}
 	if n.Kind != yaml.MappingNode {
-		if path == "" {
-			y.fail(n, "want fields such as \"data: DIR\"")
-		} else {
-			y.fail(n, "%s: want fields below it: %s", path, strings.Join(y.children(path), ", "))
+		want := "want fields such as \"data: DIR\""
+		if path != "" {
+			want = path + ": want fields below it: " + strings.Join(y.children(path), ", ")
 		}
+		// What stands here may be the secret of a field below.
+		y.errs = append(y.errs, &Error{Where: y.where(n), Problem: want, Excerpt: y.fieldExcerpt(n.Line, n.Column)})
 		return
 	}
 	seen := map[string]bool{}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key, val := n.Content[i], n.Content[i+1]
-		full := key.Value
+	for e := range elements(n) {
+		full := e.name
 		if path != "" {
-			full = path + "." + key.Value
+			full = path + "." + e.name
 		}
 		if seen[full] {
-			y.fail(key, "%s is there twice", full)
+			y.fail(e.key, "%s is there twice", full)
 			continue
 		}
 		seen[full] = true
-		if strings.Contains(key.Value, ".") && len(y.children(strings.Split(full, ".")[0])) > 0 {
-			y.fail(key, "%s: write it as nested fields: %s:", full, strings.ReplaceAll(key.Value, ".", ": "))
+		if full == "index" && e.value.Kind == yaml.ScalarNode && !isNull(e.value) {
+			full = "index.mode" // "index: off"
+		}
+		if strings.Contains(e.name, ".") && len(y.children(strings.Split(full, ".")[0])) > 0 {
+			y.fail(e.key, "%s: write it as nested fields: %s:", full, strings.ReplaceAll(e.name, ".", ": "))
 		} else if f, ok := y.field(full); ok {
-			y.apply(f, val)
-		} else if f, ok := y.field(full + ".mode"); ok && full == "index" && resolve(val).Kind == yaml.ScalarNode && !isNull(resolve(val)) {
-			y.apply(f, val) // "index: off"
+			y.apply(f, e.at)
 		} else if len(y.children(full)) > 0 {
-			y.section(val, full)
+			y.section(e.value, full)
 		} else {
-			y.unknown(key, path)
+			y.unknown(e.key, path)
 		}
 	}
 }
@@ -154,17 +161,15 @@ func (y *yamlFile) unknown(key *yaml.Node, path string) {
 		return
 	}
 	known := y.children(path)
-	if near := Suggest(key.Value, known); near != "" {
-		y.fail(key, "unknown field %q%s (did you mean %q?)", key.Value, below, near)
-		return
-	}
-	for _, f := range y.fields {
-		if f.Path == key.Value || strings.HasSuffix(f.Path, "."+key.Value) || strings.Contains("."+f.Path, "."+key.Value+".") {
-			y.fail(key, "unknown field %q%s (did you mean %s?)", key.Value, below, f.Path)
-			return
+	if Suggest(key.Value, known) == "" {
+		for _, f := range y.fields {
+			if strings.Contains("."+f.Path+".", "."+key.Value+".") {
+				y.fail(key, "unknown field %q%s (did you mean %s?)", key.Value, below, f.Path)
+				return
+			}
 		}
 	}
-	y.fail(key, "unknown field %q%s; known are %s", key.Value, below, strings.Join(known, ", "))
+	y.fail(key, "unknown field %q%s%s", key.Value, below, nearest(key.Value, known))
 }
 
 // apply sets one field from its node.
@@ -177,89 +182,70 @@ func (y *yamlFile) apply(f Field, n *yaml.Node) {
 		y.fail(at, "%s: has no value; give one or take the line out", f.Path)
 		return
 	}
-	var err error
-	if n.Kind == yaml.ScalarNode {
-		text, ok := y.expand(n, f.Path)
-		if !ok {
-			return
-		}
-		err = f.value.set(text)
-	} else if c, ok := f.value.(compound); ok {
-		var items []item
-		if items, ok = y.items(n, f.Path); !ok {
-			return
-		}
-		err = c.setItems(items)
-	} else {
+	if n.Kind != yaml.ScalarNode && !f.isCompound() {
 		y.fail(at, "%s: want one value, not a list or fields", f.Path)
 		return
 	}
-	if err != nil {
-		y.fail(at, "%s: %v%s", f.Path, err, got(f, n.Value))
+	if !y.expand(n, f) {
 		return
 	}
-	y.set(f, Source{Kind: "yaml", Name: fmt.Sprintf("%s:%d", y.name, at.Line)})
-}
-
-// items flattens a list or mapping of at most two levels.
-func (y *yamlFile) items(n *yaml.Node, path string) ([]item, bool) {
-	var items []item
-	whole := true
-	var walk func(n *yaml.Node, at []string, index int)
-	walk = func(n *yaml.Node, at []string, index int) {
-		n = resolve(n)
-		switch {
-		case n.Kind == yaml.ScalarNode:
-			text, ok := y.expand(n, path)
-			whole = whole && ok
-			items = append(items, item{path: slices.Clone(at), index: index, text: text})
-		case len(at) >= 2:
-			y.fail(n, "%s: holds too many levels", path)
-			whole = false
-		case n.Kind == yaml.SequenceNode:
-			for i, c := range n.Content {
-				walk(c, append(at, ""), i)
-			}
-		case n.Kind == yaml.MappingNode:
-			for i := 0; i+1 < len(n.Content); i += 2 {
-				walk(n.Content[i+1], append(at, n.Content[i].Value), index)
-			}
+	if err := f.setNode(n); err != nil {
+		if inner, ok := errors.AsType[*nodeError](err); ok && inner.at.Line > 0 {
+			n, at = inner.at, inner.at
 		}
+		y.fail(at, "%s: %v%s", f.Path, err, f.quote(y.written[n]))
+		return
 	}
-	walk(n, nil, 0)
-	return items, whole
+	y.sources[f.Path] = Source{Kind: "yaml", Name: y.where(at)}
 }
 
 // dollar finds $${ (a plain "${"), ${NAME}, and a "${" that is neither.
 var dollar = regexp.MustCompile(`\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\$\{`)
 
-// expand is a scalar's text with ${NAME} replaced from the environment.
-func (y *yamlFile) expand(n *yaml.Node, path string) (string, bool) {
+// expand replaces ${NAME} from the environment in the values of a setting's node, each once: an alias
+// leads to a node again. It returns false where it told a mistake.
+func (y *yamlFile) expand(n *yaml.Node, f Field) bool {
+	n = resolve(n)
+	if _, done := y.written[n]; done {
+		return true
+	}
+	y.written[n] = n.Value
+	if f.secret {
+		y.written[n] = "" // nobody is told it, also where an alias leads here
+	}
 	ok := true
-	text := dollar.ReplaceAllStringFunc(n.Value, func(m string) string {
+	names := map[string]bool{}
+	for e := range elements(n) {
+		if n.Kind == yaml.MappingNode && names[e.name] {
+			name := strconv.Quote(e.name)
+			if f.secret {
+				name = "a name"
+			}
+			y.fail(e.key, "%s: %s is there twice", f.Path, name)
+			ok = false
+		}
+		names[e.name] = true
+		ok = y.expand(e.value, f) && ok
+	}
+	if n.Kind != yaml.ScalarNode {
+		return ok
+	}
+	n.Value = dollar.ReplaceAllStringFunc(n.Value, func(m string) string {
 		switch m {
 		case "$${":
 			return "${"
 		case "${":
-			y.fail(n, "%s: want ${NAME}, a letter or _ first and then letters, digits and _ (for a plain ${ write $${)", path)
+			y.fail(n, "%s: want ${NAME}, a letter or _ first and then letters, digits and _ (for a plain ${ write $${)", f.Path)
 			ok = false
 			return m
 		}
 		name := m[2 : len(m)-1]
 		v, set := y.lookup(name)
 		if !set {
-			y.fail(n, "%s: the environment variable %s is not set", path, name)
+			y.fail(n, "%s: the environment variable %s is not set", f.Path, name)
 			ok = false
 		}
 		return v
 	})
-	return text, ok
-}
-
-// got is what was found, for an error, unless it is a secret.
-func got(f Field, text string) string {
-	if f.secret || text == "" || len(text) > 80 {
-		return ""
-	}
-	return fmt.Sprintf(", not %q", text)
+	return ok
 }

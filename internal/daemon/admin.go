@@ -15,14 +15,14 @@ import (
 func (d *daemon) adminHandler(s control.Service) (http.Handler, error) {
 	c := d.config
 	a := &control.Admin{
-		Configured: c.Admin.Token != "" || c.Admin.OperatorToken != "", ReadToken: c.Admin.Token.Reveal(), OpToken: c.Admin.OperatorToken.Reveal(),
+		Configured: c.Admin.Token.IsSet() || c.Admin.OperatorToken.IsSet(), ReadToken: c.Admin.Token.Reveal(), OpToken: c.Admin.OperatorToken.Reveal(),
 		Metrics: d.metrics.Handler(),
 		Ready:   d.readiness,
 		Page:    web.Handler(),
 		Live:    d.live,
 		Views:   local.Views{Records: d.recent, VKey: func() (string, error) { return setup.VKey(c, "") }},
 	}
-	if c.Admin.Token == "" {
+	if !c.Admin.Token.IsSet() {
 		token, err := control.MadeToken(d.engine.Data(), c.Data, d.log)
 		if err != nil {
 			return nil, err

@@ -36,7 +36,7 @@ func (d *daemon) banner(w io.Writer) {
 		}
 	}
 	line("spool", c.Data)
-	line("destination", c.Destination.URL)
+	line("destination", string(c.Destination.URL))
 	if block != "" {
 		fmt.Fprintf(&b, "For LiteLLM's config.yaml (\"indelible litellm config\" prints it again):\n%s", block)
 	}
@@ -45,7 +45,7 @@ func (d *daemon) banner(w io.Writer) {
 
 // adminTokens says where the token of the admin listener's API is.
 func adminTokens(c *config.Config) string {
-	if c.Admin.Token != "" {
+	if c.Admin.Token.IsSet() {
 		return "/api with admin.token"
 	}
 	return "/api with the token in " + filepath.Join(c.Data, control.TokenFile)

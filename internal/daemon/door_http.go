@@ -14,11 +14,11 @@ import (
 
 func (d *daemon) httpDoor(m *ingest.Meter) (ingest.Door, bool, error) {
 	c := d.config.Doors.HTTP
-	bodies := ingest.NewBodies(c.MaxRequest, 4*c.MaxRequest)
+	bodies := ingest.NewBodies(int64(c.MaxRequest), 4*int64(c.MaxRequest))
 	made, err := jsonapi.New(jsonapi.Options{
 		Spool: d.recent, LogName: d.engine.Name(), Tokens: tokensOf(c.Tokens), Bucket: c.Bucket, Bodies: bodies,
 		Keys:    jsonapi.Keys{Path: c.LiteLLM.Path, TeamPrefix: c.LiteLLM.TeamPrefix, KeyPrefix: c.LiteLLM.KeyPrefix, Hours: c.LiteLLM.Partition == "hour"},
-		MaxHold: c.MaxHold,
+		MaxHold: time.Duration(c.MaxHold),
 		Meter:   m, Log: d.log.With("component", "jsonapi"),
 	})
 	if err != nil {

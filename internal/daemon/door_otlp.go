@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"net/http"
+	"time"
 
 	"indelible/internal/ingest"
 	"indelible/internal/ingest/otlpapi"
@@ -13,7 +14,7 @@ func (d *daemon) otlpDoor(bodies *ingest.Bodies) (ingest.Door, error) {
 	d.otlp = d.newMeter()
 	return otlpapi.New(otlpapi.Options{
 		Spool: d.recent, Bodies: bodies, Tokens: tokensOf(c.Tokens), Bucket: c.Bucket, KeepOther: c.OTLP.Other == "keep",
-		MaxHold: min(c.MaxHold, otlpapi.DefaultMaxHold), Meter: d.otlp, Log: d.log.With("component", "otlpapi"),
+		MaxHold: min(time.Duration(c.MaxHold), otlpapi.DefaultMaxHold), Meter: d.otlp, Log: d.log.With("component", "otlpapi"),
 	})
 }
 

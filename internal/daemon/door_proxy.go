@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"indelible/internal/config"
 	"indelible/internal/ingest"
@@ -16,17 +17,20 @@ func (d *daemon) proxyDoor(m *ingest.Meter) (ingest.Door, bool, error) {
 	c := d.config.Doors.Proxy
 	o := proxy.Options{
 		Recorder: recorder.Options{
-			Log: d.recent, Recorded: d.engine.Recorded, Data: d.engine.Data(), Reserve: d.config.Spool.ReserveBytes,
+			Log: d.recent, Recorded: d.engine.Recorded, Data: d.engine.Data(), Reserve: int64(d.config.Spool.ReserveBytes),
 			Relaxed: c.Mode == "relaxed", PassFull: c.OnFull == "pass_and_record_gap",
-			MaxRequest: c.MaxBody, MaxKept: c.MaxKept, MaxHold: c.MaxHold,
+			MaxRequest: int64(c.MaxBody), MaxKept: int64(c.MaxKept), MaxHold: time.Duration(c.MaxHold),
 		},
 		Tokens: tokensOf(c.Tokens), Meter: m, Log: d.log.With("component", "proxy"),
 	}
 	if c.OnLeave == "drain" {
-		o.Recorder.Drain = c.DrainMax
+		o.Recorder.Drain = time.Duration(c.DrainMax)
 	}
-	for _, u := range c.All() {
-		o.Upstreams = append(o.Upstreams, proxy.Upstream(u))
+	for _, u := range c.Upstreams.All() {
+		o.Upstreams = append(o.Upstreams, proxy.Upstream{
+			Name: u.Name, URL: string(u.URL), Provider: u.Provider, KeyFile: u.KeyFile, Header: u.Header,
+			Sign: u.Sign, Region: u.Region, Service: u.Service, Profile: u.Profile,
+		})
 	}
 	made, err := proxy.New(o)
 	if err != nil {

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"fmt"
+	"time"
 
 	"indelible/internal/config"
 	"indelible/internal/ingest"
@@ -19,7 +20,7 @@ func (d *daemon) s3Door(m *ingest.Meter) (ingest.Door, bool, error) {
 	}
 	made, err := s3api.New(s3api.Options{
 		Spool: d.recent, Records: d.engine.Records(), Verifier: v, Senders: senders, LogName: d.engine.Name(),
-		Bucket: c.Bucket, Domains: c.Domains, MaxHold: c.MaxHold,
+		Bucket: c.Bucket, Domains: c.Domains, MaxHold: time.Duration(c.MaxHold),
 		Meter: m, Log: d.log.With("component", "s3api"),
 	})
 	return made, v.Trust, err

@@ -43,7 +43,7 @@ import (
 func Serve(ctx context.Context, l *config.Loaded, stderr io.Writer) error {
 	c := &l.Config
 	log := logging.New(c.Log.Format, c.Log.Level, stderr)
-	m, disk := metrics.New(), local.DiskWatch{Dir: c.Data, Reserve: c.Spool.ReserveBytes}
+	m, disk := metrics.New(), local.DiskWatch{Dir: c.Data, Reserve: int64(c.Spool.ReserveBytes)}
 	e, err := setup.Engine(ctx, l, log, setup.Events{Upload: m.UploadEvents(), Spool: m.SpoolEvents()})
 	if err != nil {
 		return err
@@ -199,7 +199,7 @@ func (d *daemon) listen() (err error) {
 
 // status is the daemon's.
 func (d *daemon) status() (control.Status, error) {
-	s, err := local.EngineStatus(d.engine, d.disk, d.config.Destination.URL)
+	s, err := local.EngineStatus(d.engine, d.disk, string(d.config.Destination.URL))
 	if err != nil {
 		return s, err
 	}
@@ -223,7 +223,7 @@ const stopSlack = 5 * time.Second
 // shutdown.drain more.
 func (d *daemon) stop(ctx context.Context) {
 	d.log.Info("stopping: the doors are closed, requests in flight are answered")
-	inFlight, cancel := context.WithTimeout(ctx, max(d.config.Doors.S3.MaxHold, d.config.Doors.HTTP.MaxHold)+stopSlack)
+	inFlight, cancel := context.WithTimeout(ctx, time.Duration(max(d.config.Doors.S3.MaxHold, d.config.Doors.HTTP.MaxHold))+stopSlack)
 	defer cancel()
 	var doors []*ingest.Server
 	for _, s := range d.servers {
@@ -244,7 +244,7 @@ func (d *daemon) stop(ctx context.Context) {
 	if err := d.engine.Spool().Sync(); err != nil {
 		d.log.Error("the spool could not be synced; everything acked is durable all the same", "error", err)
 	}
-	drain, cancel := context.WithTimeout(ctx, d.config.Shutdown.Drain)
+	drain, cancel := context.WithTimeout(ctx, time.Duration(d.config.Shutdown.Drain))
 	defer cancel()
 	if err := d.engine.Drain(drain); err != nil {
 		st := d.engine.Stats()

@@ -26,7 +26,7 @@ func TestUnitWaitsForTheStop(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := config.Default()
-	longest := max(c.Doors.S3.MaxHold, c.Doors.HTTP.MaxHold) + stopSlack + stopSlack + c.Shutdown.Drain
+	longest := time.Duration(max(c.Doors.S3.MaxHold, c.Doors.HTTP.MaxHold)+c.Shutdown.Drain) + stopSlack + stopSlack
 	if unit := time.Duration(seconds) * time.Second; unit <= longest {
 		t.Errorf("the unit kills the daemon after %s, and a stop takes up to %s", unit, longest)
 	}

@@ -29,7 +29,7 @@ const (
 
 // checkDestination asks the store what an upload would meet.
 func checkDestination(ctx context.Context, l *config.Loaded, report func(Check)) {
-	loc, err := config.ParseLocation(l.Config.Destination.URL)
+	loc, err := config.ParseLocation(string(l.Config.Destination.URL))
 	if err != nil {
 		report(failed("destination", "choose another with --to", "%v", err))
 		return

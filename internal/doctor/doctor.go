@@ -178,7 +178,7 @@ func timeSync(dir string) (took time.Duration, err error) {
 	return rounds[len(rounds)/2], fsys.SyncDir(".")
 }
 
-func checkFree(dir string, reserve int64) Check {
+func checkFree(dir string, reserve config.Size) Check {
 	const name, remedy = "space", "make room, or choose another disk with --data"
 	fsys, err := osdisk.Open(dir)
 	if err != nil {
@@ -190,7 +190,7 @@ func checkFree(dir string, reserve int64) Check {
 	case err != nil:
 		return failed(name, remedy, "%v", err)
 	case free < uint64(reserve):
-		return failed(name, remedy, "%s free, less than the reserve of %s: the doors would refuse every record", term.Bytes(int64(free)), config.FormatSize(reserve))
+		return failed(name, remedy, "%s free, less than the reserve of %s: the doors would refuse every record", term.Bytes(int64(free)), reserve)
 	case free < 1<<30:
 		return warning(name, remedy, "%s free: an outage of the destination would soon fill it", term.Bytes(int64(free)))
 	}

@@ -53,7 +53,7 @@ func besideLog(b *testing.B, n int) *config.Loaded {
 		dir = b.TempDir()
 	}
 	c := config.Default()
-	c.Data, c.Destination.URL, c.Layout = filepath.Join(dir, "data"), "file://"+filepath.Join(dir, "store"), "pack"
+	c.Data, c.Destination.URL, c.Layout = filepath.Join(dir, "data"), config.StoreURL("file://"+filepath.Join(dir, "store")), "pack"
 	l := &config.Loaded{Config: c}
 	e, err := setup.Engine(b.Context(), l, nil, setup.Events{})
 	if err != nil {

@@ -25,7 +25,7 @@ func newIndex(c *config.Config, r *engine.Components, log *slog.Logger) *index.I
 	}
 	return index.New(index.Options{
 		Path: filepath.Join(c.Data, index.File), Log: r.Name(), Text: index.Text(c.Index.Text), Logger: log,
-		Reserve: c.Spool.ReserveBytes,
+		Reserve: int64(c.Spool.ReserveBytes),
 		Free: func() (int64, error) {
 			free, err := r.Data().Free()
 			return int64(min(free, 1<<62)), err

@@ -49,7 +49,7 @@ func Open(ctx context.Context, l *config.Loaded) (control.Service, error) {
 		return rebuildAlone(ctx, l, c, d.Catalog, progress)
 	}
 	d.status = func(ctx context.Context) (control.Status, error) {
-		s, err := statusOf(c, DiskWatch{Dir: l.Config.Data, Reserve: l.Config.Spool.ReserveBytes})
+		s, err := statusOf(c, DiskWatch{Dir: l.Config.Data, Reserve: int64(l.Config.Spool.ReserveBytes)})
 		if err != nil {
 			return s, err
 		}
@@ -59,7 +59,7 @@ func Open(ctx context.Context, l *config.Loaded) (control.Service, error) {
 			}
 		}
 		s.Destination = probe(ctx, c.Store())
-		s.Destination.URL = l.Config.Destination.URL
+		s.Destination.URL = string(l.Config.Destination.URL)
 		return s, nil
 	}
 	d.redrive = func(context.Context) (int, error) {
@@ -82,7 +82,7 @@ func expireAlone(ctx context.Context, l *config.Loaded, dry bool, progress func(
 		e.Stop(ctx) // this process ends in good order too: the next start has no crash to tell
 		err = errors.Join(err, e.Close())
 	}()
-	if x, err = e.Expire(ctx, l.Config.Destination.Retain, dry, progress); err != nil || dry {
+	if x, err = e.Expire(ctx, time.Duration(l.Config.Destination.Retain), dry, progress); err != nil || dry {
 		return x, err
 	}
 	if i := newIndex(&l.Config, &e.Components, nil); i != nil {

@@ -97,7 +97,7 @@ func Pack(ctx context.Context, l *config.Loaded, o PackOptions, log *slog.Logger
 		if err == nil {
 			err = e.Drain(taking)
 		} else if ctx.Err() == nil {
-			err = errors.Join(err, drainFor(running, e, l.Config.Shutdown.Drain))
+			err = errors.Join(err, drainFor(running, e, time.Duration(l.Config.Shutdown.Drain)))
 		}
 		e.Stop(context.WithoutCancel(ctx))
 		return err
@@ -166,7 +166,7 @@ func (s *packSource) close() error {
 
 // openFrom opens what is to be packed, and says which prefix of it.
 func openFrom(ctx context.Context, c *config.Config, o PackOptions) (*packSource, string, error) {
-	dest, err := config.ParseLocation(c.Destination.URL)
+	dest, err := config.ParseLocation(string(c.Destination.URL))
 	if err != nil {
 		return nil, "", err
 	}
@@ -193,7 +193,7 @@ func openFrom(ctx context.Context, c *config.Config, o PackOptions) (*packSource
 	}
 	own := loc.Bucket == dest.Bucket && (loc.Bucket != "" || samePath(loc.Dir, dest.Dir))
 	at := *c
-	at.Destination.URL = fileOrBucket(loc)
+	at.Destination.URL = config.StoreURL(fileOrBucket(loc))
 	d, err := setup.OpenDestination(ctx, &at, "", true)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, "", fmt.Errorf("there is nothing at %s", at.Destination.URL)
@@ -201,7 +201,7 @@ func openFrom(ctx context.Context, c *config.Config, o PackOptions) (*packSource
 	if err != nil {
 		return nil, "", err
 	}
-	return &packSource{Destination: d, name: at.Destination.URL, key: func(stored string) (string, string, bool) {
+	return &packSource{Destination: d, name: string(at.Destination.URL), key: func(stored string) (string, string, bool) {
 		if own && strings.HasPrefix(stored, objects.Base()) {
 			key, ok := objects.Sent(bucket, stored)
 			return bucket, key, ok && key != ""

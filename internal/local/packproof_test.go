@@ -18,7 +18,7 @@ import (
 func TestProofOfARow(t *testing.T) {
 	dir := t.TempDir()
 	c := config.Default()
-	c.Data, c.Destination.URL, c.Layout = filepath.Join(dir, "data"), "file://"+filepath.Join(dir, "store"), "pack"
+	c.Data, c.Destination.URL, c.Layout = filepath.Join(dir, "data"), config.StoreURL("file://"+filepath.Join(dir, "store")), "pack"
 	e, err := setup.Engine(t.Context(), &config.Loaded{Config: c}, nil, setup.Events{})
 	if err != nil {
 		t.Fatal(err)

@@ -15,7 +15,7 @@ import (
 func TestRotateAloneLeavesNoCrash(t *testing.T) {
 	dir := t.TempDir()
 	c := config.Default()
-	c.Data, c.Destination.URL = filepath.Join(dir, "data"), "file://"+filepath.Join(dir, "store")
+	c.Data, c.Destination.URL = filepath.Join(dir, "data"), config.StoreURL("file://"+filepath.Join(dir, "store"))
 	l := &config.Loaded{Config: c}
 	live := func() {
 		e, err := setup.Engine(t.Context(), l, nil, setup.Events{})

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"time"
 
 	"indelible/internal/catalog"
 	"indelible/internal/config"
@@ -67,7 +68,7 @@ func OfEngine(e *engine.Engine, c *config.Config, log *slog.Logger, status func(
 		Catalog: newCatalog(&e.Components, c, x, e.Spool().Wait, reached), index: x,
 		status: status, redrive: e.Redrive, rotate: e.Rotate,
 		expire: func(ctx context.Context, dry bool, progress func(done, of record.Seq)) (engine.Expired, error) {
-			done, err := e.Expire(ctx, c.Destination.Retain, dry, progress)
+			done, err := e.Expire(ctx, time.Duration(c.Destination.Retain), dry, progress)
 			if err == nil && !dry && x != nil {
 				err = x.Forget(ctx, done.Through, done.Spared)
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"indelible/internal/config"
 	"indelible/internal/engine"
@@ -23,7 +24,7 @@ type Destination struct {
 // there, "" if none will. It makes no connection: a store that is down is an
 // error of each call to it. A directory is made, durably, unless readOnly.
 func OpenDestination(ctx context.Context, c *config.Config, uploader string, readOnly bool) (*Destination, error) {
-	loc, err := config.ParseLocation(c.Destination.URL)
+	loc, err := config.ParseLocation(string(c.Destination.URL))
 	if err != nil {
 		return nil, err
 	}
@@ -40,13 +41,13 @@ func OpenDestination(ctx context.Context, c *config.Config, uploader string, rea
 	}
 	d := c.Destination
 	s, err := s3.Open(ctx, s3.Config{
-		Bucket: loc.Bucket, Endpoint: d.Endpoint, Region: d.Region, AssumeRole: d.AssumeRole,
-		SSE: d.SSE, KMSKeyID: d.KMSKeyID, StorageClass: d.StorageClass, Tags: d.Tags,
+		Bucket: loc.Bucket, Endpoint: string(d.Endpoint), Region: d.Region, AssumeRole: string(d.AssumeRole),
+		SSE: d.SSE, KMSKeyID: d.KMSKeyID, StorageClass: string(d.StorageClass), Tags: d.Tags,
 		Uploader:   uploader,
-		ObjectLock: s3.ObjectLock{Mode: strings.ToUpper(d.ObjectLock.Mode), Retain: d.ObjectLock.Retain},
-		Retention:  s3.Retention{After: d.Retain, Base: objects.Base()},
+		ObjectLock: s3.ObjectLock{Mode: strings.ToUpper(d.ObjectLock.Mode), Retain: time.Duration(d.ObjectLock.Retain)},
+		Retention:  s3.Retention{After: time.Duration(d.Retain), Base: objects.Base()},
 		// An attempt may be silent for half of what it may last altogether.
-		AttemptTimeout: min(s3.DefaultAttemptTimeout, c.Upload.AttemptTimeout/2),
+		AttemptTimeout: min(s3.DefaultAttemptTimeout, time.Duration(c.Upload.AttemptTimeout)/2),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open the destination %s: %w", d.URL, err)
@@ -61,14 +62,14 @@ func OpenTarget(ctx context.Context, c *config.Config, location string, plain bo
 	if _, err := config.ParseLocation(location); err != nil {
 		return nil, err
 	}
-	if location == c.Destination.URL || sameLog(location, c.Destination.URL) {
+	if location == string(c.Destination.URL) || sameLog(location, string(c.Destination.URL)) {
 		return nil, &config.Error{Where: location, Problem: "is the destination, where the records are already: name another store or prefix"}
 	}
 	if err := CheckTarget(c, location); err != nil {
 		return nil, err
 	}
 	at := *c
-	at.Destination.URL = location
+	at.Destination.URL = config.StoreURL(location)
 	at.Destination.Tags, at.Destination.ObjectLock, at.Destination.Retain = nil, config.ObjectLock{}, 0
 	d, err := OpenDestination(ctx, &at, "", false)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"indelible/internal/config"
 	"indelible/internal/engine"
@@ -59,17 +60,17 @@ func EngineOptions(l *config.Loaded, log *slog.Logger) (engine.Options, error) {
 			}
 			return &d.Destination, nil
 		},
-		Spool: spool.Options{SegmentBytes: c.Spool.SegmentBytes, ReserveBytes: c.Spool.ReserveBytes, MaxBytes: c.Spool.MaxBytes},
+		Spool: spool.Options{SegmentBytes: int64(c.Spool.SegmentBytes), ReserveBytes: int64(c.Spool.ReserveBytes), MaxBytes: int64(c.Spool.MaxBytes)},
 		Upload: upload.Options{
 			MaxConcurrency: c.Destination.MaxConcurrency,
-			BackoffMin:     c.Upload.BackoffMin, BackoffMax: c.Upload.BackoffMax, AttemptTimeout: c.Upload.AttemptTimeout,
-			Confirm: upload.Confirm(c.Upload.Confirm), ConfirmAfter: c.Upload.ConfirmAfter,
+			BackoffMin:     time.Duration(c.Upload.BackoffMin), BackoffMax: time.Duration(c.Upload.BackoffMax), AttemptTimeout: time.Duration(c.Upload.AttemptTimeout),
+			Confirm: upload.Confirm(c.Upload.Confirm), ConfirmAfter: time.Duration(c.Upload.ConfirmAfter),
 		},
-		Scrub: engine.Scrub{Every: c.Scrub.Every, Sample: c.Scrub.Sample},
-		Packs: engine.Packs{On: c.Layout == "pack", MaxBytes: c.Pack.MaxBytes, MaxRecords: c.Pack.MaxRecords, MaxAge: c.Pack.MaxAge},
+		Scrub: engine.Scrub{Every: time.Duration(c.Scrub.Every), Sample: float64(c.Scrub.Sample)},
+		Packs: engine.Packs{On: c.Layout == "pack", MaxBytes: int64(c.Pack.MaxBytes), MaxRecords: c.Pack.MaxRecords, MaxAge: time.Duration(c.Pack.MaxAge)},
 		Proof: engine.Proof{
 			Secret: secret, Signer: outsideSigner(c), QuantumSafe: c.Proof.MLDSA, Program: "indelible " + version.Of().Version, Config: l.Digest(),
-			CheckpointEvery: c.Proof.CheckpointEvery, Witnesses: witnesses,
+			CheckpointEvery: time.Duration(c.Proof.CheckpointEvery), Witnesses: witnesses,
 		},
 	}, nil
 }
@@ -77,9 +78,9 @@ func EngineOptions(l *config.Loaded, log *slog.Logger) (engine.Options, error) {
 // identity names the destination, however it was configured.
 func identity(c *config.Config) string {
 	if c.Destination.Endpoint == "" {
-		return c.Destination.URL
+		return string(c.Destination.URL)
 	}
-	return c.Destination.URL + " at " + c.Destination.Endpoint
+	return fmt.Sprintf("%s at %s", c.Destination.URL, c.Destination.Endpoint)
 }
 
 // RescueCommand is the command line that rescues this data directory: it works from any
@@ -94,9 +95,9 @@ func RescueCommand(l *config.Loaded) string {
 		}
 		words = append(words, "--config", file)
 	}
-	words = append(words, "--data", c.Data, "--to", c.Destination.URL)
+	words = append(words, "--data", c.Data, "--to", string(c.Destination.URL))
 	if c.Destination.Endpoint != "" {
-		words = append(words, "--endpoint", c.Destination.Endpoint)
+		words = append(words, "--endpoint", string(c.Destination.Endpoint))
 	}
 	if c.Destination.Region != "" {
 		words = append(words, "--region", c.Destination.Region)

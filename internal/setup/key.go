@@ -65,7 +65,7 @@ func CheckSigner(ctx context.Context, c *config.Config) (asked, same bool, err e
 func CreateKey(ctx context.Context, l *config.Loaded, name, file string) (vkey string, err error) {
 	c := &l.Config
 	if name == "" {
-		name = c.Proof.Name
+		name = string(c.Proof.Name)
 	}
 	var also []proof.Algorithm
 	if c.Proof.MLDSA {

@@ -30,12 +30,12 @@ type ProofSource struct {
 // data directory remembers is taken along where it is the destination that is looked at.
 func OpenProofSource(ctx context.Context, l *config.Loaded, location, vkeyFile string) (*ProofSource, error) {
 	c := l.Config
-	own := location == "" || location == c.Destination.URL || sameLog(location, c.Destination.URL)
+	own := location == "" || location == string(c.Destination.URL) || sameLog(location, string(c.Destination.URL))
 	if location != "" {
 		if _, err := config.ParseLocation(location); err != nil {
 			return nil, err
 		}
-		c.Destination.URL = location
+		c.Destination.URL = config.StoreURL(location)
 	}
 	e := &ProofSource{}
 	var err error

@@ -17,7 +17,7 @@ func CheckTarget(c *config.Config, location string) error {
 	if err != nil {
 		return err
 	}
-	dest, err := config.ParseLocation(c.Destination.URL)
+	dest, err := config.ParseLocation(string(c.Destination.URL))
 	if err != nil || to.Bucket != dest.Bucket {
 		return err
 	}

@@ -44,7 +44,7 @@ func TestCheckTarget(t *testing.T) {
 		{"file://" + store, "file://" + dir + "/packs", false},
 	} {
 		var conf config.Config
-		conf.Destination.URL = c.dest
+		conf.Destination.URL = config.StoreURL(c.dest)
 		if err := CheckTarget(&conf, c.to); (err != nil) != c.refused {
 			t.Errorf("%s into %s: %v", c.to, c.dest, err)
 		}
