@@ -15,41 +15,42 @@ func (t *top) record() Fields {
 func (t *top) fields() Fields {
 	meta, hidden, resp := readMetadata(t.metadata), readHidden(t.hiddenParams), readResponse(t.response)
 	failure, other := readFailure(t.errorInformation), readFailure(t.err)
+	var k keeper
 	f := Fields{
-		ID:       id(t.id, t.requestID),
-		CallID:   id(t.litellmCallID, t.callID, t.requestID),
-		TraceID:  id(t.traceID),
-		ParentID: id(t.parentID, t.parentRequestID, meta.parentID),
+		ID:       k.id(t.id, t.requestID),
+		CallID:   k.id(t.litellmCallID, t.callID, t.requestID),
+		TraceID:  k.id(t.traceID),
+		ParentID: k.id(t.parentID, t.parentRequestID, meta.parentID),
 
-		Provider:    str(t.customLLMProvider, t.provider, failure.llmProvider),
-		Model:       str(t.model),
-		ServedModel: str(t.servedModel, resp.model, t.responseModel, hidden.litellmModelName),
-		ModelGroup:  str(t.modelGroup),
-		APIBase:     str(t.apiBase, hidden.apiBase),
-		CallType:    str(t.callType),
+		Provider:    k.str(t.customLLMProvider, t.provider, failure.llmProvider),
+		Model:       k.str(t.model),
+		ServedModel: k.str(t.servedModel, resp.model, t.responseModel, hidden.litellmModelName),
+		ModelGroup:  k.str(t.modelGroup),
+		APIBase:     k.str(t.apiBase, hidden.apiBase),
+		CallType:    k.str(t.callType),
 		Stream:      boolean(t.stream),
 
-		Status:       str(t.status),
-		ErrorCode:    str(failure.errorCode, t.errorCode, other.code),
-		ErrorClass:   str(failure.errorClass, t.errorClass, other.kind),
-		ErrorMessage: str(failure.errorMessage, t.errorStr, t.errorMessage, other.message, t.err.onlyText()),
-		FinishReason: str(firstChoice(resp.choices), resp.stopReason, resp.finishReason, firstChoice(t.choices), t.finishReason, t.stopReason),
-		EndedBy:      str(t.endedBy),
+		Status:       k.str(t.status),
+		ErrorCode:    k.str(failure.errorCode, t.errorCode, other.code),
+		ErrorClass:   k.str(failure.errorClass, t.errorClass, other.kind),
+		ErrorMessage: k.str(failure.errorMessage, t.errorStr, t.errorMessage, other.message, t.err.onlyText()),
+		FinishReason: k.str(firstChoice(resp.choices), resp.stopReason, resp.finishReason, firstChoice(t.choices), t.finishReason, t.stopReason),
+		EndedBy:      k.str(t.endedBy),
 
 		Start:      moment(t.litellmStart, t.startTime, t.start, t.timestamp, t.time, t.createdAt, t.created),
 		End:        moment(t.litellmEnd, t.endTime, t.end),
 		FirstToken: moment(t.completionStartTime, t.firstToken),
 
-		Team:      str(meta.userAPIKeyTeamAlias, meta.teamAlias, t.teamAlias, t.team.onlyText()),
-		TeamID:    id(meta.userAPIKeyTeamID, meta.teamID, t.teamID),
-		KeyAlias:  str(meta.userAPIKeyAlias, t.keyAlias),
-		KeyHash:   id(meta.userAPIKeyHash, t.keyHash),
-		User:      str(meta.userAPIKeyUserID, t.user.onlyText(), t.userID),
-		EndUser:   str(t.endUser, meta.userAPIKeyEndUserID),
-		UserAgent: str(t.userAgent, meta.userAgent),
+		Team:      k.str(meta.userAPIKeyTeamAlias, meta.teamAlias, t.teamAlias, t.team.onlyText()),
+		TeamID:    k.id(meta.userAPIKeyTeamID, meta.teamID, t.teamID),
+		KeyAlias:  k.str(meta.userAPIKeyAlias, t.keyAlias),
+		KeyHash:   k.id(meta.userAPIKeyHash, t.keyHash),
+		User:      k.str(meta.userAPIKeyUserID, t.user.onlyText(), t.userID),
+		EndUser:   k.str(t.endUser, meta.userAPIKeyEndUserID),
+		UserAgent: k.str(t.userAgent, meta.userAgent),
 
 		Cost: amount(t.responseCost, t.cost, hidden.responseCost),
-		Tags: tags(t.requestTags, t.tags, meta.tags),
+		Tags: k.tags(t.requestTags, t.tags, meta.tags),
 	}
 	f.readTokens(t, meta.usageObject, t.usage, resp.usage, hidden.usageObject)
 	return f

@@ -6,30 +6,55 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+	"unsafe"
+)
+
+// keeper holds the texts of one record, which then are a few pieces of memory and not two for each of them.
+type keeper struct {
+	texts []string
+	bytes []byte
+}
+
+// Pieces that a keeper takes: the fields of most records take one or two.
+const (
+	keptTexts = 16
+	keptBytes = 320
 )
 
 // str is the first value that is a text or a number, as text.
-func str(values ...value) *string {
+func (k *keeper) str(values ...value) *string { return k.first(true, values) }
+
+// id is str for what identifies: one that is too long is left out.
+func (k *keeper) id(values ...value) *string { return k.first(false, values) }
+
+func (k *keeper) first(cut bool, values []value) *string {
 	for _, v := range values {
-		if s := textOf(v, true); s != "" {
-			return &s
+		if s := k.textOf(v, cut); s != "" {
+			if len(k.texts) == cap(k.texts) {
+				k.texts = make([]string, 0, keptTexts) // who points into the one before, keeps it
+			}
+			k.texts = append(k.texts, s)
+			return &k.texts[len(k.texts)-1]
 		}
 	}
 	return nil
 }
 
-// id is str for what identifies: one that is too long is left out.
-func id(values ...value) *string {
-	for _, v := range values {
-		if s := textOf(v, false); s != "" {
-			return &s
+// copy is a copy of s.
+func (k *keeper) copy(s string) string {
+	if len(s) > cap(k.bytes)-len(k.bytes) {
+		if len(s) > keptBytes/4 {
+			return strings.Clone(s)
 		}
+		k.bytes = make([]byte, 0, keptBytes)
 	}
-	return nil
+	from := len(k.bytes)
+	k.bytes = append(k.bytes, s...)
+	return unsafe.String(&k.bytes[from], len(s))
 }
 
 // textOf is a copy of v as valid UTF-8, or "".
-func textOf(v value, cut bool) string {
+func (k *keeper) textOf(v value, cut bool) string {
 	s := ""
 	switch {
 	case v.isText():
@@ -43,8 +68,11 @@ func textOf(v value, cut bool) string {
 		}
 		s = s[:min(len(s), MaxText+utf8.UTFMax)] // a character may be cut in two behind the bound
 	}
+	if s == "" {
+		return ""
+	}
 	if len(s) <= MaxText && utf8.ValidString(s) {
-		return strings.Clone(s)
+		return k.copy(s)
 	}
 	return cutText(strings.ToValidUTF8(s, "\ufffd"), cut)
 }
@@ -153,16 +181,16 @@ func unix(n float64) (time.Time, bool) {
 }
 
 // tags is the first value that is a list with texts in it, or one text.
-func tags(values ...value) []string {
+func (k *keeper) tags(values ...value) []string {
 	for _, v := range values {
 		var list []string
 		if v.isArray() {
 			for s := v.elements(); len(list) < MaxTags && s.next(); {
-				if text := textOf(s.value, true); text != "" {
+				if text := k.textOf(s.value, true); text != "" {
 					list = append(list, text)
 				}
 			}
-		} else if s := textOf(v, true); s != "" {
+		} else if s := k.textOf(v, true); s != "" {
 			list = []string{s}
 		}
 		if list != nil {
