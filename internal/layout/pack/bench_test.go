@@ -63,6 +63,33 @@ func BenchmarkWrite(b *testing.B) {
 	}
 }
 
+// BenchmarkZstd compresses the bodies of BenchmarkWrite in pages, and does nothing else: what no writer of packs can go below.
+func BenchmarkZstd(b *testing.B) {
+	rows := benchRows(4<<10, 4000)
+	var bodies []byte
+	for _, r := range rows {
+		bodies = append(bodies, r.Body...)
+	}
+	for _, level := range []int{1, 3} {
+		b.Run(fmt.Sprintf("level=%d", level), func(b *testing.B) {
+			pages, err := newCodec(level)
+			if err != nil {
+				b.Fatal(err)
+			}
+			var page []byte
+			begun := cpu()
+			for b.Loop() {
+				for rest := bodies; len(rest) > 0; rest = rest[min(pageBytes, len(rest)):] {
+					if page, err = pages.Encode(page, rest[:min(pageBytes, len(rest))]); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			b.ReportMetric(float64((cpu()-begun).Nanoseconds())/float64(b.N*len(rows))/1e3, "cpu-µs/row")
+		})
+	}
+}
+
 // BenchmarkRead reads packs whole, with and without bodies and digests, and single rows.
 func BenchmarkRead(b *testing.B) {
 	rows := benchRows(4<<10, 8000)
