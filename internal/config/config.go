@@ -60,6 +60,7 @@ type Pack struct {
 	MaxBytes   Size     `yaml:"max_bytes" default:"64MiB" min:"1MiB" usage:"size of a pack's file at which it is closed"`
 	MaxRecords int      `yaml:"max_records" default:"100000" min:"1" usage:"records at which a pack is closed"`
 	MaxAge     Duration `yaml:"max_age" default:"1m" min:"1s" usage:"how long a pack waits for more records"`
+	FastAfter  Duration `yaml:"fast_after" default:"15m" usage:"how long a record has waited if its pack is compressed for speed; 0: none is"`
 }
 
 // Doors are the listeners that take records.

@@ -77,7 +77,7 @@ destination:
   max_concurrency: 7
   retain: 400d
 layout: pack
-pack: {max_bytes: 2MiB, max_records: 9, max_age: 5s}
+pack: {max_bytes: 2MiB, max_records: 9, max_age: 5s, fast_after: 7m}
 doors:
   s3:
     listen: 0.0.0.0:9000
@@ -126,7 +126,7 @@ scrub: {every: 6h, sample: 5}
 		Data: mustAbs(t, "/d"),
 		Destination: Destination{URL: "s3://audit/llm/{bucket}", Endpoint: "https://s3.example:9000", Region: "eu-west-1", SSE: "aws:kms", KMSKeyID: "k1",
 			StorageClass: "STANDARD_IA", Tags: map[string]string{"team": "audit", "env": "1"}, ObjectLock: ObjectLock{"compliance", Duration(180 * day)}, AssumeRole: "arn:aws:iam::1:role/x", MaxConcurrency: 7, Retain: Duration(400 * 24 * time.Hour)},
-		Layout: "pack", Pack: Pack{2 << 20, 9, Duration(5 * time.Second)},
+		Layout: "pack", Pack: Pack{2 << 20, 9, Duration(5 * time.Second), Duration(7 * time.Minute)},
 		Doors: Doors{
 			S3: S3Door{Listen: "0.0.0.0:9000", Keys: []S3Key{{ID: "id1", Secret: NewSecret("s1")}, {"id2", NewSecret("a:b,c"), Sender{"eu", "search"}}}, MaxHold: Duration(5 * time.Second), Bucket: "dflt",
 				Domains: []string{"s3.internal", "logs.local"}, TLS: tls},

@@ -29,7 +29,7 @@ import (
 const backlog = 75_000
 
 // benchEngine is an engine with packs and default settings that stores into a directory.
-func benchEngine(b *testing.B) (*Engine, *bucket) {
+func benchEngine(b *testing.B, fastAfter time.Duration) (*Engine, *bucket) {
 	fsys, err := osdisk.Open(b.TempDir())
 	if err != nil {
 		b.Fatal(err)
@@ -37,7 +37,7 @@ func benchEngine(b *testing.B) (*Engine, *bucket) {
 	b.Cleanup(func() { _ = fsys.Close() })
 	st := &bucket{Store: dir.Open(fsys)}
 	o := options(st, b.TempDir())
-	o.Packs.On, o.Proof.CheckpointEvery = true, 0
+	o.Packs.On, o.Packs.FastAfter, o.Proof.CheckpointEvery = true, fastAfter, 0
 	e, err := Open(b.Context(), o)
 	if err != nil {
 		b.Fatal(err)
@@ -82,11 +82,16 @@ func deliver(b *testing.B, e *Engine) {
 // BenchmarkCatchUp delivers a backlog that an outage left in the spool, in packs into a directory: bodies for each second of CPU, and by the clock; and, on Linux, the
 // most memory that the process had meanwhile.
 func BenchmarkCatchUp(b *testing.B) {
+	b.Run("usual", func(b *testing.B) { catchUp(b, 0) })
+	b.Run("fast", func(b *testing.B) { catchUp(b, 1) }) // as after an outage longer than pack.fast_after
+}
+
+func catchUp(b *testing.B, fastAfter time.Duration) {
 	var used, took time.Duration
 	var raw int64
 	peak := 0.0
 	for range b.N {
-		e, _ := benchEngine(b)
+		e, _ := benchEngine(b, fastAfter)
 		raw += fill(b, e)
 		debug.FreeOSMemory()
 		_ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) // where there is one: VmHWM begins anew
@@ -120,7 +125,7 @@ func highWater() float64 {
 // BenchmarkPacks reads packs of the full size in a directory. verify: rows and all, bodies for each second of CPU. By place, seq and
 // key: one record by a reader that knows nothing of the packs yet, its requests and bytes, and the CPU it takes.
 func BenchmarkPacks(b *testing.B) {
-	e, st := benchEngine(b)
+	e, st := benchEngine(b, 0)
 	raw := fill(b, e)
 	deliver(b, e)
 	vkey, err := os.ReadFile(filepath.Join(e.opts.Dir, "log.vkey"))

@@ -33,7 +33,13 @@ type Packs struct {
 	MaxBytes   int64
 	MaxRecords int
 	MaxAge     time.Duration
+	// FastAfter is how long the first record of a pack has waited if the pack is compressed at FastLevel: processors are what a backlog
+	// waits for. 0: no pack is.
+	FastAfter time.Duration
 }
+
+// FastLevel is the zstd level for a backlog. docs/format/pack.md says what it costs and saves.
+const FastLevel = 1
 
 // openPacks opens the directory in which packs are built; nil if records are delivered as objects
 // and none was ever packed here.
@@ -65,13 +71,16 @@ func (e *Engine) openPacks() (*upload.Packing, error) {
 	}
 	e.later(fsys.Close)
 	return &upload.Packing{
-		Dir: fsys, Format: packFormat{e.dest.Layout}, Names: e.dest.Layout, Finish: !o.On,
+		Dir: fsys, Format: packFormat{e.dest.Layout, o.FastAfter}, Names: e.dest.Layout, Finish: !o.On,
 		MaxBytes: o.MaxBytes, MaxRecords: o.MaxRecords, MaxAge: o.MaxAge,
 	}, nil
 }
 
 // packFormat writes packs in the form of layout/pack.
-type packFormat struct{ objects layout.Objects }
+type packFormat struct {
+	objects   layout.Objects
+	fastAfter time.Duration // Packs.FastAfter
+}
 
 var (
 	_ upload.PackFormat = packFormat{}
@@ -81,11 +90,7 @@ var (
 
 // New is upload.PackFormat's.
 func (f packFormat) New(w io.Writer, log string) (upload.PackWriter, error) {
-	pw, err := pack.NewWriter(w, pack.Options{Log: log})
-	if err != nil {
-		return nil, err
-	}
-	return &packWriter{pw, f.objects}, nil
+	return &packWriter{format: f, out: w, log: log}, nil
 }
 
 // Rows is upload.PackFormat's. It reads all columns: a file of which nothing else vouches may be taken for a pack.
@@ -101,25 +106,49 @@ func (packFormat) Rows(ctx context.Context, file io.ReaderAt, size int64, bodies
 
 // packWriter is one pack of packFormat.
 type packWriter struct {
-	w       *pack.Writer
-	objects layout.Objects
+	format packFormat
+	out    io.Writer
+	log    string
+	w      *pack.Writer // nil before the first row, which decides about the level
 }
 
 // Add is upload.PackWriter's.
 func (w *packWriter) Add(row record.Row, body []byte) error {
-	r := pack.Row{Info: row.Info, Key: w.objects.Key(row.Bucket, row.Key), Attrs: proof.RowAttrs(row.Attrs), Body: body, Object: row.Object}
+	r := pack.Row{Info: row.Info, Key: w.format.objects.Key(row.Bucket, row.Key), Attrs: proof.RowAttrs(row.Attrs), Body: body, Object: row.Object}
 	if row.Object != "" { // the body is looked into, and lies elsewhere
 		r.Fields, r.Records = pack.Inside(body)
 		r.Body = nil
 	}
+	if w.w == nil {
+		var err error
+		if w.w, err = pack.NewWriter(w.out, pack.Options{Log: w.log, Level: w.format.level(row.Time)}); err != nil {
+			return err
+		}
+	}
 	return w.w.Add(&r)
 }
 
+// level is the zstd level of a pack whose first record arrived at that time; 0 is the usual one.
+func (f packFormat) level(first time.Time) int {
+	if f.fastAfter > 0 && time.Since(first) >= f.fastAfter {
+		return FastLevel
+	}
+	return 0
+}
+
 // Size is upload.PackWriter's.
-func (w *packWriter) Size() int64 { return w.w.Progress().Compressed }
+func (w *packWriter) Size() int64 {
+	if w.w == nil {
+		return 0
+	}
+	return w.w.Progress().Compressed
+}
 
 // Close is upload.PackWriter's.
 func (w *packWriter) Close() error {
+	if w.w == nil {
+		return errors.New("close pack: it has no row")
+	}
 	_, err := w.w.Close()
 	return err
 }

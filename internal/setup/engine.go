@@ -67,7 +67,7 @@ func EngineOptions(l *config.Loaded, log *slog.Logger) (engine.Options, error) {
 			Confirm: upload.Confirm(c.Upload.Confirm), ConfirmAfter: time.Duration(c.Upload.ConfirmAfter),
 		},
 		Scrub: engine.Scrub{Every: time.Duration(c.Scrub.Every), Sample: float64(c.Scrub.Sample)},
-		Packs: engine.Packs{On: c.Layout == "pack", MaxBytes: int64(c.Pack.MaxBytes), MaxRecords: c.Pack.MaxRecords, MaxAge: time.Duration(c.Pack.MaxAge)},
+		Packs: engine.Packs{On: c.Layout == "pack", MaxBytes: int64(c.Pack.MaxBytes), MaxRecords: c.Pack.MaxRecords, MaxAge: time.Duration(c.Pack.MaxAge), FastAfter: time.Duration(c.Pack.FastAfter)},
 		Proof: engine.Proof{
 			Secret: secret, Signer: outsideSigner(c), QuantumSafe: c.Proof.MLDSA, Program: "indelible " + version.Of().Version, Config: l.Digest(),
 			CheckpointEvery: time.Duration(c.Proof.CheckpointEvery), Witnesses: witnesses,

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"indelible/internal/engine"
 	"indelible/internal/layout/pack"
 	"indelible/internal/record"
 	"indelible/internal/testserver"
@@ -55,7 +56,11 @@ func writeTree(t *testing.T, dir string) expected {
 	r := rand.New(rand.NewPCG(1, 2))
 	want := expected{Files: len(hours)}
 	seq := int64(0)
-	for _, place := range hours {
+	for i, place := range hours {
+		level := pack.DefaultLevel
+		if i == 1 { // as a backlog is written
+			level = engine.FastLevel
+		}
 		var day string
 		var hour int
 		if _, err := fmt.Sscanf(strings.ReplaceAll(place, "/", " "), "dt=%s hour=%d", &day, &hour); err != nil {
@@ -74,7 +79,7 @@ func writeTree(t *testing.T, dir string) expected {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w, err := pack.NewWriter(f, pack.Options{Log: "gw1-0a1b2c3d"})
+		w, err := pack.NewWriter(f, pack.Options{Log: "gw1-0a1b2c3d", Level: level})
 		if err != nil {
 			t.Fatal(err)
 		}
