@@ -63,7 +63,13 @@ func MakePython(ctx context.Context, requirements string) (string, error) {
 	return python, os.WriteFile(filepath.Join(dir, "complete"), nil, 0o600)
 }
 
-// lockDir keeps other test processes out; a lock older than ten minutes was left by one that died.
+// A lock is touched by whoever holds it; one that is older than staleLock was left by a process that died.
+const (
+	touchLock = 30 * time.Second
+	staleLock = 10 * time.Minute
+)
+
+// lockDir keeps other test processes out, however long the holder takes.
 func lockDir(ctx context.Context, name string) (func(), error) {
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		return nil, err
@@ -71,12 +77,12 @@ func lockDir(ctx context.Context, name string) (func(), error) {
 	for {
 		err := os.Mkdir(name, 0o700)
 		if err == nil {
-			return func() { _ = os.Remove(name) }, nil
+			return holdDir(name, touchLock), nil
 		}
 		if !os.IsExist(err) {
 			return nil, err
 		}
-		if info, err := os.Stat(name); err == nil && time.Since(info.ModTime()) > 10*time.Minute {
+		if info, err := os.Stat(name); err == nil && time.Since(info.ModTime()) > staleLock {
 			_ = os.Remove(name)
 			continue
 		}
@@ -85,5 +91,28 @@ func lockDir(ctx context.Context, name string) (func(), error) {
 			return nil, ctx.Err()
 		case <-time.After(200 * time.Millisecond):
 		}
+	}
+}
+
+// holdDir touches a lock at times until the function that it returns is called, which removes it.
+func holdDir(name string, every time.Duration) func() {
+	end, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			select {
+			case now := <-tick.C:
+				_ = os.Chtimes(name, now, now) // at worst another process takes it for a dead one's
+			case <-end:
+				return
+			}
+		}
+	}()
+	return func() {
+		close(end)
+		<-ended
+		_ = os.Remove(name)
 	}
 }

@@ -57,6 +57,7 @@ func TestExporterLosesSilently(t *testing.T) {
 		"500": {func(w http.ResponseWriter) { w.WriteHeader(http.StatusInternalServerError) }, "FAILURE", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // each waits for an exporter
 			var requests atomic.Int64
 			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				requests.Add(1)
@@ -106,7 +107,7 @@ func TestExporterComesAgain(t *testing.T) {
 func TestExporterCompressesAndSendsMuch(t *testing.T) {
 	need(t)
 	dir := t.TempDir()
-	s := &driver.Serve{Binary: driver.Build(t), Data: filepath.Join(dir, "data"), Log: filepath.Join(dir, "log"), Args: []string{"--s3", "off"}}
+	s := newServe(t, dir, driver.Build(t))
 	if err := s.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ const kills = 10
 func TestKilled(t *testing.T) {
 	need(t)
 	dir := t.TempDir()
-	s := &driver.Serve{Binary: driver.Build(t), Data: filepath.Join(dir, "data"), Log: filepath.Join(dir, "log"), Args: []string{"--s3", "off"}}
+	s := newServe(t, dir, driver.Build(t))
 	if err := s.Start(); err != nil {
 		t.Fatal(err)
 	}

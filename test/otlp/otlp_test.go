@@ -27,8 +27,27 @@ import (
 func need(t *testing.T) {
 	t.Helper()
 	if os.Getenv("INDELIBLE_OTLP") == "" {
-		t.Skip("needs 500 MB of Python packages and takes minutes: set INDELIBLE_OTLP=1, or run test/long")
+		t.Skip("needs 350 MB of Python packages and takes minutes: set INDELIBLE_OTLP=1, or run test/long")
 	}
+}
+
+// TestPackages makes the environment of Python that the others share, where there is none with these packages: it takes minutes, and is
+// a step of its own, so that it takes nothing of their time.
+func TestPackages(t *testing.T) {
+	need(t)
+	if _, err := testserver.MakePython(t.Context(), "requirements.txt"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// newServe is the daemon, not started yet, with a checkpoint each second: a test waits for the proof of what it sent.
+func newServe(t *testing.T, dir, binary string) *driver.Serve {
+	t.Helper()
+	config := filepath.Join(dir, "indelible.yaml")
+	if err := os.WriteFile(config, []byte("proof: {checkpoint_every: 1s}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return &driver.Serve{Binary: binary, Data: filepath.Join(dir, "data"), Log: filepath.Join(dir, "log"), Config: config, Args: []string{"--s3", "off"}}
 }
 
 const (
@@ -162,13 +181,13 @@ func TestInstrumentations(t *testing.T) {
 		t.Fatal(err)
 	}
 	upstream := httptest.NewServer(http.HandlerFunc(provider))
-	defer upstream.Close()
+	t.Cleanup(upstream.Close) // the parts run after this function has returned
 	binary := driver.Build(t)
 	for _, kind := range []string{"openinference", "openllmetry", "genai", "logfire", "pydantic", "litellm"} {
 		t.Run(kind, func(t *testing.T) {
+			t.Parallel() // half of the time each waits, for Python's imports and for checkpoints
 			dir := t.TempDir()
-			s := &driver.Serve{Binary: binary, Data: filepath.Join(dir, "data"), Log: filepath.Join(dir, "log"),
-				Args: []string{"--s3", "off"}}
+			s := newServe(t, dir, binary)
 			if err := s.Start(); err != nil {
 				t.Fatal(err)
 			}
