@@ -149,7 +149,7 @@ func (r *Record) AppendBody(dst []byte) []byte {
 		o.name("otlp_base64")
 		o.b = append(o.b, '"')
 		r.request = appendRequest(r.request[:0], raw, outer, inner)
-		o.b = base64.StdEncoding.AppendEncode(o.b, r.request)
+		o.b = appendBase64(o.b, r.request)
 		o.b = append(o.b, '"')
 	}
 	if r.derived != nil {
