@@ -1,12 +1,10 @@
 package catalog
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"indelible/internal/fields"
@@ -247,9 +245,6 @@ type StatsQuery struct {
 	Scan bool
 }
 
-// maxGroups bounds how many sums are kept in memory.
-const maxGroups = 100_000
-
 // Stats is the sums of the calls that match, sorted by what they are summed over.
 func (c *Catalog) Stats(ctx context.Context, q StatsQuery) (sums []index.Sum, sum SearchSummary, err error) {
 	f, err := filter.Parse(q.Expr, time.Now())
@@ -265,34 +260,15 @@ func (c *Catalog) Stats(ctx context.Context, q StatsQuery) (sums []index.Sum, su
 	if err != nil {
 		return nil, sum, err
 	}
-	groups := map[string]*index.Sum{}
-	tooMany := false
-	add := func(one index.Sum) bool {
-		key := ""
-		for _, value := range one.By {
-			key += strconv.Itoa(len(value)) + ":" + value
-		}
-		if groups[key] == nil {
-			if tooMany = len(groups) >= maxGroups; tooMany {
-				return false
-			}
-			groups[key] = &index.Sum{By: one.By}
-		}
-		groups[key].Add(one)
-		return true
-	}
-	s.yield = func(r *filter.Row) bool { return add(sumOf(r, q.By)) }
-	if err := s.stats(ctx, q, add); err != nil {
+	g := newGrouping(q.By)
+	s.yield = g.call
+	if err := s.stats(ctx, q, g.add); err != nil {
 		return nil, s.sum, err
 	}
-	if tooMany {
+	if g.full {
 		return nil, s.sum, fmt.Errorf("stats: more than %d sums: sum by something of fewer values", maxGroups)
 	}
-	for _, g := range groups {
-		sums = append(sums, *g)
-	}
-	slices.SortFunc(sums, func(a, b index.Sum) int { return slices.Compare(a.By, b.By) })
-	return sums, s.sum, nil
+	return g.sorted(), s.sum, nil
 }
 
 func (s *search) stats(ctx context.Context, q StatsQuery, add func(index.Sum) bool) error {
@@ -331,15 +307,4 @@ func (s *search) summed(by []string) []string {
 		return nil
 	}
 	return names
-}
-
-// sumOf is a call's own sum.
-func sumOf(r *filter.Row, by []string) index.Sum {
-	one := index.Sum{Calls: 1, By: make([]string, len(by))}
-	for i, name := range by {
-		one.By[i] = index.DimensionOf(r, name)
-	}
-	f := &r.Fields
-	one.TokensIn, one.TokensOut, one.Cost = *cmp.Or(f.TokensIn, new(int64)), *cmp.Or(f.TokensOut, new(int64)), *cmp.Or(f.Cost, new(float64))
-	return one
 }
