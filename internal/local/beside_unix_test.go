@@ -91,7 +91,7 @@ func besideLog(b *testing.B, n int) *config.Loaded {
 }
 
 // BenchmarkBeside asks a log of INDELIBLE_BESIDE calls (100,000) that lie in packs, without an index and with one, and builds that. INDELIBLE_BESIDE_DIR keeps the
-// log for the next run.
+// log for the next run; test/readers/sums.py asks DuckDB for the sums of that.
 func BenchmarkBeside(b *testing.B) {
 	n, err := strconv.Atoi(os.Getenv("INDELIBLE_BESIDE"))
 	if err != nil {
