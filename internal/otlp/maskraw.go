@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"regexp"
+	"slices"
 
 	"github.com/tidwall/gjson"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -48,10 +49,26 @@ var keyJSON = regexp.MustCompile(`"key"\s*:\s*"([^"\\]{4,256})"\s*,\s*"value"\s*
 // escapedQuery is what inText finds behind an ampersand, where JSON spells that with an escape.
 var escapedQuery = regexp.MustCompile(`(?i)\\u0026(?:key|sig|signature|token|x-amz-signature|x-amz-security-token|x-goog-signature)=([A-Za-z0-9._~+/=%-]{16,})`)
 
-// eachJSONText calls f with the texts in the JSON object that s, which may be cut, begins in: those that are values, but for keys.
-func eachJSONText(s string, f func(from, to int)) {
-	name := ""
-	for i, depth := 0, 1; i < len(s) && depth > 0; i++ {
+// eachJSONText calls f with the texts in the objects, which may be cut, that places begin: those that are values, but for keys. Of each place that is where
+// what tells of a credential begins, and where the object's first member may stand. One that begins in another is read once, with it, and as it says by
+// itself: the other need not be JSON.
+func eachJSONText(s string, places [][2]int, f func(begin, from, to int)) {
+	name, begin, i, depth := "", 0, 0, 0
+	for {
+		next := len(s)
+		if len(places) > 0 {
+			next = places[0][0]
+		}
+		if depth == 0 || i >= next {
+			if len(places) == 0 {
+				return
+			}
+			if depth == 0 {
+				begin = next
+			}
+			i, depth, name, places = places[0][1], depth+1, "", places[1:]
+			continue
+		}
 		switch s[i] {
 		case '{', '[':
 			depth++
@@ -59,22 +76,23 @@ func eachJSONText(s string, f func(from, to int)) {
 			depth--
 		case '"':
 			from := i + 1
-			for i = from; i < len(s) && s[i] != '"'; i++ {
+			for i = from; i < next && s[i] != '"'; i++ {
 				if s[i] == '\\' {
 					i++
 				}
 			}
-			to := min(i, len(s))
+			to := min(i, next)
 			n := i + 1
-			for n < len(s) && (s[n] == ' ' || s[n] == '\n' || s[n] == '\r' || s[n] == '\t') {
+			for n < next && (s[n] == ' ' || s[n] == '\n' || s[n] == '\r' || s[n] == '\t') {
 				n++
 			}
-			if n < len(s) && s[n] == ':' {
+			if n < next && s[n] == ':' {
 				name = s[from:to]
 			} else if name != "key" && to > from {
-				f(from, to)
+				f(begin, from, to)
 			}
 		}
+		i++
 	}
 }
 
@@ -90,19 +108,22 @@ func eachRaw(data []byte, f func(begin, from, to int)) {
 		}
 	}
 	if bytes.Contains(data, []byte(`"key"`)) {
+		var places [][2]int
 		for _, at := range keyJSON.FindAllStringSubmatchIndex(s, -1) {
 			if telling(s[at[2]:at[3]]) {
-				eachJSONText(s[at[1]:], func(from, to int) { f(at[0], at[1]+from, at[1]+to) })
+				places = append(places, [2]int{at[0], at[1]})
 			}
 		}
+		eachJSONText(s, places, f)
 	}
+	read := 0
 	for at := 0; ; at++ {
 		n := bytes.IndexByte(data[at:], keyTag)
 		if n < 0 {
 			return
 		}
 		at += n
-		eachRawValue(data, at, f)
+		read = max(read, eachRawValue(data, at, read, f))
 	}
 }
 
@@ -118,20 +139,20 @@ const (
 )
 
 // eachRawValue calls f with the value of a KeyValue in protobuf that begins at an offset and is named like a credential; it may be cut. Of a list or
-// a map whatever is a text is one.
-func eachRawValue(data []byte, at int, f func(begin, from, to int)) {
+// a map whatever is a text is one. Up to read such texts were found before, in a list or a map that this one may stand in; it returns up to where they are now.
+func eachRawValue(data []byte, at, read int, f func(begin, from, to int)) int {
 	const longest = 256
 	b := data[at+1:]
 	if len(b) == 0 || int(b[0]) < len("token") || b[0] >= 0x80 || len(b) < 1+int(b[0])+1 || b[1+b[0]] != valueTag {
-		return
+		return read
 	}
 	key, b := shared(b[1:1+b[0]]), b[1+int(b[0])+1:]
 	if len(key) > longest || !telling(key) {
-		return
+		return read
 	}
 	size, n := protowire.ConsumeVarint(b)
 	if n < 0 {
-		return
+		return read
 	}
 	from := len(data) - len(b) + n
 	to := len(data)
@@ -142,19 +163,26 @@ func eachRawValue(data []byte, at int, f func(begin, from, to int)) {
 		if _, n := protowire.ConsumeVarint(value[1:]); n > 0 {
 			f(at, from+1+n, to)
 		}
-		return
+		return read
+	}
+	if read > from {
+		from = max(from, read-shortestText) // one that was cut there goes on
 	}
 	for from < to {
 		n := from
 		for n < to && data[n] >= 0x20 && data[n] != 0x7f {
 			n++
 		}
-		if n-from >= 4 {
+		if n-from >= shortestText {
 			f(at, from, n)
 		}
 		from = n + 1
 	}
+	return to
 }
+
+// shortestText is how long a text in a list or a map is at least to be masked.
+const shortestText = 4
 
 // MaskRaw reads what src has with the credentials masked that MaskText would find, but for those in JSON that stand in objects of another
 // form than OTLP's. What it gives depends on the bytes alone, not on how they come.
@@ -217,8 +245,11 @@ func (m *rawMasker) fill() {
 			found = append(found, place{from, to})
 		}
 	})
+	slices.SortFunc(found, func(a, b place) int { return a.from - b.from })
+	done := 0 // places may lie in each other: each byte is masked once
 	for _, at := range found {
-		asterisks(b[at.from:at.to])
+		asterisks(b[min(max(at.from, done), at.to):at.to])
+		done = max(done, at.to)
 		m.inside = m.inside || at.to == len(b) && err == nil
 	}
 	m.ready, m.held = b[:cut], len(b)-cut

@@ -107,3 +107,28 @@ func TestTellsWhatTheSenderDropped(t *testing.T) {
 		t.Errorf("%s", got)
 	}
 }
+
+// Objects, lists and maps that begin in one another, none of which ends, are not read once for each of them: 64 MiB of them are a request like any other.
+func TestReadsOnceWhatBeginsInAnother(t *testing.T) {
+	for _, piece := range []string{`{"key":"token","value":{"x":"yyyyyy",`, "\n\x05token\x12\xff\xff\x7fabcd\x01"} {
+		const n = 500
+		found := 0
+		eachRaw([]byte(strings.Repeat(piece, n)), func(int, int, int) { found++ })
+		if found < n || found > 3*n {
+			t.Errorf("%q: %d places in %d pieces", piece, found, n)
+		}
+	}
+}
+
+// One that begins in another is masked as it is by itself, and what follows it in the other is, too.
+func TestMasksWhatBeginsInAnother(t *testing.T) {
+	for _, c := range []struct{ data, want string }{
+		{`{"key":"token","value":{"a":"one","key":"secret","value":{"b":"two"},"c":"three"}`, `{"key":"token","value":{"a":"***","key":"secret","value":{"b":"***"},"c":"*****"}`},
+		{`"key":"token","value":{"cut "key":"token","value":{"b":"two"}}`, `"key":"token","value":{"****"key":"token","value":{"b":"***"}}`},
+		{"\n\x05token\x12\x10ab\x01\n\x05token\x12\x20abcdefgh\x01ijkl\x01", "\n\x05token\x12\x10ab\x01\n\x05*****\x12*********\x01****\x01"},
+	} {
+		if got := string(MaskText([]byte(c.data))); got != c.want {
+			t.Errorf("%q\nis  %q\nnot %q", c.data, got, c.want)
+		}
+	}
+}
