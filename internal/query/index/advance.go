@@ -17,7 +17,7 @@ import (
 // advance adds the records behind at, up to upto, in one walk and in transactions of many. It returns early, without an
 // error, where the index is to be opened again.
 func (f *follower) advance(ctx context.Context, at, upto record.Seq) error {
-	p := put{f: f, b: batch{upto: at}}
+	p := put{f: f, b: batch{upto: at}, forgets: f.db.forgets.Load()} // Run alone changes f.db
 	defer p.abandon()
 	var failed error
 	for e, err := range f.source.Rows(ctx, at+1, upto) {
@@ -42,7 +42,9 @@ func (f *follower) advance(ctx context.Context, at, upto record.Seq) error {
 		}
 		b.upto = e.Seq
 		if len(b.docs) >= batchDocs || b.bytes >= batchBytes {
-			if more, err := p.batch(ctx); err != nil || !more {
+			if more, err := p.batch(ctx); errors.Is(err, errForgot) {
+				return nil // it is read again
+			} else if err != nil || !more {
 				return err
 			}
 		}
@@ -53,7 +55,7 @@ func (f *follower) advance(ctx context.Context, at, upto record.Seq) error {
 	if failed != nil && p.load == nil && p.b.upto == at {
 		return failed
 	}
-	if err := p.finish(ctx); err != nil {
+	if err := p.finish(ctx); err != nil && !errors.Is(err, errForgot) {
 		return err
 	}
 	return failed
@@ -65,6 +67,8 @@ type put struct {
 	b     batch
 	load  *load // nil: none is under way
 	begun time.Time
+
+	forgets int64 // of the db, before the walk
 }
 
 // batch adds what was gathered, and commits once that is much; more is false where the walk is to end.
@@ -85,7 +89,7 @@ func (p *put) batch(ctx context.Context) (more bool, err error) {
 
 func (p *put) add(ctx context.Context) (err error) {
 	if p.load == nil {
-		if p.load, err = p.f.db.begin(ctx); err != nil { // Run alone changes f.db
+		if p.load, err = p.f.db.begin(ctx, p.forgets); err != nil { // Run alone changes f.db
 			return err
 		}
 		p.begun = time.Now()

@@ -49,7 +49,7 @@ func full(tb testing.TB, n int, text Text) *db {
 		tb.Fatal(err)
 	}
 	for at := 1; at <= n; {
-		l, err := d.begin(tb.Context())
+		l, err := d.begin(tb.Context(), 0)
 		for left := loadDocs; err == nil && left > 0 && at <= n; left -= batchDocs {
 			b := batchFrom(at, min(batchDocs, n-at+1), text)
 			err = l.add(tb.Context(), &b)
@@ -88,7 +88,7 @@ func BenchmarkAdd(b *testing.B) {
 					at += batchDocs
 				}
 				before, begun := cpu(), time.Now()
-				l, err := d.begin(b.Context())
+				l, err := d.begin(b.Context(), 0)
 				for i := 0; err == nil && i < len(parts); i++ {
 					err = l.add(b.Context(), &parts[i])
 				}

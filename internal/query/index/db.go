@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"sync/atomic"
 
 	"modernc.org/sqlite" // the driver registers itself as "sqlite"
 
@@ -38,6 +39,8 @@ type db struct {
 	text  Text
 	info  os.FileInfo // of the file that is open
 	stmts statements
+
+	forgets atomic.Int64 // how often records were forgotten: what was read of the log before may hold them
 
 	users   int  // guarded by Index.mu
 	dropped bool // whoever uses it last closes it; guarded by Index.mu

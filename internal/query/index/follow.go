@@ -242,7 +242,7 @@ func (f *follower) still(ctx context.Context) error {
 
 // fill adds a record that could not be read before.
 func (f *follower) fill(ctx context.Context, seq record.Seq) error {
-	b := batch{filled: []record.Seq{seq}}
+	b, forgets := batch{filled: []record.Seq{seq}}, f.db.forgets.Load()
 	for e, err := range f.source.Rows(ctx, seq, seq) {
 		if _, unread := errors.AsType[*record.ReadError](err); unread {
 			return nil
@@ -257,7 +257,10 @@ func (f *follower) fill(ctx context.Context, seq record.Seq) error {
 			return nil
 		}
 	}
-	return f.db.add(ctx, &b)
+	if err := f.db.add(ctx, &b, forgets); !errors.Is(err, errForgot) {
+		return err
+	}
+	return nil // it is tried again
 }
 
 // unread are seqs that could not be read.

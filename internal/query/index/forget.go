@@ -41,23 +41,27 @@ func (d *db) forget(ctx context.Context, through record.Seq, keep func(record.Se
 	if d.write == nil {
 		return errors.New("forget records: the index is open for reading only")
 	}
+	d.forgets.Add(1) // what was read before this and is not in the index yet is read again
 	for at, end := int64(0), rowID(through+1, 0); at < end; {
 		var rows []filter.Row
-		err := d.rows(ctx, "WHERE r >= ? AND r < ? ORDER BY r LIMIT ?", []any{at, end, forgetRows}, func(row filter.Row) bool {
-			rows = append(rows, row)
-			return true
+		err := d.inTx(ctx, func(tx *sql.Tx) error { // which waits for what is being added
+			err := rowsOf(ctx, tx, "WHERE r >= ? AND r < ? ORDER BY r LIMIT ?", []any{at, end, forgetRows}, func(row filter.Row) bool {
+				rows = append(rows, row)
+				return true
+			})
+			if err != nil || len(rows) == 0 {
+				return err
+			}
+			return d.forgetIn(ctx, tx, rows, keep)
 		})
 		if err != nil {
-			return err
+			return fmt.Errorf("forget records in the index: %w", classed(err))
 		}
 		if len(rows) == 0 {
 			break
 		}
 		last := &rows[len(rows)-1]
 		at = rowID(last.Seq, last.Line) + 1
-		if err := d.inTx(ctx, func(tx *sql.Tx) error { return d.forgetIn(ctx, tx, rows, keep) }); err != nil {
-			return fmt.Errorf("forget records in the index: %w", classed(err))
-		}
 	}
 	return nil
 }

@@ -2,9 +2,12 @@ package index
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"path/filepath"
+	"sync"
 	"testing"
+	"time"
 
 	"indelible/internal/query/filter"
 	"indelible/internal/record"
@@ -72,4 +75,46 @@ func TestForget(t *testing.T) {
 			t.Errorf("%s: after a restart %v are there, and it said %q", text, got, out.String())
 		}
 	}
+}
+
+// Records that are forgotten while they are on their way into the index, read of the log but not committed, do not come back.
+func TestForgetWhatIsOnItsWay(t *testing.T) {
+	t.Run("before a transaction", func(t *testing.T) { forgetOnItsWay(t, batchDocs-10) })
+	t.Run("in a transaction", func(t *testing.T) { forgetOnItsWay(t, 2*batchDocs+50) })
+}
+
+func forgetOnItsWay(t *testing.T, at record.Seq) {
+	const n, through = 2*batchDocs + 100, 2*batchDocs + 20
+	l := newLog()
+	for i := range n {
+		l.append(fmt.Sprint("k", i), payload(fmt.Sprint("id-", i), "alpha", "m", "success", 1, ""))
+	}
+	x := New(Options{Path: filepath.Join(t.TempDir(), File), Log: "test"})
+	forgot := make(chan error, 1)
+	begin := sync.OnceFunc(func() {
+		l.mu.Lock()
+		for seq := record.Seq(1); seq <= through; seq++ {
+			l.lost[seq] = true // as when its object was removed
+		}
+		l.mu.Unlock()
+		go func() { forgot <- x.Forget(t.Context(), through, func(record.Seq) bool { return false }) }()
+		if at < batchDocs {
+			must(t, <-forgot)
+			forgot <- nil
+			return
+		}
+		for waits := true; waits; time.Sleep(time.Millisecond) {
+			must(t, x.with(func(d *db) error { waits = d.forgets.Load() == 0; return nil }))
+		}
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- x.Run(ctx, &brokenLog{logOf: l, at: at, do: begin}) }()
+	reaches(t, x, n)
+	must(t, <-forgot)
+	if got := search(t, x); len(got) != n-through {
+		t.Errorf("%d calls are found, and %d are left", len(got), n-through)
+	}
+	cancel()
+	must(t, <-done)
 }

@@ -20,19 +20,25 @@ type load struct {
 	days  map[dayKey]*daySum
 	hours map[int64][2]int64
 	upto  record.Seq
+
+	forgets int64 // of d, when the first of these was read
 }
 
-func (d *db) begin(ctx context.Context) (*load, error) {
+// errForgot says that records were forgotten since those of a load were read: it may hold some of them, which must not come back.
+var errForgot = errors.New("records were forgotten meanwhile")
+
+// begin begins a load of what is read of the log from now on, or was since forgets was this.
+func (d *db) begin(ctx context.Context, forgets int64) (*load, error) {
 	tx, err := d.write.BeginTx(ctx, nil)
 	if err != nil {
 		return nil, fmt.Errorf("write the index: %w", classed(err))
 	}
-	return &load{d: d, tx: tx, days: map[dayKey]*daySum{}, hours: map[int64][2]int64{}}, nil
+	return &load{d: d, tx: tx, days: map[dayKey]*daySum{}, hours: map[int64][2]int64{}, forgets: forgets}, nil
 }
 
-// add writes a batch in a transaction of its own.
-func (d *db) add(ctx context.Context, b *batch) error {
-	l, err := d.begin(ctx)
+// add writes a batch in a transaction of its own, which was read since forgets was this.
+func (d *db) add(ctx context.Context, b *batch, forgets int64) error {
+	l, err := d.begin(ctx, forgets)
 	if err != nil {
 		return err
 	}
@@ -95,6 +101,9 @@ func (l *load) rollback() error { return l.tx.Rollback() }
 // commit makes all that was added visible and moves the position. An error leaves the index as it was.
 func (l *load) commit(ctx context.Context) error {
 	err := l.finish(ctx)
+	if err == nil && l.d.forgets.Load() != l.forgets { // who forgets counts first, and then waits for this transaction
+		err = errForgot
+	}
 	if err != nil {
 		err = errors.Join(err, l.tx.Rollback())
 	} else {

@@ -230,7 +230,17 @@ func (d *db) after(ctx context.Context, f *filter.Filter, seq, upto record.Seq, 
 
 // rows yields the calls that a query selects.
 func (d *db) rows(ctx context.Context, where string, args []any, yield func(filter.Row) bool) error {
-	rows, err := d.read.QueryContext(ctx, "SELECT r, "+columns()+" FROM calls "+where, args...)
+	return rowsOf(ctx, d.read, where, args, yield)
+}
+
+// querier is a connection, or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error)
+}
+
+// rowsOf is rows as q has them.
+func rowsOf(ctx context.Context, q querier, where string, args []any, yield func(filter.Row) bool) error {
+	rows, err := q.QueryContext(ctx, "SELECT r, "+columns()+" FROM calls "+where, args...)
 	if err != nil {
 		return classed(err)
 	}
