@@ -48,16 +48,26 @@ var (
 	inForm = regexp.MustCompile(`(?:^|[^A-Za-z0-9])((?:sk-|gsk_|ek_|AIza)[A-Za-z0-9_-]{20,})`)
 )
 
-// mostFound bounds the credentials that are looked for in one text.
+// mostFound bounds the credentials that are looked for in one text of an item, and at a time in a request.
 const mostFound = 1024
 
-// eachCredential calls f with the places of credentials in a text that is hinted, of at most so many of each kind.
+// eachCredential calls f with the places of credentials in a text that is hinted, of at most so many of each kind; with most < 0,
+// of all of them.
 func eachCredential(s string, most int, f func(from, to int)) {
 	find := func(in *regexp.Regexp) {
-		for _, at := range in.FindAllStringSubmatchIndex(s, most) {
-			if strings.ContainsAny(s[at[2]:at[3]], "0123456789") {
-				f(at[2], at[3])
+		// So many at a time: a hostile text has hundreds of thousands. Each match takes all that its last class takes, so that the
+		// next one is the same whether what is behind it is looked through by itself or not.
+		for begin := 0; ; {
+			found := in.FindAllStringSubmatchIndex(s[begin:], mostFound)
+			for _, at := range found {
+				if from, to := begin+at[2], begin+at[3]; strings.ContainsAny(s[from:to], "0123456789") {
+					f(from, to)
+				}
 			}
+			if len(found) < mostFound || most >= 0 {
+				return
+			}
+			begin += found[len(found)-1][1]
 		}
 	}
 	find(inText)

@@ -116,7 +116,8 @@ func (p *page) shows(id, want string) {
 			return err
 		}
 		if !strings.Contains(got, want) {
-			return fmt.Errorf("it shows %q, and the page %.2000q", got, js[string](p, "document.body?.innerText ?? ''"))
+			page, err := chromedp.Run(p.ctx, chromedp.Evaluate[string]("document.body?.innerText ?? ''"))
+			return fmt.Errorf("it shows %q, and the page %.2000q (%v)", got, page, err) // it may be loaded again meanwhile
 		}
 		return nil
 	})

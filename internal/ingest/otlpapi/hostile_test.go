@@ -22,6 +22,7 @@ import (
 	"indelible/internal/ingest/otlpapi"
 	"indelible/internal/record"
 	"indelible/internal/spool"
+	"indelible/internal/torture"
 )
 
 // A full disk is the one thing that is refused: 503, to come again in a second. With room again, the batch is taken.
@@ -95,6 +96,9 @@ func message(number byte, content []byte) []byte {
 
 // Requests made to swell take a bounded multiple of what they are allowed to be.
 func TestMemoryOfHostileRequests(t *testing.T) {
+	if torture.Race {
+		t.Skip("it counts bytes, of which the race detector takes its own: the step norace of test/steps runs it")
+	}
 	const most = 4 << 20
 	nested := []byte{}
 	for len(nested) < 1<<15 {
